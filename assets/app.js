@@ -1,0 +1,129 @@
+// The entry: decides between the sign-in page and the chat, and fetches the chat's files only when needed.
+// It knows nothing of conversations.
+
+import * as api from "./api.js";
+import { el } from "./dom.js";
+import { words } from "./lang/en.js";
+import { signInPage } from "./sign-in.js";
+
+// The session cookie is out of reach of scripts. This note says that there probably is one, so that a first
+// visit asks nothing that can only be refused. When storage is blocked, the server is asked each time.
+const NOTE = "fireside.signed-in";
+
+const root = document.getElementById("app");
+let leaveChat = () => {};
+let chatFiles = null;
+
+api.onSignedOut(() => {
+  forget();
+  showSignIn({ ended: true });
+});
+
+// Signing out in one tab signs out the others.
+addEventListener("storage", ({ key, newValue }) => {
+  if (key === NOTE && newValue === null) location.reload();
+});
+
+const setupCode = takeSetupCode();
+if (maybeSignedIn() && !setupCode) showChat(api.me());
+else showSignIn({ setupCode });
+
+/** Shows the sign-in page; the address stays, so that signing in leads back to it. */
+async function showSignIn({ setupCode = "", ended = false } = {}) {
+  api.abandonRequests();
+  leaveChat();
+  leaveChat = () => {};
+  let version;
+  try {
+    version = await api.version();
+  } catch {
+    return showUnreachable(() => showSignIn({ setupCode, ended }));
+  }
+  document.title = words.title(words.signIn.submit);
+  root.replaceChildren(
+    signInPage({
+      signup: version.signup,
+      setupCode,
+      notice: ended ? words.signIn.ended : "",
+      onSubmit: () => void loadChat(),
+      onSignedIn: () => showChat(api.me()),
+    }),
+  );
+  root.querySelector("[autofocus]")?.focus();
+}
+
+async function showChat(asked) {
+  let chat;
+  let user;
+  try {
+    [chat, user] = await Promise.all([loadChat(), asked]);
+  } catch (error) {
+    // Most likely the server is away; if it is anything else, this is the only trace.
+    console.error(error);
+    return showUnreachable(() => showChat(api.me()));
+  }
+  remember();
+  leaveChat = chat.mount(root, { user, onSignOut: signOut });
+}
+
+async function signOut() {
+  await api.signOut();
+  forget();
+  // A fresh page: nothing of this person stays in memory.
+  location.assign("/ui/");
+}
+
+/** The chat's modules and styles, all asked for at once the first time. */
+function loadChat() {
+  chatFiles ??= (async () => {
+    const links = document.getElementById("chat-files").content.cloneNode(true);
+    const styles = links.querySelector("[rel=stylesheet]");
+    const styled = new Promise((resolve, reject) => {
+      styles.addEventListener("load", resolve);
+      styles.addEventListener("error", reject);
+    });
+    document.head.append(links);
+    const [module] = await Promise.all([import("./chat.js"), styled]);
+    return module;
+  })();
+  chatFiles.catch(() => (chatFiles = null));
+  return chatFiles;
+}
+
+function showUnreachable(retry) {
+  const button = el("button", { type: "button", class: "button", onclick: retry }, words.tryAgain);
+  root.replaceChildren(el("main", { class: "notice", role: "alert" }, el("p", null, words.unreachable), button));
+  button.focus();
+}
+
+/** The one-time code in `/ui/#setup=CODE`, which leaves the address so that it is not kept in the history. */
+function takeSetupCode() {
+  const code = new URLSearchParams(location.hash.slice(1)).get("setup");
+  if (code === null) return "";
+  history.replaceState(null, "", location.pathname);
+  return code;
+}
+
+function maybeSignedIn() {
+  try {
+    return localStorage.getItem(NOTE) !== null;
+  } catch {
+    return true;
+  }
+}
+
+function remember() {
+  try {
+    localStorage.setItem(NOTE, "1");
+  } catch {
+    // Without storage the server is asked each time, see above.
+  }
+}
+
+function forget() {
+  try {
+    localStorage.removeItem(NOTE);
+  } catch {
+    // As above.
+  }
+}

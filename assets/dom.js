@@ -1,0 +1,49 @@
+// Builds the page. Text becomes text nodes here and nowhere becomes markup:
+// no other module creates elements, and none sets innerHTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * An element. `props` holds attributes; a function under `onclick` and the like becomes a listener,
+ * `true` an empty attribute, and `false`, `null` and `undefined` leave the attribute out.
+ */
+export function el(tag, props, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (typeof value === "function") node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value != null) node.setAttribute(name, value);
+  }
+  node.append(...children.flat().filter((child) => child != null && child !== false));
+  return node;
+}
+
+/** One of the icons in the shell. It is decoration: the control around it carries the name. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** A button that shows an icon and is named by `label`. */
+export function iconButton(name, label, props) {
+  return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, ...props }, icon(name));
+}
+
+/**
+ * Makes `nodes` the children of `parent`. Nodes that stay are not taken out and put back, because that
+ * would lose the focus, the selection and the scroll position inside them.
+ */
+export function place(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const child of [...parent.childNodes]) if (!wanted.has(child)) child.remove();
+  let at = parent.firstChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextSibling;
+    else parent.insertBefore(node, at);
+  }
+}

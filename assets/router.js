@@ -1,0 +1,36 @@
+// Addresses of pages, and going from one to the next. Each page has one, so that the back button, a reload
+// and a link in a new tab all lead where they should.
+
+import { update } from "./store.js";
+
+export const HOME = "/ui/";
+export const address = (id) => `${HOME}c/${id}`;
+
+/** Follows the address, links within the page and the back button until `signal` aborts. */
+export function start(signal) {
+  addEventListener("popstate", follow, { signal });
+  document.addEventListener(
+    "click",
+    (event) => {
+      const link = event.target.closest?.("a[href]");
+      // Another button or a modifier means a new tab or window, which is the browser's to open.
+      const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+      if (!link || !plain || !link.pathname.startsWith(HOME) || link.origin !== location.origin || link.hash) return;
+      event.preventDefault();
+      go(link.pathname);
+    },
+    { signal },
+  );
+  follow();
+}
+
+export function go(path) {
+  if (path !== location.pathname) history.pushState(null, "", path);
+  follow();
+}
+
+function follow() {
+  const id = location.pathname.match(/^\/ui\/c\/([\w-]+)\/?$/)?.[1];
+  if (!id && location.pathname !== HOME) history.replaceState(null, "", HOME);
+  update({ route: id ? { page: "conversation", id } : { page: "new" } });
+}

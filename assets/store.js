@@ -1,0 +1,116 @@
+// Holds what the signed-in page shows and tells those who watch. It knows neither the server nor the page.
+//
+// State is never changed in place: every change makes new objects along the path, so that a watcher can
+// compare by identity.
+
+/** The key, in place of an id, of the conversation that is written but not yet created. */
+export const NEW = "new";
+
+const fresh = () => ({
+  user: null,
+  /** `{ page: "new" }` or `{ page: "conversation", id }`. */
+  route: { page: "new" },
+  /** `status`: loading, more (a further page is on its way), ready or failed. */
+  list: {
+    status: "loading",
+    chats: [],
+    total: 0,
+    /** Ids of conversations that are listed because they were opened, before their page was reached. */
+    strays: [],
+  },
+  /** By conversation id or NEW, see `emptyThread`. */
+  threads: {},
+  /** Text in the composer, by conversation id or NEW. */
+  drafts: {},
+  /** `{ id, where }` while a conversation is renamed, `where` being "list" or "topbar". */
+  renaming: null,
+  sidebarOpen: true,
+});
+
+/** The messages of one conversation and what goes on in it. */
+export const emptyThread = {
+  /** loading, ready, failed or missing. */
+  status: "loading",
+  /** As the server sends them, and each with a `key` that stays when a message sent here gets its `id`. */
+  messages: [],
+  /** Whether the server has messages before these. */
+  earlier: false,
+  /** How a reply is awaited: "asked" when this page sent the message, "polled" when it was sent before; else "". */
+  waiting: "",
+  /** Whether a reply came while another conversation was open. */
+  fresh: false,
+  /** Why the last message got no reply: a sentence, or "". */
+  problem: "",
+  /** Why the message in the composer was not sent: a sentence, or "". */
+  unsent: "",
+};
+
+let state = fresh();
+let watchers = new Set();
+let announced = true;
+
+export const current = () => state;
+
+/** The id of the conversation on the screen, or NEW. */
+export const openId = (s = state) => (s.route.page === "conversation" ? s.route.id : NEW);
+export const openThread = (s = state) => s.threads[openId(s)] ?? emptyThread;
+export const chatOf = (id, s = state) => s.list.chats.find((chat) => chat.id === id);
+
+export function update(change) {
+  state = { ...state, ...change };
+  if (!announced) return;
+  // Changes made in one go are announced once.
+  announced = false;
+  queueMicrotask(() => {
+    announced = true;
+    for (const watcher of watchers) watcher();
+  });
+}
+
+/** Runs `fn` now and whenever one of the values that `select` lists is another than before. */
+export function watch(select, fn) {
+  let seen = select(state);
+  watchers.add(() => {
+    const next = select(state);
+    if (next.every((value, i) => Object.is(value, seen[i]))) return;
+    seen = next;
+    fn(state);
+  });
+  fn(state);
+}
+
+/** Forgets everything and everyone who watches. */
+export function reset() {
+  state = fresh();
+  watchers = new Set();
+}
+
+export const updateList = (change) => update({ list: { ...state.list, ...change } });
+
+/** Changes the thread `id`, which is made if it is not there; `change` may be a function of the thread. */
+export function updateThread(id, change) {
+  const thread = state.threads[id] ?? emptyThread;
+  const changed = typeof change === "function" ? change(thread) : change;
+  update({ threads: { ...state.threads, [id]: { ...thread, ...changed } } });
+}
+
+/** The conversation begun under NEW has become `id`. */
+export function moveNewThread(id) {
+  const { [NEW]: thread, ...others } = state.threads;
+  update({ threads: { ...others, [id]: thread } });
+}
+
+/** Puts `chat` into the list, in its order, in place of what was known of it. */
+export function putChat(chat) {
+  const known = chatOf(chat.id) !== undefined;
+  const others = state.list.chats.filter(({ id }) => id !== chat.id);
+  updateList({ chats: inOrder([chat, ...others]), total: state.list.total + (known ? 0 : 1) });
+}
+
+/** The server's order, the latest change first. */
+export const inOrder = (chats) => chats.toSorted((a, b) => Date.parse(b.updated_at) - Date.parse(a.updated_at));
+
+export function dropChat(id) {
+  if (chatOf(id) === undefined) return;
+  updateList({ chats: state.list.chats.filter((chat) => chat.id !== id), total: state.list.total - 1 });
+}

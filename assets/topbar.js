@@ -1,0 +1,42 @@
+// The bar above the conversation: its name, what can be done with it, and the way to the sidebar.
+
+import { el, icon, iconButton, place } from "./dom.js";
+import { words } from "./lang/en.js";
+import { openMenu } from "./menu.js";
+import { renameField } from "./rename.js";
+import { HOME } from "./router.js";
+import { conversationMenu, toggleSidebar } from "./sidebar.js";
+import { NEW, chatOf, openId, watch } from "./store.js";
+
+export function topbar() {
+  const open = iconButton("sidebar", words.sidebar.open, {
+    class: "icon-button sidebar-open",
+    onclick: toggleSidebar,
+    "aria-controls": "sidebar",
+  });
+  const label = words.newConversation;
+  const fresh = el("a", { class: "icon-button topbar-new", href: HOME, "aria-label": label, title: label }, icon("new"));
+  const title = el("h1", { tabindex: "-1", dir: "auto" });
+  const more = iconButton("more", "", { "aria-haspopup": "menu" });
+  more.addEventListener("click", () => openMenu(more, conversationMenu(openId(), "topbar")));
+  const bar = el("header", { class: "topbar" });
+
+  const chat = (state) => chatOf(openId(state), state);
+  const renaming = (state) => state.renaming?.where === "topbar" && state.renaming.id === openId(state);
+  watch((state) => [chat(state)?.title, openId(state), renaming(state)], (state) => {
+    const known = chat(state);
+    const isNew = openId(state) === NEW;
+    // The page needs a heading even where showing it would say nothing.
+    title.className = isNew ? "unseen" : "";
+    title.textContent = isNew ? label : known ? known.title || words.untitled : "";
+    title.hidden = title.textContent === "";
+    const name = words.sidebar.more(title.textContent);
+    more.setAttribute("aria-label", name);
+    more.title = name;
+    const middle = renaming(state) ? [renameField(known)] : [title, ...(known ? [more] : [])];
+    const hadField = bar.querySelector("input") !== null;
+    place(bar, [open, ...middle, fresh]);
+    if (hadField && !renaming(state) && document.activeElement === document.body) more.focus();
+  });
+  return bar;
+}

@@ -1,0 +1,152 @@
+-- Fireside's schema. Append-only: each section is headed "-- vN: reason" and never edited after a release;
+-- the whole file run on an empty database is the current schema.
+--
+-- Times are RFC 3339 text in UTC with six fractional digits, so they sort as text and read well in any SQLite shell.
+-- Every conversation and message has an integer id (never reused) and a UUID: some clients know one kind, some the other.
+
+-- v1: accounts, conversations, messages, attachments, usage
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE users (
+    id                 INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid               TEXT NOT NULL UNIQUE,
+    external_id        TEXT UNIQUE,                    -- the identity in another system's tokens; such users have no password
+    username           TEXT COLLATE NOCASE UNIQUE,     -- null: the e-mail address serves as the name
+    email              TEXT COLLATE NOCASE UNIQUE,
+    display_name       TEXT,
+    role               TEXT NOT NULL DEFAULT 'user' CHECK (role IN ('admin', 'user')),
+    password_hash      TEXT,                           -- PHC string
+    session_version    INTEGER NOT NULL DEFAULT 1,     -- raised when every older session must end
+    system_prompt      TEXT,
+    conversation_count INTEGER NOT NULL DEFAULT 0,     -- kept by triggers: counting rows is linear, and every list shows a total
+    disabled_at        TEXT,
+    created_at         TEXT NOT NULL
+);
+
+CREATE TABLE sessions (
+    id         TEXT PRIMARY KEY,                       -- the token's jti
+    user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    version    INTEGER NOT NULL,                       -- valid while it equals users.session_version
+    user_agent TEXT,
+    created_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX sessions_by_user ON sessions (user_id);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+CREATE TABLE revocations (                             -- tokens of other systems that were logged out here
+    token_sha256 TEXT PRIMARY KEY,
+    expires_at   TEXT                                  -- null: the token never expires, so neither does this row
+) WITHOUT ROWID;
+
+CREATE TABLE conversations (
+    id                   INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid                 TEXT NOT NULL UNIQUE,
+    user_id              INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    title                TEXT,
+    summary              TEXT,
+    created_at           TEXT NOT NULL,
+    updated_at           TEXT NOT NULL,
+    is_pinned            INTEGER NOT NULL DEFAULT 0,
+    is_archived          INTEGER NOT NULL DEFAULT 0,
+    deleted_at           TEXT,                         -- hidden at once, purged after 30 days
+    leaf_id              INTEGER,                      -- the newest message of the branch that is shown
+    message_count        INTEGER NOT NULL DEFAULT 0,   -- of that branch; with the two below it saves every list a join
+    last_message_time    TEXT,
+    last_message_content TEXT NOT NULL DEFAULT '',     -- its first 200 characters
+    model                TEXT,                         -- null: the server's default
+    system_prompt        TEXT,
+    temperature          REAL,
+    max_tokens           INTEGER,
+    library              INTEGER NOT NULL DEFAULT 0    -- 1: replies draw on the user's documents
+);
+CREATE INDEX conversations_by_user ON conversations (user_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE deleted_at IS NOT NULL;
+
+CREATE TRIGGER conversation_inserted AFTER INSERT ON conversations WHEN NEW.deleted_at IS NULL BEGIN
+    UPDATE users SET conversation_count = conversation_count + 1 WHERE id = NEW.user_id;
+END;
+CREATE TRIGGER conversation_hidden AFTER UPDATE OF deleted_at ON conversations
+WHEN (OLD.deleted_at IS NULL) <> (NEW.deleted_at IS NULL) BEGIN
+    UPDATE users SET conversation_count = conversation_count + CASE WHEN NEW.deleted_at IS NULL THEN 1 ELSE -1 END
+    WHERE id = NEW.user_id;
+END;
+CREATE TRIGGER conversation_removed AFTER DELETE ON conversations WHEN OLD.deleted_at IS NULL BEGIN
+    UPDATE users SET conversation_count = conversation_count - 1 WHERE id = OLD.user_id;
+END;
+
+CREATE TABLE messages (                                -- a tree: an edit or a regeneration is a sibling, never an overwrite
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid             TEXT NOT NULL UNIQUE,
+    conversation_id  INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    user_id          INTEGER NOT NULL,                 -- the conversation's owner, also on replies
+    parent_id        INTEGER REFERENCES messages (id) ON DELETE CASCADE,
+    role             TEXT NOT NULL CHECK (role IN ('user', 'assistant')),
+    content          TEXT NOT NULL,
+    state            TEXT NOT NULL DEFAULT 'complete'
+                     CHECK (state IN ('complete', 'streaming', 'interrupted', 'stopped', 'failed')),
+    model            TEXT,                             -- the model that ran (replies only)
+    error            TEXT,                             -- why a reply failed, in a sentence
+    reasoning        TEXT,
+    tool_calls       TEXT,                             -- JSON: [{name, arguments, result}]
+    html             TEXT,                             -- rendered once, when complete
+    html_version     INTEGER,                          -- of the renderer that made it
+    summary          TEXT,
+    type             TEXT NOT NULL DEFAULT 'text',
+    media_urls       TEXT,                             -- JSON: [string]; null is []
+    reply_to_id      TEXT,                             -- UUID of the message this one answers, as its sender said
+    status           TEXT NOT NULL DEFAULT 'sent' CHECK (status IN ('sent', 'delivered', 'read')),
+    importance_level TEXT NOT NULL DEFAULT 'normal',
+    created_at       TEXT NOT NULL
+);
+CREATE INDEX messages_by_conversation ON messages (conversation_id);
+CREATE INDEX messages_by_parent ON messages (parent_id);
+CREATE INDEX messages_streaming ON messages (id) WHERE state = 'streaming';
+
+CREATE TABLE blobs (                                   -- attachments' bytes, once however often they are sent
+    sha256     TEXT PRIMARY KEY,
+    size       INTEGER NOT NULL,
+    created_at TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE blob_parts (                              -- 256 KiB each, so that no one write or read is large
+    id     INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    part   INTEGER NOT NULL,                           -- 0, 1, 2 …
+    bytes  BLOB NOT NULL,
+    UNIQUE (sha256, part)
+);
+
+CREATE TABLE attachments (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid         TEXT NOT NULL UNIQUE,
+    user_id      INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    message_id   INTEGER REFERENCES messages (id) ON DELETE CASCADE, -- null: uploaded, not sent yet
+    filename     TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    size         INTEGER NOT NULL,
+    sha256       TEXT NOT NULL REFERENCES blobs (sha256),
+    created_at   TEXT NOT NULL
+);
+CREATE INDEX attachments_by_message ON attachments (message_id);
+CREATE INDEX attachments_by_user ON attachments (user_id);
+CREATE INDEX attachments_by_blob ON attachments (sha256);
+
+CREATE TABLE usage_details (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id    INTEGER REFERENCES messages (id) ON DELETE SET NULL, -- what was spent stays spent when the message goes
+    user_id       INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    scope         TEXT NOT NULL CHECK (scope IN ('title', 'intent', 'summary', 'tool', 'final')),
+    model         TEXT NOT NULL,
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL DEFAULT 0,
+    estimated     INTEGER NOT NULL DEFAULT 0,          -- 1: counted by us, because the model's server did not say
+    price         REAL NOT NULL DEFAULT 0,             -- USD
+    created_at    TEXT NOT NULL
+);
+CREATE INDEX usage_details_by_message ON usage_details (message_id);
+CREATE INDEX usage_details_by_user ON usage_details (user_id, created_at);

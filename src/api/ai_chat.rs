@@ -1,0 +1,324 @@
+//! The AI Chat Backend's door: `/chats`, and `POST /chat` with JSON. Ids are UUIDs, except those of messages.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::views::{self, ChatView};
+use super::{AnyId, Ctx, conversation_ref, fault, unknown_model};
+use crate::error::{Error, Kind};
+use crate::http::{
+    Auth, Body, Created, Deferred, Json, NoContent, Path, Query, Raw, Reply, Responder, Route, delete, get, patch, post,
+};
+use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
+use crate::turn::{Ask, Target};
+
+pub(super) const ROUTES: &[Route<Ctx>] = &[
+    post("/chats", Auth::User, "Create a chat", &Created(create)),
+    get(
+        "/chats",
+        Auth::User,
+        "List chats, most recently updated first",
+        &Json(list),
+    ),
+    get("/chats/{chat_id}", Auth::User, "Get a chat", &Json(read)),
+    get(
+        "/chats/{chat_id}/messages",
+        Auth::User,
+        "List a chat's messages, oldest first",
+        &Raw(messages),
+    ),
+    patch(
+        "/chats/{chat_id}",
+        Auth::User,
+        "Rename, pin or archive a chat",
+        &Json(update),
+    ),
+    delete(
+        "/chats/{chat_id}",
+        Auth::User,
+        "Delete a chat; it can be restored for 30 days",
+        &NoContent(remove),
+    ),
+    post(
+        "/chats/{chat_id}/restore",
+        Auth::User,
+        "Undo a deletion",
+        &Json(restore),
+    ),
+    post(
+        "/chat",
+        Auth::User,
+        "Send a message and wait for the reply",
+        &Deferred(chat),
+    ),
+];
+
+#[derive(Deserialize, JsonSchema)]
+struct ChatPath {
+    chat_id: String,
+}
+
+impl ChatPath {
+    /// The chat it names, or the sentence that there is none.
+    fn chat(&self) -> Result<ConversationRef, Error> {
+        conversation_ref(&self.chat_id).ok_or_else(|| missing(&self.chat_id))
+    }
+
+    /// The same sentence for a chat that the store does not find.
+    fn or_missing(&self, error: Error) -> Error {
+        if error.kind() == Kind::NotFound {
+            missing(&self.chat_id)
+        } else {
+            error
+        }
+    }
+}
+
+fn missing(chat_id: &str) -> Error {
+    Error::new(Kind::NotFound, format!("Chat with id '{chat_id}' not found"))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct CreateChat {
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    title: Option<String>,
+}
+
+fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView, Error> {
+    let user = ctx.user()?;
+    let new = NewConversation {
+        user_id: user.id,
+        uuid: ctx.app.clock.uuid(),
+        title: body.title,
+        created_at: ctx.now(),
+    };
+    let conversation = ctx.app.store.write(move |tx| {
+        let id = store::insert_conversation(tx, &new)?;
+        store::find_conversation(tx, new.user_id, &ConversationRef::Id(id))
+    })?;
+    Ok(views::chat(conversation, user))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ListChats {
+    #[serde(default = "default_limit")]
+    #[schemars(range(min = 1, max = 100))]
+    limit: i64,
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    offset: i64,
+}
+
+fn default_limit() -> i64 {
+    50
+}
+
+#[derive(Serialize)]
+struct ChatList {
+    chats: Vec<ChatView>,
+    total: i64,
+}
+
+fn list(ctx: &Ctx, Query(query): Query<ListChats>) -> Result<ChatList, Error> {
+    let user = ctx.user()?;
+    let page = Page {
+        limit: query.limit,
+        offset: query.offset,
+    };
+    let conversations = ctx
+        .app
+        .store
+        .read(|read| store::list_conversations(read, user.id, page))?;
+    Ok(ChatList {
+        chats: conversations
+            .into_iter()
+            .map(|conversation| views::chat(conversation, user))
+            .collect(),
+        total: user.conversation_count,
+    })
+}
+
+fn find(ctx: &Ctx, path: &ChatPath) -> Result<Conversation, Error> {
+    let (owner, chat) = (ctx.user()?.id, path.chat()?);
+    let found = ctx.app.store.read(|read| store::find_conversation(read, owner, &chat));
+    found.map_err(|error| path.or_missing(error))
+}
+
+fn read(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView, Error> {
+    Ok(views::chat(find(ctx, &path)?, ctx.user()?))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ListMessages {
+    #[serde(default = "messages_limit")]
+    #[schemars(range(min = 1, max = 500))]
+    limit: i64,
+    /// Only messages older than this one.
+    #[serde(default)]
+    before: Option<AnyId>,
+}
+
+fn messages_limit() -> i64 {
+    500
+}
+
+fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Reply, Error> {
+    let (owner, chat) = (ctx.user()?.id, path.chat()?);
+    let before = query.before.and_then(|before| before.conversation());
+    let found = ctx.app.store.read(|read| {
+        let conversation = store::find_conversation(read, owner, &chat)?;
+        let branch = Branch {
+            conversation_id: conversation.id,
+            leaf_id: conversation.leaf_id,
+            before,
+            limit: query.limit,
+        };
+        Ok((store::list_branch(read, &branch)?, conversation.uuid))
+    });
+    let (messages, chat_id) = found.map_err(|error| path.or_missing(error))?;
+    let views: Vec<_> = messages
+        .into_iter()
+        .map(|message| views::message(message, &chat_id))
+        .collect();
+    Reply::json(200, &views)
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct UpdateChat {
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 200))]
+    title: Option<String>,
+    #[serde(default)]
+    is_pinned: Option<bool>,
+    #[serde(default)]
+    is_archived: Option<bool>,
+}
+
+fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>)) -> Result<ChatView, Error> {
+    let (user, chat) = (ctx.user()?, path.chat()?);
+    let patch = ConversationPatch {
+        title: body.title,
+        is_pinned: body.is_pinned,
+        is_archived: body.is_archived,
+    };
+    let (owner, now) = (user.id, ctx.now());
+    let updated = ctx
+        .app
+        .store
+        .write(move |tx| store::update_conversation(tx, owner, &chat, &patch, &now));
+    Ok(views::chat(updated.map_err(|error| path.or_missing(error))?, user))
+}
+
+fn remove(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<(), Error> {
+    let (owner, chat, now) = (ctx.user()?.id, path.chat()?, ctx.now());
+    let removed = ctx
+        .app
+        .store
+        .write(move |tx| store::delete_conversation(tx, owner, &chat, &now));
+    let id = removed.map_err(|error| path.or_missing(error))?;
+    ctx.app.turns.stop(id);
+    Ok(())
+}
+
+fn restore(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView, Error> {
+    let (user, chat) = (ctx.user()?, path.chat()?);
+    let owner = user.id;
+    let restored = ctx
+        .app
+        .store
+        .write(move |tx| store::restore_conversation(tx, owner, &chat));
+    Ok(views::chat(restored.map_err(|error| path.or_missing(error))?, user))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct SendMessage {
+    #[schemars(length(min = 1))]
+    message: String,
+    /// Without it a chat is created.
+    #[serde(default)]
+    chat_id: Option<TextId>,
+    #[serde(default)]
+    model: Option<String>,
+}
+
+/// An id that is sent as text, or as a number all the same.
+#[derive(Deserialize)]
+struct TextId(AnyId);
+
+impl JsonSchema for TextId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TextId".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "id" })
+    }
+}
+
+#[derive(Serialize)]
+struct Replied {
+    reply: String,
+    chat_id: String,
+}
+
+fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Responder) {
+    let requested = body.model.clone();
+    match prepare(ctx, body) {
+        Err(error) => respond.send_result(Err(error)),
+        Ok(ask) => ctx.app.turns.begin(
+            ask,
+            Box::new(move |outcome| {
+                let outcome = outcome.map_err(|problem| fault(problem, requested.as_deref(), failed));
+                let reply = outcome.and_then(|done| {
+                    let replied = Replied {
+                        reply: done.text,
+                        chat_id: done.conversation_uuid,
+                    };
+                    Reply::json(200, &replied)
+                });
+                respond.send_result(reply);
+            }),
+        ),
+    }
+}
+
+fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
+    let user = ctx.user()?;
+    let requested = body.model.as_deref();
+    let choice = ctx
+        .app
+        .models
+        .resolve(requested)
+        .map_err(|_| unknown_model(requested.unwrap_or("")))?;
+    let to = match body.chat_id {
+        None => Target::New,
+        Some(TextId(id)) => {
+            let chat_id = match id {
+                AnyId::Number(id) => id.to_string(),
+                AnyId::Text(text) => text,
+            };
+            let conversation = find(ctx, &ChatPath { chat_id })?;
+            Target::Existing {
+                id: conversation.id,
+                uuid: conversation.uuid,
+                system_prompt: conversation.system_prompt,
+            }
+        }
+    };
+    ctx.app.count_message(&ctx.request, user.id)?;
+    Ok(Ask {
+        user: user.clone(),
+        to,
+        text: body.message,
+        choice,
+    })
+}
+
+fn failed(message: &str) -> Error {
+    Error::new(Kind::Unavailable, format!("Failed to get AI response: {message}"))
+}

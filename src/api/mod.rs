@@ -1,0 +1,188 @@
+//! The doors: one file per family of clients, each with its table of routes first. Wire types stop here.
+
+mod accounts;
+mod ai_chat;
+mod session;
+mod system;
+mod todo;
+mod ui;
+mod views;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::{Error, Issue, Kind};
+use crate::http::{Handler, Reply, Request, Responder, Route, Router};
+use crate::models::FailureKind;
+use crate::store::{ConversationRef, User};
+use crate::turn::Fault;
+
+use session::Caller;
+use ui::Assets;
+
+/// Every family's table.
+const TABLES: &[&[Route<Ctx>]] = &[
+    system::ROUTES,
+    accounts::ROUTES,
+    ai_chat::ROUTES,
+    todo::ROUTES,
+    ui::ROUTES,
+];
+
+/// What a handler reaches: the application, the request, and who makes it.
+struct Ctx {
+    app: Arc<App>,
+    assets: Arc<Assets>,
+    request: Request,
+    caller: Option<Caller>,
+}
+
+impl Ctx {
+    /// Who is signed in. Routes for users always have one.
+    fn caller(&self) -> Result<&Caller, Error> {
+        self.caller.as_ref().ok_or_else(session::not_authenticated)
+    }
+
+    fn user(&self) -> Result<&User, Error> {
+        self.caller().map(|caller| &caller.user)
+    }
+
+    fn now(&self) -> String {
+        self.app.clock.now().text()
+    }
+
+    fn client_address(&self) -> IpAddr {
+        self.app.client_address(&self.request)
+    }
+}
+
+/// The application as the engine sees it.
+pub struct Service {
+    app: Arc<App>,
+    assets: Arc<Assets>,
+    router: Router<Ctx>,
+}
+
+impl Service {
+    /// All routes over this application.
+    pub fn new(app: Arc<App>) -> Service {
+        let assets = Arc::new(Assets::new(app.settings.assets.clone()));
+        Service {
+            app,
+            assets,
+            router: Router::new(TABLES),
+        }
+    }
+}
+
+impl Handler for Service {
+    fn handle(&self, request: Request, respond: Responder) {
+        if let Err(error) = self.app.origins.check(&request) {
+            return respond.send_result(Err(error));
+        }
+        match self.router.find(&request) {
+            Err(reply) => respond.send(reply),
+            Ok(call) => call.answer(request, respond, |request, auth| {
+                let caller = session::find_caller(&self.app, &request, auth)?;
+                Ok(Ctx {
+                    app: Arc::clone(&self.app),
+                    assets: Arc::clone(&self.assets),
+                    request,
+                    caller,
+                })
+            }),
+        }
+    }
+
+    fn admit(&self, request: &Request) -> Result<u64, Error> {
+        self.app.origins.check(request)?;
+        // What no route takes is refused before anybody looks who sends it.
+        let not_found = |_: Reply| Error::new(Kind::NotFound, "Not Found");
+        let call = self.router.find(request).map_err(not_found)?;
+        session::find_caller(&self.app, request, call.auth())?;
+        Ok(call.body_bytes_max())
+    }
+
+    fn knows_host(&self, host: &str) -> bool {
+        self.app.origins.knows_host(host)
+    }
+
+    fn hurry(&self) {
+        self.app.turns.stop_all();
+    }
+}
+
+/// An id on the wire: an integer, a numeric string or a UUID. The schema says integer: that is what surfaces with
+/// integer ids emit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum AnyId {
+    Number(i64),
+    Text(String),
+}
+
+impl JsonSchema for AnyId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "format": "id" })
+    }
+}
+
+impl AnyId {
+    fn conversation(&self) -> Option<ConversationRef> {
+        match self {
+            AnyId::Number(id) => Some(ConversationRef::Id(*id)),
+            AnyId::Text(text) => conversation_ref(text),
+        }
+    }
+}
+
+/// Reads either kind of id; `None` when the text can be neither.
+fn conversation_ref(text: &str) -> Option<ConversationRef> {
+    if let Ok(id) = text.parse() {
+        return Some(ConversationRef::Id(id));
+    }
+    let uuid = uuid::Uuid::try_parse(text).ok()?;
+    Some(ConversationRef::Uuid(uuid.hyphenated().to_string()))
+}
+
+/// The answer to a model name that nothing serves.
+fn unknown_model(requested: &str) -> Error {
+    let expected = "'fast', 'balanced' or 'smart'";
+    Error::invalid(vec![Issue {
+        rule: "enum".into(),
+        loc: vec!["body".into(), "model".into()],
+        msg: format!("Input should be {expected}").into(),
+        input: Value::from(requested),
+        ctx: Some(json!({ "expected": expected })),
+    }])
+}
+
+/// A failed turn as an error: the model's failure in the words of `failed`, at the kind that tells what happened.
+fn fault(fault: Fault, requested: Option<&str>, failed: impl FnOnce(&str) -> Error) -> Error {
+    match fault {
+        Fault::Store(error) => error,
+        Fault::Model(failure) => {
+            if let (FailureKind::UnknownModel, Some(requested)) = (failure.kind, requested) {
+                return unknown_model(requested);
+            }
+            let error = failed(&failure.message).caused_by(failure.message.clone());
+            match failure.retry_after_s {
+                Some(seconds) => error.retry_after(seconds),
+                None => error,
+            }
+        }
+    }
+}

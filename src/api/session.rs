@@ -1,0 +1,227 @@
+//! Who makes a request: the bearer token, the web UI's cookie, and the making and ending of sessions.
+
+use crate::app::App;
+use crate::auth::{Identity, NewToken, digest_hex};
+use crate::error::{Error, Kind};
+use crate::http::{Auth, Reply, Request, is_same_origin};
+use crate::store::{self, Admin, NewSession, NewUser, Session, User};
+
+/// Characters of a `User-Agent` that are kept with a session.
+const USER_AGENT_CHARS: usize = 200;
+
+/// Somebody who is signed in.
+pub(super) struct Caller {
+    pub(super) user: User,
+    pub(super) session: SessionKey,
+}
+
+/// What must be remembered to end the caller's session.
+pub(super) enum SessionKey {
+    /// One of ours, by id.
+    Local(String),
+    /// Another system's token, by digest, and when it ends (RFC 3339).
+    External { digest: String, expires_at: Option<String> },
+}
+
+impl Caller {
+    /// The id that `/api/{user_id}/…` is called with.
+    pub(super) fn identity(&self) -> &str {
+        self.user.external_id.as_deref().unwrap_or(&self.user.uuid)
+    }
+
+    /// The session's id, if it is one of ours.
+    pub(super) fn session_id(&self) -> Option<&str> {
+        match &self.session {
+            SessionKey::Local(id) => Some(id),
+            SessionKey::External { .. } => None,
+        }
+    }
+}
+
+pub(super) fn not_authenticated() -> Error {
+    Error::new(Kind::Unauthenticated, "Not authenticated")
+}
+
+fn refused() -> Error {
+    Error::new(Kind::Unauthenticated, "Could not validate credentials")
+}
+
+/// The caller, where the route asks for one.
+pub(super) fn find_caller(app: &App, request: &Request, auth: Auth) -> Result<Option<Caller>, Error> {
+    match auth {
+        Auth::Public => Ok(None),
+        Auth::User => {
+            let token = token(app, request).ok_or_else(not_authenticated)?;
+            identify(app, token).map(Some)
+        }
+    }
+}
+
+/// The token of a request: the `Authorization` header's, else the cookie's if one of our own pages sends it.
+pub(super) fn token<'r>(app: &App, request: &'r Request) -> Option<&'r str> {
+    if let Some(value) = request.header("Authorization") {
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
+    }
+    if !is_same_origin(request) {
+        return None;
+    }
+    let cookies = request.header("Cookie")?.split(';');
+    cookies
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find(|(name, _)| *name == app.cookie)
+        .map(|(_, token)| token)
+}
+
+/// Whom a token stands for, as of now.
+pub(super) fn identify(app: &App, token: &str) -> Result<Caller, Error> {
+    match app.tokens.verify(token, app.clock.now().seconds())? {
+        Identity::Local {
+            user_uuid: _,
+            session_id,
+            version,
+        } => {
+            let found = app.store.read(|read| store::find_session(read, &session_id))?;
+            // A session goes with its user, so a token of ours without one was ended.
+            let signed_in = found.ok_or_else(refused)?;
+            if signed_in.user.disabled || !signed_in.is_current || version > signed_in.user.session_version {
+                return Err(refused());
+            }
+            Ok(Caller {
+                user: signed_in.user,
+                session: SessionKey::Local(session_id),
+            })
+        }
+        Identity::External {
+            id,
+            email: _,
+            expires_at_s,
+        } => {
+            let digest = digest_hex(token.as_bytes());
+            let (user, is_revoked) = app.store.read(|read| {
+                Ok((
+                    store::find_user_by_external_id(read, &id)?,
+                    store::find_revocation(read, &digest)?,
+                ))
+            })?;
+            if is_revoked || user.as_ref().is_some_and(|user| user.disabled) {
+                return Err(refused());
+            }
+            let user = match user {
+                Some(user) => user,
+                None => welcome(app, &id)?,
+            };
+            let now = app.clock.now();
+            let expires_at = expires_at_s.map(|at| {
+                let left = i64::try_from(at)
+                    .unwrap_or(i64::MAX)
+                    .saturating_sub(i64::try_from(now.seconds()).unwrap_or(0));
+                now.plus_s(left).text()
+            });
+            Ok(Caller {
+                user,
+                session: SessionKey::External { digest, expires_at },
+            })
+        }
+    }
+}
+
+/// Makes the account of another system's user at the first request. Of two first requests one finds it made.
+fn welcome(app: &App, external_id: &str) -> Result<User, Error> {
+    let new = NewUser {
+        uuid: app.clock.uuid(),
+        external_id: Some(external_id.to_owned()),
+        username: None,
+        email: None,
+        display_name: None,
+        password_hash: None,
+        admin: Admin::No,
+        created_at: app.clock.now().text(),
+    };
+    match app.store.write(move |tx| store::insert_user(tx, &new)) {
+        Err(error) if error.kind() == Kind::Conflict => {
+            let found = app
+                .store
+                .read(|read| store::find_user_by_external_id(read, external_id))?;
+            found.ok_or(error)
+        }
+        outcome => outcome,
+    }
+}
+
+/// A session to be stored, and the token that stands for it.
+pub(super) fn begin(app: &App, request: &Request, user: &User) -> Result<(NewSession, String), Error> {
+    let now = app.clock.now();
+    let lifetime_s = i64::from(app.settings.secrets.token_minutes) * 60;
+    let agent = request
+        .header("User-Agent")
+        .map(|agent| agent.chars().take(USER_AGENT_CHARS).collect());
+    let session = Session {
+        id: app.clock.uuid(),
+        user_agent: agent,
+        created_at: now.text(),
+        expires_at: now.plus_s(lifetime_s).text(),
+    };
+    let subject = NewToken {
+        user_uuid: &user.uuid,
+        email: user.email.as_deref(),
+        session_id: &session.id,
+        version: user.session_version,
+    };
+    let token = app.tokens.mint(&subject, now.seconds())?;
+    let new = NewSession {
+        user_id: user.id,
+        version: user.session_version,
+        session,
+    };
+    Ok((new, token))
+}
+
+/// Stores a session and returns its token.
+pub(super) fn open(app: &App, request: &Request, user: &User) -> Result<String, Error> {
+    let (session, token) = begin(app, request, user)?;
+    app.store.write(move |tx| store::insert_session(tx, &session))?;
+    Ok(token)
+}
+
+/// Ends the caller's session: its token is refused from now on.
+pub(super) fn end(app: &App, caller: &Caller) -> Result<(), Error> {
+    let user_id = caller.user.id;
+    match &caller.session {
+        SessionKey::Local(id) => {
+            let id = id.clone();
+            app.store
+                .write(move |tx| store::delete_session(tx, user_id, &id))
+                .map(drop)
+        }
+        SessionKey::External { digest, expires_at } => {
+            let (digest, expires_at) = (digest.clone(), expires_at.clone());
+            app.store
+                .write(move |tx| store::insert_revocation(tx, &digest, expires_at.as_deref()))
+        }
+    }
+}
+
+/// The same reply with the session's cookie: out of JavaScript's reach, and never sent along from other sites.
+pub(super) fn with_cookie(app: &App, reply: Reply, token: &str) -> Reply {
+    let seconds = u64::from(app.settings.secrets.token_minutes) * 60;
+    reply.header("Set-Cookie", &cookie(app, token, seconds))
+}
+
+/// The same reply with the cookie taken away.
+pub(super) fn without_cookie(app: &App, reply: Reply) -> Reply {
+    reply.header("Set-Cookie", &cookie(app, "", 0))
+}
+
+fn cookie(app: &App, token: &str, max_age_s: u64) -> String {
+    let is_https = app
+        .settings
+        .public_url
+        .as_deref()
+        .is_some_and(|url| url.starts_with("https://"));
+    let secure = if is_https { "; Secure" } else { "" };
+    format!(
+        "{}={token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}",
+        app.cookie
+    )
+}

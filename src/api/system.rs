@@ -1,0 +1,92 @@
+//! The server about itself: `/`, `/health`, `/api/version`.
+
+use serde::Serialize;
+
+use super::{Ctx, ui};
+use crate::error::Error;
+use crate::http::{Auth, Json, Raw, Reply, Route, get};
+use crate::store::{self, Admin};
+
+pub(super) const ROUTES: &[Route<Ctx>] = &[
+    get(
+        "/",
+        Auth::Public,
+        "The web UI for browsers, a greeting for programs",
+        &Raw(root),
+    ),
+    get("/health", Auth::Public, "Whether the server works", &Raw(health)),
+    get(
+        "/api/version",
+        Auth::Public,
+        "Version, and whether visitors may sign up",
+        &Json(version),
+    ),
+];
+
+#[derive(Serialize)]
+struct Greeting {
+    message: &'static str,
+    version: &'static str,
+    docs: &'static str,
+}
+
+fn root(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
+    if ctx
+        .request
+        .header("Accept")
+        .is_some_and(|accept| accept.contains("text/html"))
+    {
+        return ui::shell(ctx, ());
+    }
+    let greeting = Greeting {
+        message: "Fireside",
+        version: env!("CARGO_PKG_VERSION"),
+        docs: "/docs",
+    };
+    // The same address is a page for browsers: what is kept of one must not serve the other.
+    Ok(Reply::json(200, &greeting)?.header("Vary", "Accept"))
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+fn health(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
+    let detail = ctx.app.store.trouble();
+    let (code, status) = if detail.is_none() {
+        (200, "healthy")
+    } else {
+        (503, "failing")
+    };
+    let health = Health {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        detail,
+    };
+    Reply::json(code, &health)
+}
+
+#[derive(Serialize)]
+struct Version {
+    name: &'static str,
+    version: &'static str,
+    signup: &'static str,
+}
+
+fn version(ctx: &Ctx, (): ()) -> Result<Version, Error> {
+    let signup = match ctx.app.signup(&ctx.request) {
+        _ if ctx.app.has_setup_code() => "setup",
+        Some(Admin::IfFirst) if ctx.app.store.read(store::count_users)? == 0 => "first",
+        Some(_) => "open",
+        None => "closed",
+    };
+    Ok(Version {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        signup,
+    })
+}

@@ -1,0 +1,108 @@
+//! The Todo assistant's door: one route, the user's id in its path, integer conversation ids.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{AnyId, Ctx, fault};
+use crate::error::{Error, Kind};
+use crate::http::{Auth, Body, Deferred, Path, Reply, Responder, Route, post};
+use crate::store;
+use crate::turn::{Ask, Target};
+
+pub(super) const ROUTES: &[Route<Ctx>] = &[post(
+    "/api/{user_id}/chat",
+    Auth::User,
+    "Send a message and wait for the reply",
+    &Deferred(chat),
+)];
+
+#[derive(Deserialize, JsonSchema)]
+struct ChatPath {
+    user_id: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ChatRequest {
+    message: String,
+    #[serde(default)]
+    conversation_id: Option<AnyId>,
+}
+
+#[derive(Serialize)]
+struct ChatResponse {
+    conversation_id: i64,
+    response: String,
+    tool_calls: Vec<Value>,
+}
+
+fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>), respond: Responder) {
+    match prepare(ctx, &path, body) {
+        Err(error) => respond.send_result(Err(error)),
+        Ok(ask) => ctx.app.turns.begin(
+            ask,
+            Box::new(move |outcome| {
+                let reply = outcome
+                    .map_err(|problem| fault(problem, None, failed))
+                    .and_then(|done| {
+                        let response = ChatResponse {
+                            conversation_id: done.conversation_id,
+                            response: done.text,
+                            tool_calls: Vec::new(),
+                        };
+                        Reply::json(200, &response)
+                    });
+                respond.send_result(reply);
+            }),
+        ),
+    }
+}
+
+/// The checks in the family's order: the path's user, the text, the conversation, whose it is.
+fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> {
+    let caller = ctx.caller()?;
+    if path.user_id != caller.identity() {
+        return Err(Error::new(Kind::Forbidden, "Access denied. User ID mismatch."));
+    }
+    if body.message.trim().is_empty() {
+        return Err(Error::new(Kind::Malformed, "Message cannot be empty"));
+    }
+    let to = match body.conversation_id {
+        None => Target::New,
+        Some(id) => {
+            let missing = || Error::new(Kind::NotFound, "Conversation not found");
+            let which = id.conversation().ok_or_else(missing)?;
+            let user_id = caller.user.id;
+            let found = ctx
+                .app
+                .store
+                .read(|read| match store::find_conversation(read, user_id, &which) {
+                    Err(error) if error.kind() == Kind::NotFound => {
+                        Ok(Err(store::owner_of_conversation(read, &which)?))
+                    }
+                    found => found.map(Ok),
+                })?;
+            let conversation = found.map_err(|owner| match owner {
+                Some(_) => Error::new(Kind::Forbidden, "Access denied. Conversation does not belong to user."),
+                None => missing(),
+            })?;
+            Target::Existing {
+                id: conversation.id,
+                uuid: conversation.uuid,
+                system_prompt: conversation.system_prompt,
+            }
+        }
+    };
+    ctx.app.count_message(&ctx.request, caller.user.id)?;
+    let choice = ctx.app.models.default_model().clone();
+    Ok(Ask {
+        user: caller.user.clone(),
+        to,
+        text: body.message,
+        choice,
+    })
+}
+
+fn failed(message: &str) -> Error {
+    Error::new(Kind::Unavailable, format!("Failed to get AI response: {message}"))
+}

@@ -1,0 +1,231 @@
+//! The web UI's files: the shell at every `/ui` address, everything else under `/assets/<hash of all>/`, for ever.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::OnceLock;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use include_dir::{Dir, include_dir};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Ctx;
+use crate::auth::digest_hex;
+use crate::error::{Error, Kind};
+use crate::http::{Auth, Path, Raw, Reply, Route, get};
+
+pub(super) const ROUTES: &[Route<Ctx>] = &[
+    get("/ui", Auth::Public, "The web UI", &Raw(shell)),
+    get(
+        "/ui/{path...}",
+        Auth::Public,
+        "The web UI, at any of its pages",
+        &Raw(page),
+    ),
+    get(
+        "/assets/{version}/{path...}",
+        Auth::Public,
+        "The web UI's files",
+        &Raw(asset),
+    ),
+];
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets");
+
+/// The page that every address of the UI begins with.
+const SHELL: &str = "index.html";
+
+/// What the shell says where the files' folder belongs.
+const BASE: &str = "{{base}}";
+
+/// Nothing from elsewhere, nothing inline: text from people and models cannot become a program, nor call home.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+    connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+/// The files, embedded or from a folder.
+pub(super) struct Assets {
+    /// Serve from here instead, read anew each time.
+    folder: Option<PathBuf>,
+    version: String,
+    files: BTreeMap<String, Asset>,
+}
+
+struct Asset {
+    bytes: Vec<u8>,
+    etag: String,
+    /// Compressed at the first request and then kept.
+    gzip: OnceLock<Vec<u8>>,
+}
+
+impl Asset {
+    fn new(bytes: Vec<u8>) -> Asset {
+        let etag = format!("\"{}\"", &digest_hex(&bytes)[..16]);
+        Asset {
+            bytes,
+            etag,
+            gzip: OnceLock::new(),
+        }
+    }
+
+    fn gzip(&self) -> &[u8] {
+        self.gzip.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            // Writing to memory does not fail; an empty result means "send it as it is".
+            encoder
+                .write_all(&self.bytes)
+                .and_then(|()| encoder.finish())
+                .unwrap_or_default()
+        })
+    }
+}
+
+impl Assets {
+    pub(super) fn new(folder: Option<PathBuf>) -> Assets {
+        let mut files = BTreeMap::new();
+        collect(&EMBEDDED, &mut files);
+        let names: String = files
+            .iter()
+            .map(|(name, bytes)| format!("{name} {}\n", digest_hex(bytes)))
+            .collect();
+        let version = digest_hex(names.as_bytes())[..12].to_owned();
+        let base = format!("/assets/{version}");
+        let files = files
+            .into_iter()
+            .map(|(name, bytes)| {
+                let bytes = if name == SHELL { with_base(&bytes, &base) } else { bytes };
+                (name, Asset::new(bytes))
+            })
+            .collect();
+        Assets { folder, version, files }
+    }
+}
+
+fn with_base(shell: &[u8], base: &str) -> Vec<u8> {
+    String::from_utf8_lossy(shell).replace(BASE, base).into_bytes()
+}
+
+fn collect(folder: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
+    for file in folder.files() {
+        let name = file.path().to_string_lossy().replace('\\', "/");
+        files.insert(name, file.contents().to_vec());
+    }
+    for folder in folder.dirs() {
+        collect(folder, files);
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct PagePath {
+    #[serde(rename = "path")]
+    _path: String,
+}
+
+fn page(ctx: &Ctx, _: Path<PagePath>) -> Result<Reply, Error> {
+    shell(ctx, ())
+}
+
+/// The shell. It names the files it needs, so it is asked for anew each time and they never are.
+pub(super) fn shell(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
+    let reply = serve(ctx, SHELL, "no-cache")?;
+    Ok(reply
+        .header("Content-Security-Policy", POLICY)
+        .header("Cross-Origin-Opener-Policy", "same-origin"))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct AssetPath {
+    version: String,
+    path: String,
+}
+
+fn asset(ctx: &Ctx, Path(path): Path<AssetPath>) -> Result<Reply, Error> {
+    if path.path == SHELL {
+        return Err(not_found());
+    }
+    // Another version's address still finds today's file, but must not be kept as if it were that version's.
+    let is_current = path.version == ctx.assets.version && ctx.assets.folder.is_none();
+    let keep = if is_current {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-store"
+    };
+    serve(ctx, &path.path, keep)
+}
+
+fn not_found() -> Error {
+    Error::new(Kind::NotFound, "Not Found")
+}
+
+fn serve(ctx: &Ctx, name: &str, cache_control: &str) -> Result<Reply, Error> {
+    if let Some(folder) = &ctx.assets.folder {
+        let bytes = read(folder, name)?;
+        let bytes = if name == SHELL {
+            with_base(&bytes, "/assets/folder")
+        } else {
+            bytes
+        };
+        return Ok(Reply::bytes(200, media_type(name), bytes).header("Cache-Control", "no-store"));
+    }
+    let asset = ctx.assets.files.get(name).ok_or_else(not_found)?;
+    let request = &ctx.request;
+    let common = |reply: Reply| {
+        reply
+            .header("Cache-Control", cache_control)
+            .header("ETag", &asset.etag)
+            .header("Vary", "Accept-Encoding, Accept")
+    };
+    let is_known = request.header("If-None-Match").is_some_and(|tags| {
+        tags.split(',')
+            .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == asset.etag)
+    });
+    if is_known {
+        return Ok(common(Reply::empty(304)));
+    }
+    let is_gzip_welcome = request.header("Accept-Encoding").is_some_and(accepts_gzip);
+    if is_gzip_welcome && is_text(name) && !asset.gzip().is_empty() {
+        let reply = Reply::bytes(200, media_type(name), asset.gzip().to_vec());
+        return Ok(common(reply.header("Content-Encoding", "gzip")));
+    }
+    Ok(common(Reply::bytes(200, media_type(name), asset.bytes.clone())))
+}
+
+fn accepts_gzip(value: &str) -> bool {
+    value.split(',').any(|coding| {
+        let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
+        let is_refused = matches!(
+            quality.replace(' ', "").as_str(),
+            "q=0" | "q=0.0" | "q=0.00" | "q=0.000"
+        );
+        matches!(name.trim(), "gzip" | "*") && !is_refused
+    })
+}
+
+/// A file of the folder that `--assets` names, never one outside of it.
+fn read(folder: &FilePath, name: &str) -> Result<Vec<u8>, Error> {
+    let is_inside = name
+        .split('/')
+        .all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains('\\'));
+    if !is_inside {
+        return Err(not_found());
+    }
+    std::fs::read(folder.join(name)).map_err(|error| not_found().caused_by(error))
+}
+
+fn is_text(name: &str) -> bool {
+    !matches!(name.rsplit('.').next(), Some("png" | "ico" | "woff2" | "jpg"))
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("webmanifest") => "application/manifest+json",
+        _ => "application/octet-stream",
+    }
+}

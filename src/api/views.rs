@@ -1,0 +1,100 @@
+//! The wire objects that families share.
+
+use serde::Serialize;
+
+use crate::store::{Admin, Conversation, Message, Role, User};
+
+/// A user object.
+#[derive(Serialize)]
+pub(super) struct UserView<'a> {
+    id: &'a str,
+    username: Option<&'a str>,
+    email: Option<&'a str>,
+    display_name: Option<&'a str>,
+    role: &'static str,
+    created_at: &'a str,
+}
+
+pub(super) fn user(user: &User) -> UserView<'_> {
+    UserView {
+        id: user.external_id.as_deref().unwrap_or(&user.uuid),
+        username: user.username.as_deref().or(user.email.as_deref()),
+        email: user.email.as_deref(),
+        display_name: user.display_name.as_deref(),
+        role: if user.admin == Admin::Yes { "admin" } else { "user" },
+        created_at: &user.created_at,
+    }
+}
+
+/// A conversation under the name of a chat.
+#[derive(Serialize)]
+pub(super) struct ChatView {
+    id: String,
+    conversation_id: i64,
+    user_id: String,
+    title: Option<String>,
+    created_at: String,
+    updated_at: String,
+    message_count: i64,
+    last_message_time: Option<String>,
+    last_message_content: String,
+    is_pinned: bool,
+    is_archived: bool,
+}
+
+pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
+    ChatView {
+        id: conversation.uuid,
+        conversation_id: conversation.id,
+        user_id: owner.external_id.as_ref().unwrap_or(&owner.uuid).clone(),
+        title: conversation.title,
+        created_at: conversation.created_at,
+        updated_at: conversation.updated_at,
+        message_count: conversation.message_count,
+        last_message_time: conversation.last_message_time,
+        last_message_content: conversation.last_message_content,
+        is_pinned: conversation.is_pinned,
+        is_archived: conversation.is_archived,
+    }
+}
+
+/// A message, as the family with integer ids emits it.
+#[derive(Serialize)]
+pub(super) struct MessageView<'a> {
+    id: i64,
+    chat_id: &'a str,
+    role: &'static str,
+    content: String,
+    created_at: String,
+    r#type: String,
+    sender: &'static str,
+    timestamp: String,
+    status: String,
+    media_urls: serde_json::Value,
+    reply_to_id: Option<String>,
+    importance_level: String,
+    state: &'static str,
+    model: Option<String>,
+    error: Option<String>,
+}
+
+pub(super) fn message(message: Message, chat_id: &str) -> MessageView<'_> {
+    let media_urls = message.media_urls.and_then(|urls| serde_json::from_str(&urls).ok());
+    MessageView {
+        id: message.id,
+        chat_id,
+        role: message.role.name(),
+        content: message.content,
+        timestamp: message.created_at.clone(),
+        created_at: message.created_at,
+        r#type: message.kind,
+        sender: if message.role == Role::User { "user" } else { "ai" },
+        status: message.status,
+        media_urls: media_urls.unwrap_or_else(|| serde_json::json!([])),
+        reply_to_id: message.reply_to_id,
+        importance_level: message.importance_level,
+        state: message.state.name(),
+        model: message.model,
+        error: message.error,
+    }
+}

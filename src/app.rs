@@ -1,0 +1,291 @@
+//! `App`: what a handler may reach. Built once from the settings; everything in it is shared and thread-safe.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::auth::{self, Hasher, RateLimit, Throttle, TokenConfig, Tokens};
+use crate::cli::{Settings, Signup};
+use crate::clock::Clock;
+use crate::error::{Error, Kind};
+use crate::http::{Origins, Request};
+use crate::models::{ModelsConfig, Registry, Timeouts};
+use crate::store::{self, SharedStore, Store};
+use crate::system;
+use crate::turn::Turns;
+
+/// The file that the signing secret is kept in.
+const SECRET_FILE: &str = "secret";
+
+/// Shorter secrets can be guessed from a single token.
+const SECRET_BYTES_ADVISED: usize = 32;
+
+/// Failed sign-ins of one account from one address, in [`THROTTLE_WINDOW`].
+const FAILURES_MAX: u32 = 10;
+
+const THROTTLE_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Messages a user may send in a minute where strangers may be users.
+const MESSAGES_PER_MINUTE: u32 = 60;
+
+/// How long a setup code can be used, in seconds.
+const SETUP_CODE_S: u64 = 15 * 60;
+
+/// Everything that handlers share.
+pub struct App {
+    /// As parsed.
+    pub settings: Settings,
+    /// All data.
+    pub store: SharedStore,
+    /// Which models there are.
+    pub models: Registry,
+    /// Replies being written.
+    pub turns: Arc<Turns>,
+    /// Minting and reading tokens.
+    pub tokens: Tokens,
+    /// Passwords.
+    pub hasher: Hasher,
+    /// Failed sign-ins.
+    pub throttle: Throttle,
+    /// Times and ids.
+    pub clock: Clock,
+    /// Whose requests these are.
+    pub origins: Origins,
+    /// The session cookie's name: cookies do not know ports, so two servers on one machine need two names.
+    pub cookie: String,
+    messages: RateLimit,
+    setup: Mutex<Option<SetupCode>>,
+}
+
+/// The one-time code that makes the first account off loopback.
+struct SetupCode {
+    code: String,
+    expires_s: u64,
+}
+
+impl App {
+    /// Opens the store and prepares everything else.
+    ///
+    /// # Errors
+    /// Sentences for the terminal: a folder that cannot be used, a database that is not ours, a secret or provider
+    /// that cannot be used.
+    pub fn new(settings: Settings) -> Result<App, Error> {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let store = Arc::new(Store::open(&settings.location, cores * 2)?);
+        let clock = Clock;
+        let turns = Turns::new(Arc::clone(&store), clock, settings.max_turns, settings.context_messages);
+        let secrets = &settings.secrets;
+        let models = Registry::new(ModelsConfig {
+            default_model: settings.default_model.clone(),
+            openai_api_key: secrets.openai_api_key.clone(),
+            openai_base_url: secrets.openai_base_url.clone(),
+            groq_api_key: secrets.groq_api_key.clone(),
+            connections_max: settings.max_turns,
+            timeouts: Timeouts::default(),
+        })?;
+        let tokens = Tokens::new(TokenConfig {
+            secret: secret(&settings)?,
+            algorithm: secrets.jwt_algorithm,
+            lifetime: Duration::from_secs(u64::from(secrets.token_minutes) * 60),
+            external_secret: secrets.external_secret.clone().map(String::into_bytes),
+        })?;
+        if let Some(secret) = &secrets.external_secret {
+            advise("BETTER_AUTH_SECRET", secret);
+        }
+        let own_names = system::host_name().map(|name| [format!("{name}.local"), name]);
+        let public = settings.public_url.as_deref().and_then(host_of);
+        let names = own_names
+            .into_iter()
+            .flatten()
+            .chain(public)
+            .chain(settings.allowed_hosts.clone());
+        Ok(App {
+            turns: Arc::new(turns),
+            models,
+            tokens,
+            hasher: Hasher::start()?,
+            throttle: Throttle::new(FAILURES_MAX, THROTTLE_WINDOW),
+            clock,
+            origins: Origins::new(names),
+            cookie: format!("fireside_{}", store.installation()),
+            messages: RateLimit::new(match settings.messages_per_minute {
+                Some(limit) => limit,
+                None => MESSAGES_PER_MINUTE,
+            }),
+            setup: Mutex::new(None),
+            store,
+            settings,
+        })
+    }
+
+    /// Whether this server is for this machine alone: bound to loopback, and nothing says that others reach it.
+    pub fn is_private(&self) -> bool {
+        let settings = &self.settings;
+        settings.host.is_loopback()
+            && settings.public_url.is_none()
+            && settings.allowed_hosts.is_empty()
+            && settings.trusted_proxies.is_empty()
+    }
+
+    /// Whether a request is *local*: the server is private, and no proxy has passed the request on (which would make
+    /// the internet look like this machine).
+    pub fn is_local(&self, request: &Request) -> bool {
+        self.is_private()
+            && !request.has_header(|name| {
+                name.eq_ignore_ascii_case("forwarded")
+                    || name
+                        .get(..12)
+                        .is_some_and(|start| start.eq_ignore_ascii_case("x-forwarded-"))
+            })
+    }
+
+    /// The client's own address, behind the proxies that are trusted.
+    pub fn client_address(&self, request: &Request) -> IpAddr {
+        let is_trusted = |address: &IpAddr| self.settings.trusted_proxies.contains(address);
+        let peer = request.peer();
+        if !is_trusted(&peer) {
+            return peer;
+        }
+        // From the right: each trusted proxy vouches for the address to its left, and for nothing further.
+        let forwarded = request.header("X-Forwarded-For").unwrap_or("");
+        let mut client = peer;
+        for part in forwarded.rsplit(',') {
+            match part.trim().parse() {
+                Ok(address) => client = address,
+                Err(_) => break,
+            }
+            if !is_trusted(&client) {
+                break;
+            }
+        }
+        client
+    }
+
+    /// Counts a message against its sender's limit.
+    ///
+    /// # Errors
+    /// [`Kind::RateLimited`] with the time after which to try again.
+    pub fn count_message(&self, request: &Request, user_id: i64) -> Result<(), Error> {
+        let is_off = match self.settings.messages_per_minute {
+            Some(limit) => limit == 0,
+            None => self.is_local(request),
+        };
+        if is_off {
+            return Ok(());
+        }
+        self.messages.take(user_id, self.clock.now().seconds())
+    }
+
+    /// Whether a visitor may make an account, and of which kind, without a setup code.
+    pub fn signup(&self, request: &Request) -> Option<store::Admin> {
+        match (self.settings.signup, self.is_local(request)) {
+            (None | Some(Signup::Open), true) => Some(store::Admin::IfFirst),
+            // Where strangers may come by, the first of them must not become the administrator.
+            (Some(Signup::Open), false) => Some(store::Admin::No),
+            (Some(Signup::Closed), _) | (None, false) => None,
+        }
+    }
+
+    /// Makes a setup code if nobody could become the administrator without one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn make_setup_code(&self) -> Result<Option<String>, Error> {
+        let is_needed = !self.is_private() || self.settings.signup == Some(Signup::Closed);
+        if !is_needed || self.store.read(store::count_users)? > 0 {
+            return Ok(None);
+        }
+        let code = auth::random_code();
+        *self.setup() = Some(SetupCode {
+            code: code.clone(),
+            expires_s: self.clock.now().seconds() + SETUP_CODE_S,
+        });
+        Ok(Some(code))
+    }
+
+    /// Whether a setup code is waiting to be used.
+    pub fn has_setup_code(&self) -> bool {
+        let now = self.clock.now().seconds();
+        self.setup().as_ref().is_some_and(|setup| now < setup.expires_s)
+    }
+
+    /// Uses the setup code for `work`, which makes the account; if that fails the code stays.
+    ///
+    /// # Errors
+    /// [`Kind::Forbidden`] when the code is wrong, used or too old; those of `work`.
+    pub fn with_setup_code<T>(&self, code: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let now = self.clock.now().seconds();
+        // Held while the account is made: of two visitors with the same code one is too late.
+        let mut setup = self.setup();
+        // Digests are compared, so that the time this takes says nothing about the code.
+        let is_right = setup.as_ref().is_some_and(|setup| {
+            now < setup.expires_s && auth::digest_hex(setup.code.as_bytes()) == auth::digest_hex(code.as_bytes())
+        });
+        if !is_right {
+            let message = "The setup code is wrong or has expired; restart the server for a new one";
+            return Err(Error::new(Kind::Forbidden, message));
+        }
+        let made = work()?;
+        *setup = None;
+        Ok(made)
+    }
+
+    fn setup(&self) -> MutexGuard<'_, Option<SetupCode>> {
+        self.setup.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The host name of a URL.
+fn host_of(url: &str) -> Option<String> {
+    let authority = url.split_once("://")?.1.split('/').next()?;
+    let name = match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    };
+    Some(name.to_ascii_lowercase())
+}
+
+/// The signing secret: configured, or random and kept beside the database.
+fn secret(settings: &Settings) -> Result<Vec<u8>, Error> {
+    if let Some(secret) = &settings.secrets.jwt_secret {
+        advise("JWT_SECRET_KEY", secret);
+        return Ok(secret.clone().into_bytes());
+    }
+    let path = settings.location.folder.join(SECRET_FILE);
+    let failed = |error| {
+        let message = format!("The secret {} cannot be used", path.display());
+        Error::new(Kind::Unavailable, message).caused_by(error)
+    };
+    match system::create_private_file(&path) {
+        Ok(mut file) => {
+            let secret = auth::random_secret();
+            file.write_all(&secret).and_then(|()| file.sync_all()).map_err(failed)?;
+            Ok(secret.to_vec())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read_secret(&path).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn read_secret(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut secret = Vec::new();
+    File::open(path)?.take(4096).read_to_end(&mut secret)?;
+    if secret.len() < SECRET_BYTES_ADVISED {
+        // A power cut between making and filling it: nobody can hold a token signed with it, but say so.
+        let message = "it is too short; remove it to have a new one made (everyone signs in again)";
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
+    }
+    Ok(secret)
+}
+
+fn advise(name: &str, secret: &str) {
+    if secret.len() < SECRET_BYTES_ADVISED {
+        log::warn!(
+            "{name} has only {} bytes: anyone may guess it and sign in as anybody. Use {SECRET_BYTES_ADVISED} random bytes or more",
+            secret.len()
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! Who somebody is: passwords, tokens, and how often they may try.
+//!
+//! The only place that names argon2 and jwt-simple. Knows neither HTTP nor the store: the clock comes in as
+//! seconds, identities go out as plain ids, and whether a user still exists is the caller's question.
+
+mod password;
+mod secret;
+mod throttle;
+mod token;
+
+pub use password::Hasher;
+pub use secret::{digest_hex, random_code, random_secret};
+pub use throttle::{RateLimit, Throttle};
+pub use token::{Algorithm, Identity, NewToken, TokenConfig, Tokens};

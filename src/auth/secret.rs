@@ -1,0 +1,60 @@
+//! Random secrets, one-time codes, and digests of tokens that must be remembered without being kept.
+
+use std::fmt::Write as _;
+
+use jwt_simple::reexports::rand::{Rng as _, rng};
+use sha2::{Digest as _, Sha256};
+
+/// A fresh signing secret of 256 bits.
+pub fn random_secret() -> [u8; 32] {
+    random_bytes()
+}
+
+/// A one-time code of 128 bits in lower-case hexadecimal, safe in a URL and on a telephone.
+pub fn random_code() -> String {
+    hex(&random_bytes::<16>())
+}
+
+/// The SHA-256 of `bytes` in lower-case hexadecimal: how a revoked token or an API key is remembered.
+pub fn digest_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// From the generator that jwt-simple brings along (ChaCha, seeded by the operating system), so that no second one is needed.
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_is_sha256() {
+        // The second test vector of FIPS 180-2.
+        assert_eq!(
+            digest_hex(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn codes_and_secrets_differ() {
+        let code = random_code();
+        assert_eq!(code.len(), 32);
+        assert!(code.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
+        assert_ne!(code, random_code());
+        assert_ne!(random_secret(), random_secret());
+    }
+}

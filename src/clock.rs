@@ -1,0 +1,69 @@
+//! What time it is, and new ids. Handlers reach both through `App`, so that nothing else in the house asks the system.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::fmt::temporal::DateTimePrinter;
+use jiff::tz::Offset;
+
+/// Microseconds in a second.
+const MICROS: i64 = 1_000_000;
+
+/// A moment in UTC, in microseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(i64);
+
+impl Moment {
+    /// Seconds since 1970.
+    pub fn seconds(self) -> u64 {
+        u64::try_from(self.0 / MICROS).unwrap_or(0)
+    }
+
+    /// This moment plus so many microseconds.
+    #[must_use]
+    pub fn plus_us(self, micros: i64) -> Moment {
+        Moment(self.0.saturating_add(micros))
+    }
+
+    /// This moment plus so many seconds (negative: minus).
+    #[must_use]
+    pub fn plus_s(self, seconds: i64) -> Moment {
+        self.plus_us(seconds.saturating_mul(MICROS))
+    }
+
+    /// `2026-11-21T05:17:02.616428+00:00`: RFC 3339, UTC, always six fractional digits, so that texts sort as times do.
+    pub fn text(self) -> String {
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+        let timestamp = jiff::Timestamp::from_microsecond(self.0).unwrap_or_default();
+        PRINTER.timestamp_with_offset_to_string(&timestamp, Offset::UTC)
+    }
+}
+
+/// The source of moments and ids.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock;
+
+impl Clock {
+    /// Now.
+    pub fn now(&self) -> Moment {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// A new UUID of version 7: in order of time, so that an index of them grows at its end only.
+    pub fn uuid(&self) -> String {
+        uuid::Uuid::now_v7().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_six_digits_and_an_offset() {
+        assert_eq!(Moment(0).text(), "1970-01-01T00:00:00.000000+00:00");
+        let moment = Moment(1_795_238_222_616_428);
+        assert_eq!(moment.text(), "2026-11-21T05:17:02.616428+00:00");
+        assert_eq!(moment.plus_s(-2).text(), "2026-11-21T05:17:00.616428+00:00");
+    }
+}

@@ -1,0 +1,253 @@
+//! From a request to a handler's input type, and from its output to a reply.
+//!
+//! A handler is a plain function. What its parameters are made of (path, query, body) is said by their types, and the
+//! endpoint that wraps the function (`Json`, `Created`, …) says what becomes of its result.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::reply::Reply;
+use super::respond::Responder;
+use super::validate::{Shape, Source, missing};
+use crate::error::{Error, Issue};
+
+/// What an endpoint reads from a request.
+#[derive(Debug, Default)]
+pub struct Spec {
+    pub(super) path: Option<Shape>,
+    pub(super) query: Option<Shape>,
+    pub(super) body: Option<(BodyKind, Shape)>,
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyKind {
+    Json,
+    Form,
+}
+
+/// The parts of a request before they have types.
+#[derive(Debug, Default)]
+pub struct Values {
+    pub(super) path: Map<String, Value>,
+    pub(super) query: Map<String, Value>,
+    pub(super) body: Option<Value>,
+}
+
+impl Values {
+    /// Checks every part against its schema; all that is wrong comes back at once.
+    pub(super) fn check(&mut self, spec: &Spec) -> Result<(), Error> {
+        let mut issues = Vec::new();
+        check_map(spec.path.as_ref(), &mut self.path, "path", &mut issues);
+        check_map(spec.query.as_ref(), &mut self.query, "query", &mut issues);
+        if let Some((kind, shape)) = &spec.body {
+            let mut at = vec!["body".into()];
+            match (&mut self.body, kind) {
+                (Some(body), BodyKind::Json) => shape.check(body, Source::Json, &mut at, &mut issues),
+                (Some(body), BodyKind::Form) => shape.check(body, Source::Text, &mut at, &mut issues),
+                (None, _) => issues.push(missing(&at, Value::Null)),
+            }
+        }
+        if issues.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::invalid(issues))
+        }
+    }
+}
+
+fn check_map(shape: Option<&Shape>, map: &mut Map<String, Value>, name: &str, issues: &mut Vec<Issue>) {
+    if let Some(shape) = shape {
+        let mut value = Value::Object(std::mem::take(map));
+        shape.check(&mut value, Source::Text, &mut vec![name.into()], issues);
+        if let Value::Object(checked) = value {
+            *map = checked;
+        }
+    }
+}
+
+/// Something that a handler takes, made from parts of the request.
+pub trait Input: Sized {
+    /// Adds what this reads to the endpoint's specification.
+    fn describe(spec: &mut Spec);
+
+    /// Takes it from checked values.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Internal`] when a type and its schema disagree.
+    fn take(values: &mut Values) -> Result<Self, Error>;
+}
+
+/// Path parameters.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+/// Query parameters.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+/// A form, urlencoded or multipart.
+#[derive(Debug)]
+pub struct Form<T>(pub T);
+
+fn shape<T: JsonSchema>() -> Shape {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let schema = settings.into_generator().into_root_schema_for::<T>();
+    Shape::from_schema(schema.as_value())
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
+    serde_json::from_value(value).map_err(|error| Error::internal("an input type and its schema disagree", error))
+}
+
+impl Input for () {
+    fn describe(_: &mut Spec) {}
+
+    fn take(_: &mut Values) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema> Input for Path<T> {
+    fn describe(spec: &mut Spec) {
+        spec.path = Some(shape::<T>());
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        typed(Value::Object(std::mem::take(&mut values.path))).map(Path)
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
+    fn describe(spec: &mut Spec) {
+        spec.query = Some(shape::<T>());
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        typed(Value::Object(std::mem::take(&mut values.query))).map(Query)
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema> Input for Body<T> {
+    fn describe(spec: &mut Spec) {
+        spec.body = Some((BodyKind::Json, shape::<T>()));
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        typed(values.body.take().unwrap_or_default()).map(Body)
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema> Input for Form<T> {
+    fn describe(spec: &mut Spec) {
+        spec.body = Some((BodyKind::Form, shape::<T>()));
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        typed(values.body.take().unwrap_or_default()).map(Form)
+    }
+}
+
+impl<A: Input, B: Input> Input for (A, B) {
+    fn describe(spec: &mut Spec) {
+        A::describe(spec);
+        B::describe(spec);
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        Ok((A::take(values)?, B::take(values)?))
+    }
+}
+
+/// What a route does. `C` is what handlers reach the application and the caller through.
+pub trait Endpoint<C>: Sync {
+    /// What it reads.
+    fn spec(&self) -> Spec;
+
+    /// Answers a request whose parts were checked against `spec`.
+    fn answer(&self, ctx: &C, values: Values, respond: Responder);
+}
+
+/// A handler whose output is sent as JSON with status 200.
+pub struct Json<C, I, O>(pub fn(&C, I) -> Result<O, Error>);
+
+/// A handler whose output is sent as JSON with status 201.
+pub struct Created<C, I, O>(pub fn(&C, I) -> Result<O, Error>);
+
+/// A handler that says nothing: status 204.
+pub struct NoContent<C, I>(pub fn(&C, I) -> Result<(), Error>);
+
+/// A handler that makes its whole reply.
+pub struct Raw<C, I>(pub fn(&C, I) -> Result<Reply, Error>);
+
+/// A handler that answers later, from another thread.
+pub struct Deferred<C, I>(pub fn(&C, I, Responder));
+
+fn spec<I: Input>() -> Spec {
+    let mut spec = Spec::default();
+    I::describe(&mut spec);
+    spec
+}
+
+impl<C, I: Input, O: Serialize> Endpoint<C> for Json<C, I, O> {
+    fn spec(&self) -> Spec {
+        spec::<I>()
+    }
+
+    fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
+        let output = I::take(&mut values).and_then(|input| self.0(ctx, input));
+        respond.send_result(output.and_then(|output| Reply::json(200, &output)));
+    }
+}
+
+impl<C, I: Input, O: Serialize> Endpoint<C> for Created<C, I, O> {
+    fn spec(&self) -> Spec {
+        spec::<I>()
+    }
+
+    fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
+        let output = I::take(&mut values).and_then(|input| self.0(ctx, input));
+        respond.send_result(output.and_then(|output| Reply::json(201, &output)));
+    }
+}
+
+impl<C, I: Input> Endpoint<C> for NoContent<C, I> {
+    fn spec(&self) -> Spec {
+        spec::<I>()
+    }
+
+    fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
+        let output = I::take(&mut values).and_then(|input| self.0(ctx, input));
+        respond.send_result(output.map(|()| Reply::empty(204)));
+    }
+}
+
+impl<C, I: Input> Endpoint<C> for Raw<C, I> {
+    fn spec(&self) -> Spec {
+        spec::<I>()
+    }
+
+    fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
+        respond.send_result(I::take(&mut values).and_then(|input| self.0(ctx, input)));
+    }
+}
+
+impl<C, I: Input> Endpoint<C> for Deferred<C, I> {
+    fn spec(&self) -> Spec {
+        spec::<I>()
+    }
+
+    fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
+        match I::take(&mut values) {
+            Ok(input) => self.0(ctx, input, respond),
+            Err(error) => respond.send_result(Err(error)),
+        }
+    }
+}

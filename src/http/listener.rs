@@ -1,0 +1,532 @@
+//! The poll thread: accepts, reads heads and small bodies, finishes replies, and watches every deadline.
+//!
+//! It runs no handler and touches no disk, so neither a slow client nor a slow query delays anybody else.
+
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use polling::{Event, Events, Poller};
+use serde_json::json;
+
+use super::conn::{Conn, Flushed, Outbox, Phase, State, Step};
+use super::parse::Refusal;
+use super::receivers::{self, Receivers};
+use super::reply::{Framed, Reply, print};
+use super::request::{Body, Request, RequestId};
+use super::respond::{self, Responder};
+use super::workers::{self, Job, Jobs, Line};
+use super::{Handler, Limits, push};
+use crate::error::Error;
+
+/// The key of the listening socket; connections have the smaller ones.
+const LISTENER: usize = usize::MAX - 1;
+
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Bytes read from a connection at a time.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Connections accepted before the others are looked at again.
+const ACCEPT_MAX: usize = 256;
+
+/// Connections that the system may have ready for us.
+const BACKLOG: i32 = 1024;
+
+/// When stopping: requests in flight may finish by themselves for so long, then models are told to stop.
+const STOP_GENTLY: Duration = Duration::from_secs(3);
+
+/// When stopping: after this, whatever is still in flight is given up.
+const STOP_MAX: Duration = Duration::from_secs(8);
+
+/// The engine with its socket open.
+pub struct Engine {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+/// What every thread of the engine reaches.
+pub(super) struct Shared {
+    pub(super) poller: Poller,
+    pub(super) jobs: Jobs,
+    pub(super) receivers: Receivers,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) limits: Limits,
+    stopping: AtomicBool,
+    requests: AtomicU64,
+}
+
+/// What a parked connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    Readable,
+    Writable,
+    Both,
+}
+
+impl Engine {
+    /// Opens the listening socket. With it open and nothing accepted yet, clients wait instead of being refused.
+    ///
+    /// # Errors
+    /// The system's, for instance when the port is in use.
+    pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    }
+
+    /// An engine on an open socket.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Internal`] when the system gives no poller.
+    pub fn new(listener: TcpListener, limits: Limits, handler: Arc<dyn Handler>) -> Result<Engine, Error> {
+        let failed = |error| Error::internal("the poller did not start", error);
+        // Request ids differ from one run of the server to the next.
+        let first = uuid::Uuid::new_v4().as_u64_pair().0 & !0xffff_ffff;
+        let jobs = Jobs::new(limits.workers, limits.workers_for_reads, limits.waiting_writes_max);
+        let shared = Arc::new(Shared {
+            poller: Poller::new().map_err(failed)?,
+            jobs,
+            receivers: Receivers::default(),
+            handler,
+            limits,
+            stopping: AtomicBool::new(false),
+            requests: AtomicU64::new(first),
+        });
+        Ok(Engine { listener, shared })
+    }
+
+    /// Serves until `stop` is set, then ends gracefully: no new connections, requests in flight are answered.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Internal`] when a thread does not start or polling fails.
+    pub fn run(self, stop: &AtomicBool) -> Result<(), Error> {
+        let mut threads = workers::start(&self.shared, self.shared.limits.workers)?;
+        threads.extend(receivers::start(&self.shared)?);
+        let outcome = Poll::new(&self).and_then(|mut poll| poll.run(stop));
+        self.shared.jobs.close();
+        self.shared.receivers.close();
+        join(threads);
+        outcome
+    }
+}
+
+/// Waits for threads to end, but not for ever: a handler that hangs must not keep the process.
+fn join(threads: Vec<JoinHandle<()>>) {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    for thread in threads {
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if thread.is_finished() && thread.join().is_err() {
+            log::error!("a thread of the engine panicked");
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn next_id(&self) -> RequestId {
+        RequestId(self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Parks a connection: from here on the poll thread has it.
+    pub(super) fn arm(&self, conn: &Conn, state: &mut State, phase: Phase, interest: Interest) {
+        state.phase = phase;
+        state.since = Instant::now();
+        let event = match interest {
+            Interest::Readable => Event::readable(conn.key),
+            Interest::Writable => Event::writable(conn.key),
+            Interest::Both => Event::all(conn.key),
+        };
+        if let Err(error) = self.poller.modify(&conn.stream, event) {
+            log::debug!("a connection could not be watched: {error}");
+        }
+    }
+
+    /// Does what a look at a connection's input came to.
+    pub(super) fn follow(self: &Arc<Self>, conn: &Arc<Conn>, step: Step) {
+        match step {
+            Step::More => {
+                let mut state = conn.lock();
+                if state.wants_continue() {
+                    // The socket is empty at this point; if these bytes do not fit, the client goes on after its own wait.
+                    drop((&conn.stream).write(b"HTTP/1.1 100 Continue\r\n\r\n"));
+                }
+                let phase = std::mem::replace(&mut state.phase, Phase::Busy);
+                self.arm(conn, &mut state, phase, Interest::Readable);
+            }
+            Step::Whole(partial) => {
+                let line = Step::line(&partial.head.method);
+                let request = Request {
+                    bytes: partial.bytes,
+                    head: partial.head,
+                    body: Body::Memory(partial.content),
+                    peer: conn.peer.ip(),
+                    id: self.next_id(),
+                };
+                conn.lock().phase = Phase::Busy;
+                self.enqueue(conn, request, line);
+            }
+            Step::Large(partial) => {
+                conn.lock().phase = Phase::Busy;
+                if let Err(error) = self.receivers.push(conn, partial) {
+                    self.refuse(conn, 503, error);
+                }
+            }
+            Step::Refused(Refusal { status, detail }) => self.refuse(conn, status, detail),
+        }
+    }
+
+    /// Puts a whole request in line for a worker.
+    pub(super) fn enqueue(self: &Arc<Self>, conn: &Arc<Conn>, request: Request, line: Line) {
+        let responder = Responder::new(self, conn, &request);
+        let job = Job::Answer(Box::new((request, responder)));
+        if let Err(job) = self.jobs.push(line, job) {
+            job.turn_away();
+        }
+    }
+
+    /// Answers what never became a request, and closes.
+    fn refuse(self: &Arc<Self>, conn: &Arc<Conn>, status: u16, detail: &str) {
+        let framed = Framed {
+            minor: 1,
+            is_head: false,
+            keep_alive: false,
+            id: self.next_id(),
+        };
+        log::info!(target: "access", "- - {status} {detail}");
+        let printed = print(Reply::detail(status, &json!({ "detail": detail })), framed);
+        let mut state = conn.lock();
+        state.output.bytes = printed.map(|(bytes, _)| bytes).unwrap_or_default();
+        state.output.keep_alive = false;
+        drop(state);
+        respond::resume(self, conn);
+    }
+
+    /// Moves what a slow client has not taken from memory into a file.
+    pub(super) fn spill(&self, output: &mut Outbox) -> std::io::Result<()> {
+        let mut spool = self.spool()?;
+        spool.file.write_all(&output.bytes[output.sent..])?;
+        output.source = Some(Box::new(receivers::reader(spool)?));
+        output.bytes = Vec::new();
+        output.sent = 0;
+        Ok(())
+    }
+}
+
+/// The poll thread's own: every connection, by key.
+struct Poll<'e> {
+    shared: &'e Arc<Shared>,
+    listener: Option<&'e TcpListener>,
+    conns: Vec<Option<Arc<Conn>>>,
+    free: Vec<usize>,
+    open: usize,
+    /// No descriptor could be had; accepting goes on at the next tick.
+    is_paused: bool,
+    scratch: Vec<u8>,
+}
+
+impl<'e> Poll<'e> {
+    fn new(engine: &'e Engine) -> Result<Poll<'e>, Error> {
+        let poll = Poll {
+            shared: &engine.shared,
+            listener: Some(&engine.listener),
+            conns: Vec::new(),
+            free: Vec::new(),
+            open: 0,
+            is_paused: false,
+            scratch: vec![0; READ_BYTES],
+        };
+        #[expect(
+            unsafe_code,
+            reason = "polling asks that a source be deleted before it closes: the listener outlives the loop"
+        )]
+        let added = unsafe { engine.shared.poller.add(&engine.listener, Event::readable(LISTENER)) };
+        added.map_err(|error| Error::internal("the listening socket cannot be watched", error))?;
+        Ok(poll)
+    }
+
+    fn run(&mut self, stop: &AtomicBool) -> Result<(), Error> {
+        let mut events = Events::with_capacity(NonZeroUsize::new(1024).unwrap_or(NonZeroUsize::MIN));
+        let mut next_tick = Instant::now() + TICK;
+        let mut stopping: Option<Instant> = None;
+        let mut hurried = false;
+        loop {
+            events.clear();
+            let wait = next_tick.saturating_duration_since(Instant::now());
+            self.shared
+                .poller
+                .wait(&mut events, Some(wait))
+                .map_err(|error| Error::internal("polling failed", error))?;
+            for event in events.iter() {
+                if event.key == LISTENER {
+                    self.accept();
+                } else if let Some(Some(conn)) = self.conns.get(event.key) {
+                    let conn = Arc::clone(conn);
+                    self.look(&conn, event.readable);
+                }
+            }
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
+                self.sweep();
+                if stopping.is_none() && stop.load(Ordering::Relaxed) {
+                    stopping = Some(Instant::now());
+                    self.stop_accepting();
+                }
+                if let Some(since) = stopping {
+                    if since.elapsed() >= STOP_GENTLY && !hurried {
+                        hurried = true;
+                        self.shared.handler.hurry();
+                    }
+                    if !self.is_in_flight() || since.elapsed() >= STOP_MAX {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        let Some(listener) = self.listener else {
+            return;
+        };
+        for _ in 0..ACCEPT_MAX {
+            match listener.accept() {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if is_out_of_descriptors(&error) => {
+                    if self.shed() == 0 {
+                        // Nobody is idle. Trying again at once would only spin.
+                        self.is_paused = true;
+                        return;
+                    }
+                }
+                // The client has left between knocking and entering.
+                Err(_) => {}
+            }
+        }
+        self.watch_listener();
+    }
+
+    fn watch_listener(&mut self) {
+        self.is_paused = false;
+        if let Some(listener) = self.listener
+            && let Err(error) = self.shared.poller.modify(listener, Event::readable(LISTENER))
+        {
+            log::error!("the listening socket is not watched: {error}");
+            self.is_paused = true;
+        }
+    }
+
+    fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.set_nodelay(true))
+            .is_err()
+        {
+            return;
+        }
+        if self.open >= self.shared.limits.connections_max && self.shed() == 0 {
+            let body = json!({ "detail": "Too many connections; try again" });
+            let framed = Framed {
+                minor: 1,
+                is_head: false,
+                keep_alive: false,
+                id: self.shared.next_id(),
+            };
+            let reply = Reply::detail(503, &body).header("Retry-After", "1");
+            if let Ok((bytes, _)) = print(reply, framed) {
+                // A new socket's buffer holds these few bytes.
+                drop((&stream).write(&bytes));
+            }
+            return;
+        }
+        let key = self.free.pop().unwrap_or(self.conns.len());
+        let conn = Arc::new(Conn::new(stream, key, peer, &self.shared.limits));
+        #[expect(
+            unsafe_code,
+            reason = "polling asks that a source be deleted before it closes: `remove` does"
+        )]
+        let added = unsafe { self.shared.poller.add(&conn.stream, Event::readable(key)) };
+        if let Err(error) = added {
+            log::warn!("a connection cannot be watched: {error}");
+            self.free.push(key);
+            return;
+        }
+        if key == self.conns.len() {
+            self.conns.push(Some(conn));
+        } else {
+            self.conns[key] = Some(conn);
+        }
+        self.open += 1;
+    }
+
+    /// A connection's socket has moved.
+    fn look(&mut self, conn: &Arc<Conn>, is_readable: bool) {
+        let mut state = conn.lock();
+        match state.phase {
+            Phase::Head | Phase::Body(_) => match conn.read(&mut self.scratch) {
+                Ok(Some(count)) if count > 0 => {
+                    let shared = self.shared;
+                    let step = state.receive(&self.scratch[..count], &shared.limits, &*shared.handler);
+                    drop(state);
+                    shared.follow(conn, step);
+                }
+                Ok(None) => {
+                    let phase = std::mem::replace(&mut state.phase, Phase::Busy);
+                    self.shared.arm(conn, &mut state, phase, Interest::Readable);
+                }
+                Ok(Some(_)) | Err(_) => self.remove(conn, &mut state),
+            },
+            Phase::Writing => match conn.flush(&mut state.output) {
+                Flushed::All if state.output.source.is_some() => {
+                    state.phase = Phase::Busy;
+                    drop(state);
+                    if let Err(Job::Resume(conn)) = self.shared.jobs.push(Line::Reads, Job::Resume(Arc::clone(conn))) {
+                        conn.shut_down();
+                    }
+                }
+                Flushed::All => {
+                    drop(state);
+                    respond::finish(self.shared, conn);
+                }
+                Flushed::Some => {
+                    state.deadline = Instant::now() + self.shared.limits.stall_time;
+                    self.shared.arm(conn, &mut state, Phase::Writing, Interest::Writable);
+                }
+                Flushed::Broken => self.remove(conn, &mut state),
+            },
+            Phase::Draining => match conn.read(&mut self.scratch) {
+                Ok(Some(count)) if count > 0 && state.may_drain(count) => {
+                    self.shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+                }
+                Ok(None) => self.shared.arm(conn, &mut state, Phase::Draining, Interest::Readable),
+                _ => self.remove(conn, &mut state),
+            },
+            Phase::Push => {
+                if !push::look(self.shared, conn, &mut state, is_readable, &mut self.scratch) {
+                    self.remove(conn, &mut state);
+                }
+            }
+            Phase::Busy => {}
+        }
+    }
+
+    /// Lets go of a connection. Whoever still holds it finds its socket shut.
+    fn remove(&mut self, conn: &Conn, state: &mut State) {
+        state.phase = Phase::Draining;
+        state.output = Outbox::default();
+        if let Err(error) = self.shared.poller.delete(&conn.stream) {
+            log::debug!("a connection was not being watched: {error}");
+        }
+        conn.shut_down();
+        if let Some(slot) = self.conns.get_mut(conn.key)
+            && slot.take().is_some()
+        {
+            self.free.push(conn.key);
+            self.open -= 1;
+        }
+    }
+
+    /// Ends the connections whose time is over.
+    fn sweep(&mut self) {
+        if self.is_paused {
+            self.watch_listener();
+        }
+        let now = Instant::now();
+        for key in 0..self.conns.len() {
+            let Some(conn) = self.conns[key].clone() else {
+                continue;
+            };
+            let Some(mut state) = conn.try_lock() else {
+                continue;
+            };
+            let is_over = match state.phase {
+                Phase::Busy => false,
+                Phase::Push => !state.output.bytes.is_empty() && now >= state.deadline,
+                Phase::Writing => now >= state.deadline || state.output.ends.is_some_and(|ends| now >= ends),
+                Phase::Head | Phase::Body(_) | Phase::Draining => now >= state.deadline,
+            };
+            if is_over && state.is_half_received() {
+                state.phase = Phase::Busy;
+                drop(state);
+                self.shared.refuse(&conn, 408, "The request did not arrive in time");
+            } else if is_over {
+                self.remove(&conn, &mut state);
+            }
+        }
+    }
+
+    /// Drops the connections that have been parked longest without a request; returns how many.
+    /// A few at a time, so that a flood of newcomers does not cost a search each.
+    fn shed(&mut self) -> usize {
+        let mut parked: Vec<(bool, Instant, usize)> = Vec::new();
+        for conn in self.conns.iter().flatten() {
+            if let Some(state) = conn.try_lock()
+                && matches!(state.phase, Phase::Head | Phase::Draining)
+            {
+                parked.push((state.is_half_received(), state.since, conn.key));
+            }
+        }
+        let count = (parked.len() / 64 + 1).min(parked.len());
+        if count > 0 {
+            parked.select_nth_unstable(count - 1);
+        }
+        for &(_, _, key) in &parked[..count] {
+            if let Some(conn) = self.conns[key].clone() {
+                let mut state = conn.lock();
+                self.remove(&conn, &mut state);
+            }
+        }
+        count
+    }
+
+    /// Stopping: nobody new comes in, and idle connections end.
+    fn stop_accepting(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        if let Some(listener) = self.listener.take()
+            && let Err(error) = self.shared.poller.delete(listener)
+        {
+            log::debug!("the listening socket was not being watched: {error}");
+        }
+        for conn in self.conns.clone().into_iter().flatten() {
+            if let Some(mut state) = conn.try_lock()
+                && matches!(state.phase, Phase::Head)
+                && !state.is_half_received()
+            {
+                self.remove(&conn, &mut state);
+            }
+        }
+    }
+
+    fn is_in_flight(&self) -> bool {
+        self.conns.iter().flatten().any(|conn| {
+            conn.try_lock()
+                .is_none_or(|state| matches!(state.phase, Phase::Busy | Phase::Body(_) | Phase::Writing))
+        })
+    }
+}
+
+fn is_out_of_descriptors(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    return matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    );
+    #[cfg(not(unix))]
+    return error.kind() == ErrorKind::OutOfMemory;
+}

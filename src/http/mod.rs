@@ -1,0 +1,120 @@
+//! The engine: sockets in, requests to a [`Handler`], replies out. Knows no chat, no store, no accounts.
+//!
+//! One poll thread (`listener`) owns the listening socket and every connection that is idle, half received, half sent
+//! or being pushed to, with their deadlines. A complete request goes to a worker (`workers`); a large body is first
+//! received by a receiver thread into a temporary file (`receivers`). A handler answers through a [`Responder`],
+//! there and then or later from another thread, or turns the connection into a [`Push`].
+//!
+//! tiny_http gives the types and the framing of responses (`Response::raw_print`); its `Server` is not used: it
+//! allocates whatever length a client declares, ends its accept loop when descriptors run out, and has no limits on
+//! heads, bodies, idle time or connections.
+
+mod conn;
+mod decode;
+mod forms;
+mod framing;
+mod host;
+mod listener;
+mod multipart;
+mod parse;
+mod push;
+mod receivers;
+mod reply;
+mod request;
+mod respond;
+mod router;
+mod validate;
+mod workers;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::Error;
+
+pub use decode::{Body, Created, Deferred, Endpoint, Form, Input, Json, NoContent, Path, Query, Raw};
+pub use forms::decode_percent;
+pub use host::{Origins, is_same_origin};
+pub use listener::Engine;
+pub use push::{Gone, Push};
+pub use reply::Reply;
+pub use request::{Request, RequestId};
+pub use respond::Responder;
+pub use router::{Auth, Call, Route, Router, delete, get, patch, post, put};
+pub use tiny_http::Method;
+
+/// What the engine calls.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers a complete request, on a worker. Must not wait for a model or a slow client.
+    fn handle(&self, request: Request, respond: Responder);
+
+    /// Says how many bytes of a large body to accept, before any of it is read, on a receiver. The body is empty here.
+    ///
+    /// # Errors
+    /// Whatever refuses the request: it is answered with it, and the connection closed.
+    fn admit(&self, request: &Request) -> Result<u64, Error>;
+
+    /// Whether a request with this Host (or absolute target) is for us. Called on the poll thread: no waiting.
+    fn knows_host(&self, host: &str) -> bool;
+
+    /// The server is stopping and requests are still being answered: come to an end. Called on the poll thread.
+    fn hurry(&self);
+}
+
+/// Every limit of the engine, with its reason.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Requests handled at the same time.
+    pub workers: usize,
+    /// Of those, how many are kept free of requests that may write: reads always find a worker.
+    pub workers_for_reads: usize,
+    /// Requests that may write, waiting for a worker; more are told to come back.
+    pub waiting_writes_max: usize,
+    /// Open connections; beyond it the longest idle one makes room.
+    pub connections_max: usize,
+    /// Bytes of a request's head.
+    pub head_bytes_max: usize,
+    /// Bodies up to this size are collected while the connection is parked.
+    pub parked_body_bytes_max: u64,
+    /// Bodies above this are refused at once, whatever the route.
+    pub body_bytes_max: u64,
+    /// A head must be whole this long after its first byte (or after the connection was made).
+    pub head_time: Duration,
+    /// An idle connection is kept this long between requests.
+    pub idle_time: Duration,
+    /// A client that takes none of its reply for this long is dropped.
+    pub stall_time: Duration,
+    /// Bodies and replies must move at least this fast on the whole.
+    pub bytes_per_s_min: u64,
+    /// Bytes of a reply that wait in memory for a slow client; the rest waits in a file.
+    pub outbox_bytes_max: usize,
+    /// Where temporary files are made.
+    pub spool: PathBuf,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            workers: 64,
+            workers_for_reads: 8,
+            waiting_writes_max: 1024,
+            connections_max: 10_000,
+            head_bytes_max: 16 * 1024,
+            parked_body_bytes_max: 64 * 1024,
+            // Ten files of 25 MiB and their framing: what the largest route takes.
+            body_bytes_max: 256 * 1024 * 1024,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(60),
+            stall_time: Duration::from_secs(20),
+            bytes_per_s_min: 8 * 1024,
+            outbox_bytes_max: 256 * 1024,
+            spool: std::env::temp_dir(),
+        }
+    }
+}
+
+impl Limits {
+    /// How long so many bytes may take at the slowest speed that is accepted.
+    fn time_for(&self, bytes: u64) -> Duration {
+        self.head_time + Duration::from_secs(bytes / self.bytes_per_s_min.max(1))
+    }
+}

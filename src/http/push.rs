@@ -1,0 +1,101 @@
+//! A connection handed over: the server speaks when it has something to say (server-sent events). Costs a descriptor
+//! and a buffer, no thread.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::conn::{Conn, Flushed, Phase, State};
+use super::listener::{Interest, Shared};
+
+/// The client has left, or has taken too little for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// The sending end of a connection that was handed over. Dropping it ends the connection.
+pub struct Push {
+    shared: Arc<Shared>,
+    conn: Arc<Conn>,
+}
+
+impl Push {
+    pub(super) fn begin(shared: Arc<Shared>, conn: Arc<Conn>, head: &[u8]) -> Option<Push> {
+        let mut state = conn.lock();
+        state.input = Vec::new();
+        state.output.keep_alive = false;
+        shared.arm(&conn, &mut state, Phase::Push, Interest::Readable);
+        drop(state);
+        let push = Push { shared, conn };
+        push.send(head).ok().map(|()| push)
+    }
+
+    /// Sends these bytes as they are, after those that wait already. Never blocks.
+    ///
+    /// # Errors
+    /// [`Gone`] when the client has left, or when more waits for it than a client that reads would leave.
+    pub fn send(&self, bytes: &[u8]) -> Result<(), Gone> {
+        let mut state = self.conn.lock();
+        if !matches!(state.phase, Phase::Push) {
+            return Err(Gone);
+        }
+        let was_empty = state.output.bytes.is_empty();
+        if state.output.bytes.len() - state.output.sent + bytes.len() > self.shared.limits.outbox_bytes_max {
+            self.conn.shut_down();
+            return Err(Gone);
+        }
+        state.output.bytes.extend_from_slice(bytes);
+        if !was_empty {
+            return Ok(());
+        }
+        match self.conn.flush(&mut state.output) {
+            Flushed::All => Ok(()),
+            Flushed::Some => {
+                state.deadline = Instant::now() + self.shared.limits.stall_time;
+                self.shared.arm(&self.conn, &mut state, Phase::Push, Interest::Both);
+                Ok(())
+            }
+            Flushed::Broken => {
+                self.conn.shut_down();
+                Err(Gone)
+            }
+        }
+    }
+}
+
+impl Drop for Push {
+    fn drop(&mut self) {
+        let mut state = self.conn.lock();
+        if !matches!(state.phase, Phase::Push) {
+            return;
+        }
+        if state.output.bytes.is_empty() {
+            state.drain(&self.conn);
+            self.shared
+                .arm(&self.conn, &mut state, Phase::Draining, Interest::Readable);
+        } else {
+            // What waits is sent first; the poll thread closes after it, as after any last reply.
+            state.output.ends = Some(Instant::now() + self.shared.limits.stall_time);
+            self.shared
+                .arm(&self.conn, &mut state, Phase::Writing, Interest::Writable);
+        }
+    }
+}
+
+/// The poll thread's look at a pushed connection; false when it is over.
+pub(super) fn look(shared: &Shared, conn: &Conn, state: &mut State, is_readable: bool, scratch: &mut [u8]) -> bool {
+    // What the client says is read over: an event stream goes one way.
+    if is_readable && matches!(conn.read(scratch), Ok(Some(0)) | Err(_)) {
+        return false;
+    }
+    match conn.flush(&mut state.output) {
+        Flushed::Broken => false,
+        Flushed::All => {
+            shared.arm(conn, state, Phase::Push, Interest::Readable);
+            true
+        }
+        Flushed::Some => {
+            state.deadline = Instant::now() + shared.limits.stall_time;
+            shared.arm(conn, state, Phase::Push, Interest::Both);
+            true
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Receivers: threads that take in large bodies, one each, into temporary files. Asked first is the handler, so that
+//! nobody fills the disk who is not allowed to.
+
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::conn::{Conn, Partial, Step};
+use super::listener::Shared;
+use super::parse::BodyLength;
+use super::request::{Body, Request, Spool, too_large};
+use super::respond::Responder;
+use super::workers::STACK_BYTES;
+use crate::error::{Error, Kind};
+
+/// Large bodies received at the same time; the others stay unread in their sockets.
+const RECEIVERS: usize = 4;
+
+/// Large bodies that may wait for a receiver.
+const WAITING_MAX: usize = 1024;
+
+/// Bytes read and written at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+
+#[derive(Default)]
+pub(super) struct Receivers {
+    queue: Mutex<Queue>,
+    ready: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(Arc<Conn>, Box<Partial>)>,
+    is_closed: bool,
+}
+
+impl Receivers {
+    pub(super) fn push(&self, conn: &Arc<Conn>, partial: Box<Partial>) -> Result<(), &'static str> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.waiting.len() >= WAITING_MAX {
+            return Err("Too many uploads are waiting; try again");
+        }
+        queue.waiting.push_back((Arc::clone(conn), partial));
+        drop(queue);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    fn next(&self) -> Option<(Arc<Conn>, Box<Partial>)> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(next) = queue.waiting.pop_front() {
+                return Some(next);
+            }
+            if queue.is_closed {
+                return None;
+            }
+            queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+        self.ready.notify_all();
+    }
+}
+
+pub(super) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, Error> {
+    (0..RECEIVERS)
+        .map(|number| {
+            let shared = Arc::clone(shared);
+            std::thread::Builder::new()
+                .name(format!("receiver-{number}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || {
+                    while let Some((conn, partial)) = shared.receivers.next() {
+                        take_in(&shared, &conn, *partial);
+                    }
+                })
+                .map_err(|error| Error::internal("a receiver thread did not start", error))
+        })
+        .collect()
+}
+
+/// Receives one body and puts its request in line, or refuses it.
+fn take_in(shared: &Arc<Shared>, conn: &Arc<Conn>, partial: Partial) {
+    let Partial {
+        bytes,
+        head,
+        mut framing,
+        content,
+    } = partial;
+    let mut request = Request {
+        bytes,
+        head,
+        body: Body::Memory(Vec::new()),
+        peer: conn.peer.ip(),
+        id: shared.next_id(),
+    };
+    let received = shared.handler.admit(&request).and_then(|limit| {
+        framing.limit = limit;
+        if matches!(request.head.length, BodyLength::Known(length) if length > limit) {
+            return Err(too_large(limit));
+        }
+        receive(shared, conn, &mut framing, content, request.head.expects_continue)
+    });
+    match received {
+        Ok(spool) => {
+            request.body = Body::Spooled(spool);
+            let line = Step::line(request.method());
+            shared.enqueue(conn, request, line);
+        }
+        Err(error) => Responder::new(shared, conn, &request).refuse(&error),
+    }
+}
+
+/// Reads until the body is whole. The socket blocks meanwhile, with a deadline on every read and on the whole.
+fn receive(
+    shared: &Shared,
+    conn: &Conn,
+    framing: &mut super::framing::Framing,
+    mut content: Vec<u8>,
+    expects_continue: bool,
+) -> Result<Spool, Error> {
+    let cut_off = |error| Error::new(Kind::Malformed, "The body was cut off").caused_by(error);
+    let mut spool = shared.spool().map_err(disk)?;
+    let mut socket = &conn.stream;
+    socket.set_nonblocking(false).map_err(cut_off)?;
+    let reading = (|| {
+        let stall = Some(shared.limits.stall_time);
+        socket
+            .set_read_timeout(stall)
+            .and_then(|()| socket.set_write_timeout(stall))
+            .map_err(cut_off)?;
+        if expects_continue {
+            socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(cut_off)?;
+        }
+        let started = Instant::now();
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut input = std::mem::take(&mut conn.lock().input);
+        loop {
+            let taken = framing.feed(&input, &mut content).map_err(|refusal| {
+                let kind = if refusal.status == 413 {
+                    Kind::TooLarge
+                } else {
+                    Kind::Malformed
+                };
+                Error::new(kind, refusal.detail)
+            })?;
+            spool.file.write_all(&content).map_err(disk)?;
+            spool.length += content.len() as u64;
+            content.clear();
+            if framing.is_done() {
+                conn.lock().input = input.split_off(taken);
+                return Ok(());
+            }
+            if started.elapsed() > shared.limits.time_for(framing.received) {
+                return Err(Error::new(Kind::Malformed, "The body arrives too slowly"));
+            }
+            input.clear();
+            match socket.read(&mut piece) {
+                Ok(0) => return Err(cut_off(ErrorKind::UnexpectedEof.into())),
+                Ok(count) => input.extend_from_slice(&piece[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(cut_off(error)),
+            }
+        }
+    })();
+    socket.set_nonblocking(true).map_err(cut_off)?;
+    reading.map(|()| spool)
+}
+
+fn disk(error: std::io::Error) -> Error {
+    let kind = if error.kind() == ErrorKind::StorageFull {
+        Kind::StorageFull
+    } else {
+        Kind::Unavailable
+    };
+    let message = "The body could not be received: the server's disk does not take it";
+    Error::new(kind, message).retry_after(5).caused_by(error)
+}
+
+impl Shared {
+    /// A new temporary file.
+    pub(super) fn spool(&self) -> std::io::Result<Spool> {
+        let path = self.limits.spool.join(format!("{}.part", self.next_id()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        Ok(Spool { file, path, length: 0 })
+    }
+}
+
+/// Reads a temporary file from its beginning; it goes away with the reader.
+pub(super) fn reader(mut spool: Spool) -> std::io::Result<impl Read + Send> {
+    struct Reader(Spool);
+    impl Read for Reader {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.file.read(buffer)
+        }
+    }
+    spool.file.seek(SeekFrom::Start(0))?;
+    Ok(Reader(spool))
+}

@@ -1,0 +1,220 @@
+//! The way back: from a handler's reply to the socket, on whatever thread the reply is made.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::conn::{Conn, Flushed, Phase, Step};
+use super::listener::{Interest, Shared};
+use super::push::Push;
+use super::reply::{Framed, Reply, print};
+use super::request::{Request, RequestId};
+use super::workers::Job;
+use crate::error::{Error, Kind};
+
+/// How much of a reply is read and sent at a time.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// The right to answer one request, once. Dropped unused (a handler panicked), it answers 500.
+pub struct Responder {
+    exchange: Option<Exchange>,
+}
+
+/// What a responder must remember of its request.
+struct Exchange {
+    shared: Arc<Shared>,
+    conn: Arc<Conn>,
+    framed: Framed,
+    started: Instant,
+    /// Method and path, for the log.
+    line: String,
+}
+
+impl Responder {
+    pub(super) fn new(shared: &Arc<Shared>, conn: &Arc<Conn>, request: &Request) -> Responder {
+        let is_head = *request.method() == tiny_http::Method::Head;
+        Responder {
+            exchange: Some(Exchange {
+                shared: Arc::clone(shared),
+                conn: Arc::clone(conn),
+                framed: Framed {
+                    minor: request.head.minor,
+                    is_head,
+                    keep_alive: request.head.keep_alive && !shared.is_stopping(),
+                    id: request.id(),
+                },
+                started: Instant::now(),
+                line: if log::log_enabled!(target: "access", log::Level::Info) {
+                    format!("{} {}", request.method(), request.path())
+                } else {
+                    String::new()
+                },
+            }),
+        }
+    }
+
+    /// The request's id.
+    pub fn id(&self) -> RequestId {
+        self.exchange
+            .as_ref()
+            .map_or(RequestId(0), |exchange| exchange.framed.id)
+    }
+
+    /// Sends the reply.
+    pub fn send(mut self, reply: Reply) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.send(reply);
+        }
+    }
+
+    /// Sends a reply or an error in its common form.
+    pub fn send_result(self, result: Result<Reply, Error>) {
+        let reply = result.unwrap_or_else(|error| Reply::error(&error, self.id()));
+        self.send(reply);
+    }
+
+    /// Sends an error and closes: what is left of the request is not read.
+    pub(super) fn refuse(mut self, error: &Error) {
+        let reply = Reply::error(error, self.id());
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.framed.keep_alive = false;
+            exchange.send(reply);
+        }
+    }
+
+    /// Hands the connection over: `head` goes out as it is, then whatever is pushed, until either side ends it.
+    /// `None` when the connection is gone.
+    pub fn push(mut self, head: &[u8]) -> Option<Push> {
+        let exchange = self.exchange.take()?;
+        exchange.log(200);
+        Push::begin(exchange.shared, exchange.conn, head)
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            let error = Error::new(Kind::Internal, "a handler ended without an answer");
+            let reply = Reply::error(&error, exchange.framed.id);
+            exchange.send(reply);
+        }
+    }
+}
+
+impl Exchange {
+    fn send(self, reply: Reply) {
+        self.log(reply.status());
+        let printed = print(reply, self.framed);
+        let Ok((bytes, source)) = printed else {
+            log::error!("a reply could not be framed");
+            self.conn.shut_down();
+            return;
+        };
+        let now = Instant::now();
+        let mut state = self.conn.lock();
+        state.output.bytes = bytes;
+        state.output.sent = 0;
+        state.output.source = source;
+        state.output.keep_alive = self.framed.keep_alive && !state.is_half_closed;
+        state.output.ends = Some(now + self.shared.limits.time_for(state.output.bytes.len() as u64));
+        drop(state);
+        resume(&self.shared, &self.conn);
+    }
+
+    /// One line a request: never the query, which may hold a token.
+    fn log(&self, status: u16) {
+        if log::log_enabled!(target: "access", log::Level::Info) {
+            let micros = self.started.elapsed().as_micros();
+            let (ms, tenths) = (micros / 1000, micros % 1000 / 100);
+            if status >= 500 {
+                log::info!(target: "access", "{} {status} {ms}.{tenths} ms request {}", self.line, self.framed.id);
+            } else {
+                log::info!(target: "access", "{} {status} {ms}.{tenths} ms", self.line);
+            }
+        }
+    }
+}
+
+/// Sends on from the outbox, reading further pieces as long as the socket takes them. Runs on a worker or a turn.
+pub(super) fn resume(shared: &Arc<Shared>, conn: &Arc<Conn>) {
+    let mut state = conn.lock();
+    loop {
+        match conn.flush(&mut state.output) {
+            Flushed::Broken => {
+                state.output.source = None;
+                conn.shut_down();
+                return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+            }
+            Flushed::Some => {
+                if state.output.bytes.len() - state.output.sent > shared.limits.outbox_bytes_max
+                    && let Err(error) = shared.spill(&mut state.output)
+                {
+                    log::warn!("a slow client was dropped: {error}");
+                    conn.shut_down();
+                    return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+                }
+                state.deadline = Instant::now() + shared.limits.stall_time;
+                return shared.arm(conn, &mut state, Phase::Writing, Interest::Writable);
+            }
+            Flushed::All => {}
+        }
+        let Some(mut source) = state.output.source.take() else {
+            break;
+        };
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        match source.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => {
+                let more = shared.limits.time_for(count as u64);
+                state.output.ends = Some(Instant::now() + more);
+                state.output.bytes = piece;
+                state.output.source = Some(source);
+            }
+            Err(error) => {
+                // The length was promised: only a cut connection tells the client that it is not met.
+                log::warn!("a reply broke off: {error}");
+                conn.shut_down();
+                return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+            }
+        }
+    }
+    drop(state);
+    finish(shared, conn);
+}
+
+/// The reply is out: close, wait for the next request, or take it from what has come already.
+pub(super) fn finish(shared: &Arc<Shared>, conn: &Arc<Conn>) {
+    let mut state = conn.lock();
+    if !state.output.keep_alive {
+        state.drain(conn);
+        return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+    }
+    state.next_request(&shared.limits);
+    if state.input.is_empty() {
+        return shared.arm(conn, &mut state, Phase::Head, Interest::Readable);
+    }
+    // Pipelined: it waits its turn behind the others' requests.
+    let step = state.look(&shared.limits, &*shared.handler);
+    drop(state);
+    shared.follow(conn, step);
+}
+
+impl Step {
+    /// A request may write unless its method says that it only reads.
+    pub(super) fn line(method: &tiny_http::Method) -> super::workers::Line {
+        match method {
+            tiny_http::Method::Get | tiny_http::Method::Head => super::workers::Line::Reads,
+            _ => super::workers::Line::Writes,
+        }
+    }
+}
+
+impl Job {
+    /// The client whose job found no place in line.
+    pub(super) fn turn_away(self) {
+        if let Job::Answer(job) = self {
+            let error = Error::new(Kind::Unavailable, "The server is busy; try again").retry_after(1);
+            job.1.send_result(Err(error));
+        }
+    }
+}

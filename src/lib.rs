@@ -1,0 +1,61 @@
+//! Fireside: a chat server for AI models that is one file. Synchronous Rust, SQLite inside, its chat UI inside.
+//!
+//! # The way through the house
+//!
+//! ```text
+//! socket → http (parse, park, route) → api (one file per family of clients) → turn (one message, one reply)
+//!                                                                           ├→ models (echo, OpenAI-compatible)
+//!                                                                           └→ store (readers; one writer)
+//! reply  ← http (frame, push)        ← api                                  ← the end of the turn
+//! ```
+//!
+//! A request goes down this list once and comes back up once. Nothing lower calls anything higher.
+//!
+//! # Rooms, and the only places that name a library
+//!
+//! * [`cli`]: every flag, variable and default, once (clap, dotenvy).
+//! * [`commands`]: `serve`, and `fireside` alone: a few lines each over the library.
+//! * [`app`]: what a handler may reach.
+//! * [`error`]: one error; knows no HTTP.
+//! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, polling).
+//! * [`api`]: one file per family of clients: its table of routes, wire types, handlers.
+//! * [`turn`]: the life of one reply.
+//! * [`models`]: which model answers, and one file per upstream protocol (ureq).
+//! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
+//! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
+//! * [`clock`]: times and ids. [`system`]: what differs from one operating system to the next.
+//!
+//! `schema.sql` is append-only; `assets/` is the web UI; `tests/` drives the real binary over sockets. A test holds
+//! that each library is named in its room alone.
+//!
+//! # Threads
+//!
+//! | thread | how many | owns |
+//! |---|---|---|
+//! | poll (the main thread) | 1 | the listening socket, every parked connection, all deadlines |
+//! | worker | `--workers` (64) | one complete request each; those that may write never take the last eight |
+//! | receiver | 4 | one large body each, on its way into a temporary file |
+//! | turn | one per reply that waits for a model, at most `--max-turns` (256) | one blocking call |
+//! | writer | 1 | the only write connection |
+//! | hash | 2 | argon2 |
+//!
+//! Idle and slow clients cost descriptors, not threads; a slow model delays nobody but its reader.
+//!
+//! # Adding things
+//!
+//! An endpoint: one row in a family's `ROUTES` and one function. A provider: one row in `models/registry.rs`, or one
+//! file for a new protocol. A setting: one row in [`cli::SETTINGS`] and its field. A migration: one section at the end
+//! of `schema.sql`. An error: one kind, and one line in `http/reply.rs`.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod error;
+pub mod http;
+pub mod models;
+pub mod store;
+pub mod system;
+pub mod turn;

@@ -1,0 +1,35 @@
+//! Fireside's command line: parse, run, and say what went wrong.
+
+use std::process::ExitCode;
+
+use fireside::cli::{self, Environment, Order};
+use fireside::commands;
+use fireside::error::Error;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the terminal is where the user looks")]
+            {
+                eprintln!("fireside: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode, Error> {
+    let environment = Environment::load()?;
+    match cli::parse(std::env::args().skip(1), &environment)? {
+        Order::Serve(settings) => commands::serve(*settings)?,
+        Order::Start(settings) => commands::start(*settings)?,
+        Order::Say(message) => {
+            let code = if message.use_stderr() { 2 } else { 0 };
+            // With the terminal gone there is nobody to tell.
+            drop(message.print());
+            return Ok(ExitCode::from(code));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,148 @@
+//! Models: which one answers, and how it is asked.
+//!
+//! Owns the registry and one file per upstream protocol, and is the only place that names ureq. A call blocks its
+//! thread until the reply is complete; [`Stop`] ends it from any other. Knows no conversations, users or prices.
+
+mod address;
+mod answer;
+mod echo;
+mod failure;
+#[cfg(test)]
+mod fake_upstream;
+mod listed;
+mod openai;
+mod registry;
+mod sse;
+mod stop;
+mod transport;
+
+use std::time::Duration;
+
+pub use failure::{Failure, FailureKind};
+pub use registry::{Choice, ModelsConfig, Registry, UnknownModel};
+pub use stop::Stop;
+
+/// Who speaks in a message of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions to the model.
+    System,
+    /// The user.
+    User,
+    /// The model, earlier.
+    Assistant,
+}
+
+/// One message of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptMessage {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, as plain text.
+    pub content: String,
+}
+
+/// Everything a model is asked with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// The model's id as its provider knows it: [`Choice::model`], unchanged.
+    pub model: String,
+    /// The conversation so far, oldest first.
+    pub messages: Vec<PromptMessage>,
+    /// The sampling temperature; the provider's default if absent.
+    pub temperature: Option<f64>,
+    /// The most tokens the reply may have; the provider's default if absent.
+    pub max_tokens: Option<u32>,
+}
+
+/// A piece of a reply as it arrives; never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delta<'a> {
+    /// A piece of the reply's text.
+    Text(&'a str),
+    /// A piece of what the model thinks before it replies, where it shows that.
+    Reasoning(&'a str),
+}
+
+/// What a reply cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, the cached ones included.
+    pub input_tokens: u64,
+    /// Tokens of the reply, reasoning included.
+    pub output_tokens: u64,
+    /// Tokens of the prompt that the provider had cached.
+    pub cached_tokens: u64,
+    /// Whether the numbers are our guess because the provider gave none.
+    pub estimated: bool,
+}
+
+impl Usage {
+    /// Four characters to a token, rounded up: OpenAI's rule of thumb for English.
+    pub fn estimate(prompt: &Prompt, reply_chars: u64) -> Usage {
+        let prompt_chars = prompt
+            .messages
+            .iter()
+            .map(|message| message.content.chars().count() as u64)
+            .sum::<u64>();
+        Usage {
+            input_tokens: prompt_chars.div_ceil(4),
+            output_tokens: reply_chars.div_ceil(4),
+            cached_tokens: 0,
+            estimated: true,
+        }
+    }
+}
+
+/// How a complete reply ended. The text itself has gone to the caller piece by piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The id of the model that ran, by the name it was asked under.
+    pub model: String,
+    /// Why the reply ended, in the provider's word (`stop`, `length`), at most 64 characters.
+    pub finish_reason: Option<String>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// Something that answers prompts.
+pub trait Provider: Send + Sync {
+    /// Its name in `provider/id`: `echo`, `openai`, `groq`.
+    fn name(&self) -> &str;
+
+    /// Whether it answers without waiting for anything, so that the asking thread may simply call it.
+    fn instant(&self) -> bool;
+
+    /// Blocks until the reply is complete; its pieces go to `on_delta` as they come. What has been delivered before
+    /// a [`Failure`] is valid text.
+    fn complete(
+        &self,
+        prompt: &Prompt,
+        stop: &Stop,
+        on_delta: &mut dyn FnMut(Delta<'_>),
+    ) -> Result<Completion, Failure>;
+}
+
+/// How long a model's server may take. A server that is silent is given up; one that is slow is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To look up its name, and again to connect and agree on TLS. A machine that is there answers within a second.
+    pub connect: Duration,
+    /// From the whole request to the whole head of the answer; also bounded by `between_bytes`.
+    pub first_byte: Duration,
+    /// Between two pieces of the answer. Models that think in silence rarely do so for longer.
+    pub between_bytes: Duration,
+    /// For everything together: without it a server that sends a byte now and then would keep its thread for good.
+    pub whole: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(60),
+            between_bytes: Duration::from_secs(60),
+            whole: Duration::from_secs(30 * 60),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Conversations. Every query carries the owner: somebody else's conversation does not exist.
+
+use rusqlite::{Row, params};
+
+use super::{Read, Tx};
+use crate::error::{Error, Kind};
+
+/// A conversation, as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// The integer id.
+    pub id: i64,
+    /// The other id.
+    pub uuid: String,
+    /// Null until somebody or the first message names it.
+    pub title: Option<String>,
+    /// A short account of what it is about.
+    pub summary: Option<String>,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; the order of lists.
+    pub updated_at: String,
+    /// Kept at the top.
+    pub is_pinned: bool,
+    /// Put away.
+    pub is_archived: bool,
+    /// Messages of the branch that is shown.
+    pub message_count: i64,
+    /// RFC 3339; of the newest of them.
+    pub last_message_time: Option<String>,
+    /// Its first 200 characters.
+    pub last_message_content: String,
+    /// The newest message of the branch that is shown.
+    pub leaf_id: Option<i64>,
+    /// The model chosen for this conversation.
+    pub model: Option<String>,
+    /// The system prompt chosen for this conversation.
+    pub system_prompt: Option<String>,
+}
+
+/// A conversation's name on the wire: either kind of id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConversationRef {
+    /// The integer id.
+    Id(i64),
+    /// The UUID, in lower case with hyphens.
+    Uuid(String),
+}
+
+impl ConversationRef {
+    /// The integer id or the UUID, whichever it is.
+    pub(super) fn parts(&self) -> (Option<i64>, Option<&str>) {
+        match self {
+            ConversationRef::Id(id) => (Some(*id), None),
+            ConversationRef::Uuid(uuid) => (None, Some(uuid)),
+        }
+    }
+}
+
+/// A conversation to be made.
+#[derive(Clone, Debug)]
+pub struct NewConversation {
+    /// The owner.
+    pub user_id: i64,
+    /// The id beside the integer.
+    pub uuid: String,
+    /// May be left to the first message.
+    pub title: Option<String>,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// What to change about a conversation; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ConversationPatch {
+    /// The title.
+    pub title: Option<String>,
+    /// Keep at the top.
+    pub is_pinned: Option<bool>,
+    /// Put away.
+    pub is_archived: Option<bool>,
+}
+
+/// A page of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// At most so many.
+    pub limit: i64,
+    /// After so many.
+    pub offset: i64,
+}
+
+const COLUMNS: &str = "id, uuid, title, summary, created_at, updated_at, is_pinned, is_archived, \
+    message_count, last_message_time, last_message_content, leaf_id, model, system_prompt";
+
+fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+    Ok(Conversation {
+        id: row.get(0)?,
+        uuid: row.get(1)?,
+        title: row.get(2)?,
+        summary: row.get(3)?,
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
+        is_pinned: row.get(6)?,
+        is_archived: row.get(7)?,
+        message_count: row.get(8)?,
+        last_message_time: row.get(9)?,
+        last_message_content: row.get(10)?,
+        leaf_id: row.get(11)?,
+        model: row.get(12)?,
+        system_prompt: row.get(13)?,
+    })
+}
+
+/// No such conversation, or not the caller's. Families say it in their own words.
+fn missing() -> Error {
+    Error::new(Kind::NotFound, "Conversation not found")
+}
+
+/// Makes an empty conversation; returns its integer id.
+///
+/// # Errors
+/// Those of the store.
+pub fn insert_conversation(tx: &Tx<'_>, new: &NewConversation) -> Result<i64, Error> {
+    tx.insert(
+        "INSERT INTO conversations (uuid, user_id, title, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+        params![new.uuid, new.user_id, new.title, new.created_at],
+    )
+}
+
+/// One of the owner's conversations.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn find_conversation(read: &Read<'_>, owner: i64, which: &ConversationRef) -> Result<Conversation, Error> {
+    let (id, uuid) = which.parts();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND deleted_at IS NULL"
+    );
+    let found = read.first(&sql, params![id, uuid, owner], map)?;
+    found.ok_or_else(missing)
+}
+
+/// Whose conversation this is: the one family that tells "not yours" from "not there" asks.
+///
+/// # Errors
+/// Those of the store.
+pub fn owner_of_conversation(read: &Read<'_>, which: &ConversationRef) -> Result<Option<i64>, Error> {
+    let (id, uuid) = which.parts();
+    let sql = "SELECT user_id FROM conversations WHERE (id = ?1 OR uuid = ?2) AND deleted_at IS NULL";
+    read.first(sql, params![id, uuid], |row| row.get(0))
+}
+
+/// The owner's conversations, most recently updated first.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_conversations(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec<Conversation>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL
+         ORDER BY updated_at DESC, id DESC LIMIT ?2 OFFSET ?3"
+    );
+    read.all(&sql, params![owner, page.limit, page.offset], map)
+}
+
+/// Changes one of the owner's conversations.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn update_conversation(
+    tx: &Tx<'_>,
+    owner: i64,
+    which: &ConversationRef,
+    patch: &ConversationPatch,
+    now: &str,
+) -> Result<Conversation, Error> {
+    let conversation = find_conversation(tx, owner, which)?;
+    tx.execute(
+        "UPDATE conversations SET title = coalesce(?2, title), is_pinned = coalesce(?3, is_pinned),
+             is_archived = coalesce(?4, is_archived), updated_at = max(updated_at, ?5)
+         WHERE id = ?1",
+        params![conversation.id, patch.title, patch.is_pinned, patch.is_archived, now],
+    )?;
+    find_conversation(tx, owner, &ConversationRef::Id(conversation.id))
+}
+
+/// Hides one of the owner's conversations everywhere; it is kept for 30 days.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn delete_conversation(tx: &Tx<'_>, owner: i64, which: &ConversationRef, now: &str) -> Result<i64, Error> {
+    let conversation = find_conversation(tx, owner, which)?;
+    tx.execute(
+        "UPDATE conversations SET deleted_at = ?2 WHERE id = ?1",
+        params![conversation.id, now],
+    )?;
+    Ok(conversation.id)
+}
+
+/// Undoes a deletion.
+///
+/// # Errors
+/// [`Kind::NotFound`] also when the conversation was not deleted.
+pub fn restore_conversation(tx: &Tx<'_>, owner: i64, which: &ConversationRef) -> Result<Conversation, Error> {
+    let (id, uuid) = which.parts();
+    let restored = tx.first(
+        "UPDATE conversations SET deleted_at = NULL
+         WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND deleted_at IS NOT NULL RETURNING id",
+        params![id, uuid, owner],
+        |row| row.get(0),
+    )?;
+    let id = restored.ok_or_else(missing)?;
+    find_conversation(tx, owner, &ConversationRef::Id(id))
+}

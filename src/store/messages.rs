@@ -1,0 +1,307 @@
+//! Messages: rows of a tree. What a client sees is one branch, from the conversation's leaf up to the first message.
+
+use rusqlite::{Row, params};
+
+use super::{Read, Tx};
+use crate::error::{Error, Kind};
+
+/// Content of one page of messages, in bytes, after which no older message is added: a page of 500 large ones would
+/// otherwise take half a gigabyte of memory. `before` pages on.
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Characters of a message that lists of conversations show.
+const PREVIEW_CHARS: usize = 200;
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A person.
+    User,
+    /// A model.
+    Assistant,
+}
+
+impl Role {
+    /// As it stands in the table and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        }
+    }
+}
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Whole.
+    Complete,
+    /// Being written by a model; what is stored is at most a moment old.
+    Streaming,
+    /// The server stopped while it was being written.
+    Interrupted,
+    /// Its reader stopped it.
+    Stopped,
+    /// The model failed; what had come is kept.
+    Failed,
+}
+
+impl State {
+    /// As it stands in the table and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Complete => "complete",
+            State::Streaming => "streaming",
+            State::Interrupted => "interrupted",
+            State::Stopped => "stopped",
+            State::Failed => "failed",
+        }
+    }
+
+    fn parse(name: &str) -> State {
+        match name {
+            "streaming" => State::Streaming,
+            "interrupted" => State::Interrupted,
+            "stopped" => State::Stopped,
+            "failed" => State::Failed,
+            _ => State::Complete,
+        }
+    }
+}
+
+/// A stored message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The integer id.
+    pub id: i64,
+    /// The other id.
+    pub uuid: String,
+    /// The message before it on its branch.
+    pub parent_id: Option<i64>,
+    /// Who wrote it.
+    pub role: Role,
+    /// The text.
+    pub content: String,
+    /// How far it has come.
+    pub state: State,
+    /// The model that ran (replies only).
+    pub model: Option<String>,
+    /// Why a reply failed.
+    pub error: Option<String>,
+    /// `text`, `image`, `audio` …
+    pub kind: String,
+    /// JSON array of strings.
+    pub media_urls: Option<String>,
+    /// The message this one answers, as its sender said.
+    pub reply_to_id: Option<String>,
+    /// `sent`, `delivered` or `read`.
+    pub status: String,
+    /// `normal` unless a client says otherwise.
+    pub importance_level: String,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// A message to be stored at the end of a branch.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// The id beside the integer.
+    pub uuid: String,
+    /// The conversation and its owner.
+    pub conversation_id: i64,
+    /// The conversation's owner.
+    pub user_id: i64,
+    /// Who wrote it.
+    pub role: Role,
+    /// The text.
+    pub content: String,
+    /// How far it has come.
+    pub state: State,
+    /// The model that ran (replies only).
+    pub model: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// A message's name on the wire: either kind of id.
+pub type MessageRef = super::ConversationRef;
+
+/// A page of a branch, counted from its newest message.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    /// The conversation, which must have been found for its owner.
+    pub conversation_id: i64,
+    /// Its newest message.
+    pub leaf_id: Option<i64>,
+    /// Only messages older than this one.
+    pub before: Option<MessageRef>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let role: String = row.get(3)?;
+    let state: String = row.get(5)?;
+    Ok(Message {
+        id: row.get(0)?,
+        uuid: row.get(1)?,
+        parent_id: row.get(2)?,
+        role: if role == "user" { Role::User } else { Role::Assistant },
+        content: row.get(4)?,
+        state: State::parse(&state),
+        model: row.get(6)?,
+        error: row.get(7)?,
+        kind: row.get(8)?,
+        media_urls: row.get(9)?,
+        reply_to_id: row.get(10)?,
+        status: row.get(11)?,
+        importance_level: row.get(12)?,
+        created_at: row.get(13)?,
+    })
+}
+
+/// The newest messages of a branch, oldest first. The cost grows with the page, not with the conversation.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_branch(read: &Read<'_>, branch: &Branch) -> Result<Vec<Message>, Error> {
+    let start = match &branch.before {
+        None => branch.leaf_id,
+        Some(before) => {
+            let (id, uuid) = before.parts();
+            let sql = "SELECT parent_id FROM messages WHERE (id = ?1 OR uuid = ?2) AND conversation_id = ?3";
+            read.first(sql, params![id, uuid, branch.conversation_id], |row| row.get(0))?
+                .flatten()
+        }
+    };
+    let mut bytes = 0;
+    let mut page = Vec::new();
+    let mut statement = read
+        .0
+        .prepare_cached(
+            "WITH RECURSIVE branch (id, place) AS (
+                 SELECT ?1, 1 WHERE ?1 IS NOT NULL
+                 UNION ALL
+                 SELECT messages.parent_id, place + 1 FROM branch JOIN messages ON messages.id = branch.id
+                 WHERE messages.parent_id IS NOT NULL AND place < ?2
+             )
+             SELECT messages.id, uuid, parent_id, role, content, state, model, error, type, media_urls,
+                 reply_to_id, status, importance_level, created_at
+             FROM branch JOIN messages ON messages.id = branch.id",
+        )
+        .map_err(super::failed)?;
+    let mut rows = statement.query(params![start, branch.limit]).map_err(super::failed)?;
+    while let Some(row) = rows.next().map_err(super::failed)? {
+        let message = map(row).map_err(super::failed)?;
+        bytes += message.content.len();
+        if bytes > PAGE_BYTES_MAX && !page.is_empty() {
+            break;
+        }
+        page.push(message);
+    }
+    page.reverse();
+    Ok(page)
+}
+
+/// Stores a message after `parent` (`None`: after the branch's newest) and makes it the conversation's newest.
+/// A conversation without a title takes it from its first message, as `title` gives it.
+///
+/// # Errors
+/// [`Kind::NotFound`] when the conversation is not there (any more).
+pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title: Option<&str>) -> Result<i64, Error> {
+    let parent = match parent {
+        Some(parent) => Some(parent),
+        None => tx
+            .first(
+                "SELECT leaf_id FROM conversations WHERE id = ?1",
+                [new.conversation_id],
+                |row| row.get(0),
+            )?
+            .flatten(),
+    };
+    let id = tx.insert(
+        "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            new.uuid,
+            new.conversation_id,
+            new.user_id,
+            parent,
+            new.role.name(),
+            new.content,
+            new.state.name(),
+            new.model,
+            new.error,
+            new.created_at
+        ],
+    )?;
+    let changed = tx.execute(
+        "UPDATE conversations SET leaf_id = ?3, message_count = message_count + 1, updated_at = max(updated_at, ?4),
+             last_message_time = ?4, last_message_content = ?5, title = coalesce(title, ?6)
+         WHERE id = ?1 AND user_id = ?2 AND deleted_at IS NULL",
+        params![
+            new.conversation_id,
+            new.user_id,
+            id,
+            new.created_at,
+            preview(&new.content),
+            title
+        ],
+    )?;
+    if changed == 0 {
+        return Err(Error::new(Kind::NotFound, "Conversation not found"));
+    }
+    Ok(id)
+}
+
+/// Replaces the text of a reply that is being written.
+///
+/// # Errors
+/// Those of the store.
+pub fn save_partial(tx: &Tx<'_>, id: i64, content: &str) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE messages SET content = ?2 WHERE id = ?1 AND state = 'streaming'",
+        params![id, content],
+    )?;
+    Ok(())
+}
+
+/// Ends a reply that was stored while it was being written.
+///
+/// # Errors
+/// [`Kind::NotFound`] when the message is not there any more.
+pub fn finish_message(tx: &Tx<'_>, id: i64, last: &NewMessage) -> Result<(), Error> {
+    let changed = tx.execute(
+        "UPDATE messages SET content = ?2, state = ?3, model = ?4, error = ?5 WHERE id = ?1",
+        params![id, last.content, last.state.name(), last.model, last.error],
+    )?;
+    if changed == 0 {
+        return Err(Error::new(Kind::NotFound, "Message not found"));
+    }
+    tx.execute(
+        "UPDATE conversations SET updated_at = max(updated_at, ?3), last_message_time = ?3, last_message_content = ?4
+         WHERE id = ?1 AND leaf_id = ?2",
+        params![last.conversation_id, id, last.created_at, preview(&last.content)],
+    )?;
+    Ok(())
+}
+
+/// Marks what was being written when the server last stopped. Run once at start, before anyone writes.
+///
+/// # Errors
+/// Those of the store.
+pub fn interrupt_streaming(tx: &Tx<'_>) -> Result<(), Error> {
+    let sql = "UPDATE messages SET state = 'interrupted' WHERE state = 'streaming'";
+    tx.execute(sql, ())?;
+    Ok(())
+}
+
+/// The first characters of a text, never half of one.
+fn preview(content: &str) -> &str {
+    match content.char_indices().nth(PREVIEW_CHARS) {
+        Some((end, _)) => &content[..end],
+        None => content,
+    }
+}

@@ -1,0 +1,212 @@
+//! All SQL: one SQLite file, one writer, a pool of readers. The only room that names rusqlite.
+//!
+//! Functions of the table modules take a [`Read`] or a [`Tx`] and return domain types. [`Store::read`] and
+//! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
+
+mod conversations;
+mod messages;
+mod open;
+mod readers;
+mod sessions;
+mod usage;
+mod users;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, Params, Row};
+
+use crate::error::{Error, Kind};
+
+pub use conversations::{
+    Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
+    insert_conversation, list_conversations, owner_of_conversation, restore_conversation, update_conversation,
+};
+pub use messages::{
+    Branch, Message, NewMessage, Role, State, finish_message, insert_message, interrupt_streaming, list_branch,
+    save_partial,
+};
+pub use open::{DATABASE_FILE, Location};
+pub use sessions::{
+    NewSession, Session, SignedIn, delete_session, end_other_sessions, find_revocation, find_session,
+    insert_revocation, insert_session, list_sessions,
+};
+pub use usage::{NewUsage, insert_usage};
+pub use users::{
+    Admin, NewUser, User, UserPatch, count_users, find_user_by_external_id, find_user_by_id, find_user_by_login,
+    insert_user, update_user,
+};
+
+use readers::Readers;
+use writer::Writer;
+
+/// The store: opened once, shared by every thread.
+pub struct Store {
+    readers: Readers,
+    writer: Writer,
+    installation: String,
+}
+
+impl Store {
+    /// Opens (and creates or migrates) the database at `location`, with `readers` read-only connections.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] with a sentence for the terminal: not ours, written by a newer version, damaged, no disk space.
+    pub fn open(location: &Location, readers: usize) -> Result<Store, Error> {
+        let opened = open::open(location)?;
+        let readers = Readers::open(&location.database, readers)?;
+        let store = Store {
+            readers,
+            writer: Writer::start(opened.connection)?,
+            installation: opened.installation,
+        };
+        store.write(interrupt_streaming)?;
+        Ok(store)
+    }
+
+    /// Runs `work` on one of the read-only connections. Waits up to five seconds for one to be free.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Kind::Unavailable`] when no connection came free.
+    pub fn read<T>(&self, work: impl FnOnce(&Read<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        self.readers.with(work)
+    }
+
+    /// Runs `work` in the writer's next transaction and returns when that is on disk.
+    ///
+    /// `work` may be run twice (when another job's failure ended the transaction that both were in), so it must not
+    /// change anything but the database.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Kind::Unavailable`] (queue full, database locked, disk failing) and [`Kind::StorageFull`].
+    pub fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.writer.run(work)
+    }
+
+    /// Why the last write failed, if it did: the store's health in a sentence.
+    pub fn trouble(&self) -> Option<String> {
+        self.writer.trouble()
+    }
+
+    /// Eight hexadecimal digits that tell this database from every other.
+    pub fn installation(&self) -> &str {
+        &self.installation
+    }
+
+    /// Finishes what is queued, folds the write-ahead log into the database file and stops the writer.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+}
+
+/// A connection that can be read from.
+pub struct Read<'c>(&'c Connection);
+
+impl Read<'_> {
+    /// The first row of a query, if there is one.
+    fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
+        let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(params).map_err(failed)?;
+        match rows.next().map_err(failed)? {
+            Some(row) => map(row).map(Some).map_err(failed),
+            None => Ok(None),
+        }
+    }
+
+    /// All rows of a query.
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
+        let rows = statement.query_map(params, map).map_err(failed)?;
+        rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed)
+    }
+}
+
+/// The writer's connection inside a transaction. Reads see what the transaction wrote.
+pub struct Tx<'c>(Read<'c>);
+
+impl<'c> std::ops::Deref for Tx<'c> {
+    type Target = Read<'c>;
+
+    fn deref(&self) -> &Read<'c> {
+        &self.0
+    }
+}
+
+impl Tx<'_> {
+    /// Runs a statement; returns the number of rows it changed.
+    fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
+        let mut statement = self.0.0.prepare_cached(sql).map_err(failed)?;
+        statement.execute(params).map_err(failed)
+    }
+
+    /// Runs an INSERT; returns the new row's integer id.
+    fn insert(&self, sql: &str, params: impl Params) -> Result<i64, Error> {
+        self.execute(sql, params)?;
+        Ok(self.0.0.last_insert_rowid())
+    }
+}
+
+/// What SQLite says, in our kinds. Constraint violations that mean something are told apart by their callers first.
+fn failed(error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode;
+    let (kind, message) = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => (
+            Kind::StorageFull,
+            "The disk is full. Nothing was stored; free some space and try again",
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
+            Kind::StorageFull,
+            "The database cannot be written to. Nothing was stored",
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            Kind::Unavailable,
+            "The database is locked by another program. Nothing was stored; try again",
+        ),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => (
+            Kind::Unavailable,
+            "The disk reported an error. Nothing was stored; try again",
+        ),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (Kind::Unavailable, "The database file is damaged. Restore a backup")
+        }
+        _ => (Kind::Internal, "A query failed"),
+    };
+    let error = Error::new(kind, message).caused_by(error);
+    match kind {
+        Kind::Unavailable | Kind::StorageFull => error.retry_after(5),
+        _ => error,
+    }
+}
+
+/// Whether this is the violation of a UNIQUE constraint on `column` (`table.column`).
+fn violates(error: &Error, column: &str) -> bool {
+    let source = std::error::Error::source(error);
+    match source.and_then(|source| source.downcast_ref::<rusqlite::Error>()) {
+        Some(rusqlite::Error::SqliteFailure(_, Some(message))) => {
+            message.starts_with("UNIQUE constraint failed") && message.contains(column)
+        }
+        _ => false,
+    }
+}
+
+/// The folder's mode is the caller's business; this only names the file inside it.
+pub fn database_path(folder: &Path) -> std::path::PathBuf {
+    folder.join(DATABASE_FILE)
+}
+
+/// A shared store, as the application holds it.
+pub type SharedStore = Arc<Store>;

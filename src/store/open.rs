@@ -1,0 +1,333 @@
+//! Opening the database file: is it ours, is it ours to migrate, and what must hold before anyone uses it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::failed;
+use crate::error::{Error, Kind};
+
+/// The database's name inside a data directory.
+pub const DATABASE_FILE: &str = "fireside.db";
+
+/// "Fire" in ASCII: `PRAGMA application_id` marks a file as ours.
+const APPLICATION_ID: i32 = 0x4669_7265;
+
+/// How long SQLite waits for another process's lock before it says "busy". Longer than a backup tool holds one,
+/// shorter than [`super::writer`]'s deadline.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The schema, embedded.
+const SCHEMA: &str = include_str!("../../schema.sql");
+
+/// Where the database, and with it the secret and the lock, stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The database file.
+    pub database: PathBuf,
+    /// Its folder: the secret and the lock stand beside the database.
+    pub folder: PathBuf,
+}
+
+/// A database that may be written to.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) installation: String,
+}
+
+/// Opens, creates or migrates the database.
+pub(super) fn open(location: &Location) -> Result<Opened, Error> {
+    let path = &location.database;
+    let sections = sections(SCHEMA);
+    let newest = sections.last().map_or(0, |section| section.version);
+    let is_new = !check_header(path, newest)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| refused(path, error))?;
+    prepare_writer(&connection, is_new).map_err(|error| refused(path, error))?;
+    migrate(&mut connection, &sections, path)?;
+    let installation = connection
+        .query_row("SELECT value FROM settings WHERE key = 'installation'", (), |row| {
+            row.get(0)
+        })
+        .map_err(|error| refused(path, error))?;
+    Ok(Opened {
+        connection,
+        installation,
+    })
+}
+
+/// A read-only connection with its caches warm: SQLite opens the write-ahead log's descriptor with the first query,
+/// which would fail once descriptors have run out.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // 512 KiB a connection: the file system's cache behind it is shared, this one is not.
+        connection.execute_batch("PRAGMA cache_size = -512; PRAGMA mmap_size = 0; PRAGMA query_only = 1;")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.query_row("SELECT count(*) FROM settings", (), |_| Ok(()))?;
+        Ok(connection)
+    };
+    open().map_err(|error| refused(path, error))
+}
+
+/// The pragmas of the writer. `busy_timeout` first, since the others may already meet a lock.
+fn prepare_writer(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    if is_new {
+        // Before WAL: so the mark is in the file itself and not only in its log.
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0;
+         PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.query_row("PRAGMA journal_size_limit = 16777216", (), |_| Ok(()))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Reads the file's first bytes without SQLite, so that a file that is not ours is not touched at all.
+/// Returns whether there is a database of ours.
+fn check_header(path: &Path, newest: i32) -> Result<bool, Error> {
+    let mut header = [0; 72];
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(refused(path, error)),
+    };
+    let length = file.metadata().map_err(|error| refused(path, error))?.len();
+    if length == 0 {
+        return Ok(false);
+    }
+    let ours = file.read_exact(&mut header).is_ok()
+        && header.starts_with(b"SQLite format 3\0")
+        && big_endian(&header, 68) == APPLICATION_ID;
+    if !ours {
+        let message = format!(
+            "{} is not a Fireside database, so it was left untouched. Name another folder with --data",
+            path.display()
+        );
+        return Err(Error::new(Kind::Unavailable, message));
+    }
+    let version = big_endian(&header, 60);
+    if version > newest {
+        return Err(newer(path, version));
+    }
+    Ok(true)
+}
+
+fn big_endian(header: &[u8; 72], at: usize) -> i32 {
+    i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+fn newer(path: &Path, version: i32) -> Error {
+    // "immutable": this look must not create or change anything beside the file either.
+    let uri = format!("file:{}?immutable=1", path.display());
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let writer: Option<String> = Connection::open_with_flags(uri, flags)
+        .and_then(|connection| {
+            let sql = "SELECT value FROM settings WHERE key = 'written_by'";
+            connection.query_row(sql, (), |row| row.get(0))
+        })
+        .ok();
+    let writer = writer.unwrap_or_else(|| "a newer version".into());
+    let message = format!(
+        "{} has schema {version}, written by Fireside {writer}; this is {}. Nothing was changed; run the newer version",
+        path.display(),
+        env!("CARGO_PKG_VERSION"),
+    );
+    Error::new(Kind::Unavailable, message)
+}
+
+fn refused(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let message = format!("The database {} cannot be opened", path.display());
+    Error::new(Kind::Unavailable, message).caused_by(error)
+}
+
+/// One `-- vN: reason` section of the schema.
+struct Section<'s> {
+    version: i32,
+    sql: &'s str,
+}
+
+/// Splits the schema at its headings.
+fn sections(schema: &str) -> Vec<Section<'_>> {
+    let mut starts: Vec<(usize, i32)> = Vec::new();
+    let mut at = 0;
+    for line in schema.split_inclusive('\n') {
+        let heading = line.strip_prefix("-- v").and_then(|rest| rest.split_once(':'));
+        if let Some(version) = heading.and_then(|(number, _)| number.parse().ok()) {
+            starts.push((at, version));
+        }
+        at += line.len();
+    }
+    let ends = starts.iter().skip(1).map(|start| start.0).chain([schema.len()]);
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(&(start, version), end)| Section {
+            version,
+            sql: &schema[start..end],
+        })
+        .collect()
+}
+
+/// Brings the schema up to date in one transaction, after a snapshot beside the database if there is anything to lose.
+fn migrate(connection: &mut Connection, sections: &[Section<'_>], path: &Path) -> Result<(), Error> {
+    let newest = sections.last().map_or(0, |section| section.version);
+    let current: i32 = connection
+        .query_row("PRAGMA user_version", (), |row| row.get(0))
+        .map_err(|error| refused(path, error))?;
+    if current == newest {
+        return Ok(());
+    }
+    if current > newest {
+        return Err(newer(path, current));
+    }
+    if current > 0 {
+        snapshot(connection, path, current)?;
+    }
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    for section in sections.iter().filter(|section| section.version > current) {
+        transaction.execute_batch(section.sql).map_err(|error| {
+            let message = format!(
+                "The database could not be brought to schema {}. Nothing was changed",
+                section.version
+            );
+            Error::new(Kind::Unavailable, message).caused_by(error)
+        })?;
+    }
+    if current == 0 {
+        let installation = uuid::Uuid::new_v4().simple().to_string();
+        transaction
+            .execute(
+                "INSERT INTO settings (key, value) VALUES ('installation', ?1)",
+                [&installation[..8]],
+            )
+            .map_err(failed)?;
+    }
+    transaction
+        .execute(
+            "INSERT INTO settings (key, value) VALUES ('written_by', ?1)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [env!("CARGO_PKG_VERSION")],
+        )
+        .map_err(failed)?;
+    transaction
+        .pragma_update(None, "user_version", newest)
+        .map_err(failed)?;
+    let check: String = transaction
+        .query_row("PRAGMA integrity_check", (), |row| row.get(0))
+        .map_err(failed)?;
+    if check != "ok" {
+        // Dropping the transaction rolls it back: the file is as it was.
+        let message = format!("The database is damaged ({check}). Nothing was changed; restore a backup");
+        return Err(Error::new(Kind::Unavailable, message));
+    }
+    transaction.commit().map_err(failed)?;
+    // The version must be in the file itself: `check_header` reads it from there.
+    let truncated = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
+    truncated.map_err(failed)
+}
+
+/// Copies the database beside itself before a migration.
+fn snapshot(connection: &Connection, path: &Path, version: i32) -> Result<(), Error> {
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(format!(".before-v{}", version + 1));
+    let copy = PathBuf::from(copy);
+    if copy.exists() {
+        // An earlier attempt's snapshot holds the same data: that attempt changed nothing.
+        return Ok(());
+    }
+    let made = connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()]);
+    made.map_err(|error| {
+        let message = format!(
+            "The database could not be copied to {} before its migration",
+            copy.display()
+        );
+        Error::new(Kind::Unavailable, message).caused_by(error)
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("fireside-open-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn schema_sections_are_numbered_from_one() {
+        let versions: Vec<i32> = sections(SCHEMA).iter().map(|section| section.version).collect();
+        let expected: Vec<i32> = (1..).take(versions.len()).collect();
+        assert_eq!(versions, expected);
+    }
+
+    #[test]
+    fn an_older_schema_is_snapshotted_and_migrated() {
+        let folder = folder("migrate");
+        let path = folder.join("fireside.db");
+        let two = "-- v1: first\nCREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT);\nCREATE TABLE a (x);\n\
+                   -- v2: second\nALTER TABLE a ADD COLUMN y;\n";
+        let both = sections(two);
+        let mut connection = Connection::open(&path).unwrap();
+        prepare_writer(&connection, true).unwrap();
+        migrate(&mut connection, &both[..1], &path).unwrap();
+        connection.execute("INSERT INTO a VALUES (7)", ()).unwrap();
+        migrate(&mut connection, &both, &path).unwrap();
+        let kept: i64 = connection
+            .query_row("SELECT x FROM a WHERE y IS NULL", (), |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 7);
+        assert!(folder.join("fireside.db.before-v2").exists());
+        assert!(check_header(&path, 2).unwrap());
+        let error = check_header(&path, 1).unwrap_err().to_string();
+        assert!(error.contains("schema 2"), "{error}");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_failing_migration_changes_nothing() {
+        let folder = folder("failing");
+        let path = folder.join("fireside.db");
+        let two = "-- v1: first\nCREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT);\nCREATE TABLE a (x);\n\
+                   -- v2: second\nALTER TABLE a ADD COLUMN y;\nALTER TABLE nowhere ADD COLUMN z;\n";
+        let both = sections(two);
+        let mut connection = Connection::open(&path).unwrap();
+        prepare_writer(&connection, true).unwrap();
+        migrate(&mut connection, &both[..1], &path).unwrap();
+        assert!(migrate(&mut connection, &both, &path).is_err());
+        assert!(connection.prepare("SELECT y FROM a").is_err());
+        let version: i32 = connection
+            .query_row("PRAGMA user_version", (), |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, 1);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_foreign_file_is_left_untouched() {
+        let folder = folder("foreign");
+        let path = folder.join("ai_chat.db");
+        let foreign = Connection::open(&path).unwrap();
+        foreign.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        drop(foreign);
+        let before = std::fs::read(&path).unwrap();
+        let error = check_header(&path, 1).unwrap_err().to_string();
+        assert!(error.contains("not a Fireside database"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,76 @@
+//! The pool of read-only connections. Each is taken for one query and given back at once.
+
+use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::{Read, open};
+use crate::error::{Error, Kind};
+
+/// How long a request waits for a connection. Queries take milliseconds, so five seconds mean that something is wrong.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+pub(super) struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    returned: Condvar,
+}
+
+impl Readers {
+    pub(super) fn open(path: &Path, count: usize) -> Result<Readers, Error> {
+        let idle: Result<Vec<Connection>, Error> = (0..count.max(1)).map(|_| open::open_reader(path)).collect();
+        Ok(Readers {
+            idle: Mutex::new(idle?),
+            returned: Condvar::new(),
+        })
+    }
+
+    pub(super) fn with<T>(&self, work: impl FnOnce(&Read<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let lent = self.take()?;
+        match &lent.connection {
+            Some(connection) => work(&Read(connection)),
+            None => Err(Error::new(Kind::Internal, "a lent connection is missing")),
+        }
+    }
+
+    fn take(&self) -> Result<Lent<'_>, Error> {
+        let deadline = Instant::now() + WAIT_MAX;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(connection) = idle.pop() {
+                return Ok(Lent {
+                    pool: self,
+                    connection: Some(connection),
+                });
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let error = Error::new(Kind::Unavailable, "The server is busy; try again");
+                return Err(error.retry_after(1));
+            }
+            let (guard, _) = self
+                .returned
+                .wait_timeout(idle, left)
+                .unwrap_or_else(PoisonError::into_inner);
+            idle = guard;
+        }
+    }
+}
+
+/// A connection on loan. Comes back also when the query panics.
+struct Lent<'p> {
+    pool: &'p Readers,
+    connection: Option<Connection>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push(connection);
+            drop(idle);
+            self.pool.returned.notify_one();
+        }
+    }
+}

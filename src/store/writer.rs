@@ -1,0 +1,346 @@
+//! The one writer and its group commit.
+//!
+//! The writer takes everything that is queued, runs each job in a savepoint of one transaction, commits once (one
+//! fsync), then answers all of them. A job that fails rolls back alone. But a full disk, an I/O error or memory
+//! exhaustion roll back the *whole* transaction under SQLite's feet: a SAVEPOINT after that would open and commit a
+//! transaction of its own. So after any failed job we look whether the transaction still stands; if not, every job of
+//! the group has failed, and those that had not failed by themselves are run once more, each in its own transaction.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::{Read, Tx, failed};
+use crate::error::{Error, Kind};
+
+/// How long a caller waits for its job to begin. Twice SQLite's own patience with a lock.
+const BEGIN_MAX: Duration = Duration::from_secs(10);
+
+/// How long a caller waits once its job has begun: it may already be on disk, so giving up says less than waiting.
+const FINISH_MAX: Duration = Duration::from_secs(60);
+
+/// Jobs in one transaction. Beyond this the fsync is a small part of the cost, and the first in line waits for the last.
+const GROUP_MAX: usize = 256;
+
+/// Jobs that may wait. More than all workers and turns can have in flight at their defaults.
+const QUEUE_MAX: usize = 1024;
+
+/// How often old sessions and deleted conversations are cleared away.
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3600);
+
+pub(super) struct Writer {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Queue {
+    inbox: Mutex<Inbox>,
+    filled: Condvar,
+    trouble: Mutex<Option<String>>,
+}
+
+struct Inbox {
+    jobs: VecDeque<Box<dyn Job>>,
+    open: bool,
+}
+
+/// A unit of writing that can be run again, and that somebody waits for.
+trait Job: Send {
+    /// False when the caller has given up: then the job must not run.
+    fn begin(&self) -> bool;
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), Error>;
+    fn finish(self: Box<Self>, outcome: Result<(), Error>);
+}
+
+struct Work<T, F> {
+    work: F,
+    value: Option<T>,
+    slot: Arc<Slot<T>>,
+}
+
+/// Where a caller waits for its answer.
+struct Slot<T> {
+    progress: Mutex<Progress<T>>,
+    moved: Condvar,
+}
+
+enum Progress<T> {
+    Waiting,
+    Running,
+    Abandoned,
+    Done(Result<T, Error>),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: Send, F: Fn(&Tx<'_>) -> Result<T, Error> + Send> Job for Work<T, F> {
+    fn begin(&self) -> bool {
+        let mut progress = lock(&self.slot.progress);
+        let wanted = !matches!(*progress, Progress::Abandoned);
+        if wanted {
+            *progress = Progress::Running;
+        }
+        wanted
+    }
+
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), Error> {
+        self.value = Some((self.work)(tx)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), Error>) {
+        let answer = match (outcome, self.value) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Ok(()), None) => Err(Error::new(Kind::Internal, "a job ended without a value")),
+            (Err(error), _) => Err(error),
+        };
+        *lock(&self.slot.progress) = Progress::Done(answer);
+        self.slot.moved.notify_one();
+    }
+}
+
+impl<T> Slot<T> {
+    /// Waits for the answer; leaves the job unrun when it has not begun in time.
+    fn wait(&self) -> Result<T, Error> {
+        let mut deadline = Instant::now() + BEGIN_MAX;
+        let mut late = false;
+        let mut progress = lock(&self.progress);
+        loop {
+            if let Progress::Done(_) = *progress
+                && let Progress::Done(answer) = std::mem::replace(&mut *progress, Progress::Abandoned)
+            {
+                return answer;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                if late || matches!(*progress, Progress::Waiting) {
+                    *progress = Progress::Abandoned;
+                    let message = if late {
+                        "The disk does not answer. Look again before you send this once more"
+                    } else {
+                        "The database is busy. Nothing was stored; try again"
+                    };
+                    return Err(Error::new(Kind::Unavailable, message).retry_after(5));
+                }
+                late = true;
+                deadline = Instant::now() + FINISH_MAX;
+                continue;
+            }
+            let waited = self.moved.wait_timeout(progress, left);
+            progress = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Writer, Error> {
+        let queue = Arc::new(Queue {
+            inbox: Mutex::new(Inbox {
+                jobs: VecDeque::new(),
+                open: true,
+            }),
+            filled: Condvar::new(),
+            trouble: Mutex::new(None),
+        });
+        let served = Arc::clone(&queue);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || serve(&connection, &served))
+            .map_err(|error| Error::internal("the writer thread did not start", error))?;
+        Ok(Writer {
+            queue,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let slot = Arc::new(Slot {
+            progress: Mutex::new(Progress::Waiting),
+            moved: Condvar::new(),
+        });
+        let job = Box::new(Work {
+            work,
+            value: None,
+            slot: Arc::clone(&slot),
+        });
+        let mut inbox = lock(&self.queue.inbox);
+        if !inbox.open {
+            return Err(Error::new(Kind::Unavailable, "The server is stopping").retry_after(5));
+        }
+        if inbox.jobs.len() >= QUEUE_MAX {
+            let error = Error::new(Kind::Unavailable, "Too many writes are waiting; try again");
+            return Err(error.retry_after(1));
+        }
+        inbox.jobs.push_back(job);
+        drop(inbox);
+        self.queue.filled.notify_one();
+        slot.wait()
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        lock(&self.queue.trouble).clone()
+    }
+
+    pub(super) fn close(&self) {
+        lock(&self.queue.inbox).open = false;
+        self.queue.filled.notify_one();
+        if let Some(thread) = lock(&self.thread).take()
+            && thread.join().is_err()
+        {
+            log::error!("the writer thread panicked");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The writer thread: groups until the queue is closed and empty.
+fn serve(connection: &Connection, queue: &Queue) {
+    let mut cleared = Instant::now();
+    while let Some(group) = next_group(queue) {
+        if !group.is_empty() {
+            let trouble = commit_group(connection, group);
+            let mut last = lock(&queue.trouble);
+            if *last != trouble {
+                if let Some(trouble) = &trouble {
+                    log::error!("{trouble}");
+                }
+                *last = trouble;
+            }
+        }
+        if cleared.elapsed() >= HOUSEKEEPING_EVERY {
+            cleared = Instant::now();
+            if let Err(error) = alone(connection, |tx| super::sessions::clear_away(tx)) {
+                log::warn!("housekeeping failed: {error}");
+            }
+        }
+    }
+    let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
+    if let Err(error) = folded {
+        log::warn!("the write-ahead log was not folded in: {error}");
+    }
+}
+
+/// Waits for jobs. An empty group means that it is time to look around; `None` that the store is closed.
+fn next_group(queue: &Queue) -> Option<Vec<Box<dyn Job>>> {
+    let mut inbox = lock(&queue.inbox);
+    if inbox.jobs.is_empty() && inbox.open {
+        let waited = queue.filled.wait_timeout(inbox, HOUSEKEEPING_EVERY);
+        inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
+    }
+    if inbox.jobs.is_empty() && !inbox.open {
+        return None;
+    }
+    let count = inbox.jobs.len().min(GROUP_MAX);
+    Some(inbox.jobs.drain(..count).collect())
+}
+
+/// Runs a group, answers its callers, and returns what is wrong with the store, if anything.
+fn commit_group(connection: &Connection, mut group: Vec<Box<dyn Job>>) -> Option<String> {
+    group.retain(|job| job.begin());
+    let mut trouble = None;
+    let outcomes = match group.as_mut_slice() {
+        [] => return None,
+        [only] => vec![alone(connection, |tx| only.run(tx))],
+        jobs => together(connection, jobs),
+    };
+    for (job, outcome) in group.into_iter().zip(outcomes) {
+        if let Err(error) = &outcome
+            && matches!(error.kind(), Kind::StorageFull | Kind::Unavailable)
+        {
+            trouble = Some(error.to_string());
+        }
+        job.finish(outcome);
+    }
+    trouble
+}
+
+/// One transaction, a savepoint per job. See the head of this file for what can go wrong.
+fn together(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> {
+    let mut outcomes: Vec<Result<(), Error>> = Vec::with_capacity(jobs.len());
+    let mut stands = match begin(connection) {
+        Ok(()) => true,
+        Err(error) if error.kind() == Kind::Unavailable => {
+            // Locked: each job would only wait as long again.
+            let copy = |_: &Box<dyn Job>| Err(Error::new(error.kind(), error.message().to_owned()).retry_after(5));
+            return jobs.iter().map(copy).collect();
+        }
+        Err(_) => false,
+    };
+    for job in jobs.iter_mut() {
+        if !stands {
+            break;
+        }
+        let outcome = in_savepoint(connection, job.as_mut());
+        stands = !connection.is_autocommit();
+        outcomes.push(outcome);
+    }
+    if stands && run_sql(connection, "COMMIT").is_ok() {
+        return outcomes;
+    }
+    if !connection.is_autocommit() {
+        let rolled_back = run_sql(connection, "ROLLBACK");
+        if let Err(error) = rolled_back {
+            log::error!("a rollback failed: {error}");
+        }
+    }
+    let mut outcomes = outcomes.into_iter();
+    jobs.iter_mut()
+        .map(|job| match outcomes.next() {
+            Some(Err(error)) => Err(error),
+            Some(Ok(())) | None => alone(connection, |tx| job.run(tx)),
+        })
+        .collect()
+}
+
+fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error> {
+    run_sql(connection, "SAVEPOINT job")?;
+    let outcome = guarded(connection, |tx| job.run(tx));
+    if outcome.is_err() {
+        if connection.is_autocommit() {
+            return outcome;
+        }
+        run_sql(connection, "ROLLBACK TO job")?;
+    }
+    run_sql(connection, "RELEASE job")?;
+    outcome
+}
+
+/// A transaction for one job.
+fn alone(connection: &Connection, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    begin(connection)?;
+    let outcome = guarded(connection, work).and_then(|()| run_sql(connection, "COMMIT"));
+    if outcome.is_err() && !connection.is_autocommit() {
+        run_sql(connection, "ROLLBACK")?;
+    }
+    outcome
+}
+
+fn begin(connection: &Connection) -> Result<(), Error> {
+    run_sql(connection, "BEGIN IMMEDIATE")
+}
+
+/// Runs a job; its panic becomes its error.
+fn guarded(connection: &Connection, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    let tx = Tx(Read(connection));
+    catch_unwind(AssertUnwindSafe(|| work(&tx)))
+        .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a write job panicked")))
+}
+
+fn run_sql(connection: &Connection, sql: &str) -> Result<(), Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    statement.execute(()).map(|_| ()).map_err(failed)
+}

@@ -1,0 +1,137 @@
+//! What only the operating system can do, and does differently elsewhere: the one module with Unix-only code.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Descriptors kept for the database, its log, temporary files and upstream connections.
+const DESCRIPTORS_RESERVED: u64 = 40;
+
+/// Prepares the process: private files, memory given back, as many descriptors as allowed.
+pub fn prepare() {
+    #[cfg(unix)]
+    unix::private_files();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unix::return_memory();
+}
+
+/// Raises the limit of open files as far as the system allows, and returns how many connections that leaves.
+pub fn raise_descriptor_limit() -> usize {
+    #[cfg(unix)]
+    let limit = unix::raise_descriptor_limit();
+    #[cfg(not(unix))]
+    let limit = 8192;
+    // At very low limits half is better than nothing.
+    let left = limit.saturating_sub(DESCRIPTORS_RESERVED).max(limit / 2);
+    usize::try_from(left).unwrap_or(usize::MAX)
+}
+
+/// Sets `stop` on SIGTERM or SIGINT; a second signal ends the process at once.
+///
+/// # Errors
+/// The system's.
+pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        // Registered first, so that it sees the flag as the signal before it has left it.
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(stop))?;
+        signal_hook::flag::register(signal, Arc::clone(stop))?;
+    }
+    Ok(())
+}
+
+/// Makes a folder (and those above it) that only its owner may look into. An existing one is left as it is.
+///
+/// # Errors
+/// The system's.
+pub fn create_private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Makes a new file that only its owner may read; fails if there is one.
+///
+/// # Errors
+/// The system's.
+pub fn create_private_file(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// The machine's name, if it has one.
+pub fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    return unix::host_name();
+    #[cfg(not(unix))]
+    return std::env::var("COMPUTERNAME").ok();
+}
+
+/// Whether there is a screen that a browser could open on.
+pub fn has_display() -> bool {
+    if cfg!(any(target_os = "macos", windows)) {
+        return true;
+    }
+    ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+#[cfg(unix)]
+mod unix {
+    /// Whatever we or SQLite create is the owner's alone, also where the shell says otherwise.
+    pub(super) fn private_files() {
+        #[expect(unsafe_code, reason = "umask(2) takes a number and cannot fail")]
+        unsafe {
+            libc::umask(0o077);
+        }
+    }
+
+    /// glibc raises its threshold for mapped memory with the first large block that is freed; password hashing (19 MiB
+    /// a time) would then leave tens of megabytes with the process for good. Fixed, each block goes back at once.
+    /// Two arenas instead of eight a core: the threads here are many, but mostly wait.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub(super) fn return_memory() {
+        #[expect(unsafe_code, reason = "mallopt(3) takes numbers; before any thread is started")]
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 256 * 1024);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, 512 * 1024);
+            libc::mallopt(libc::M_ARENA_MAX, 2);
+        }
+    }
+
+    pub(super) fn raise_descriptor_limit() -> u64 {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        #[expect(
+            unsafe_code,
+            reason = "getrlimit(2) and setrlimit(2) read and write the struct they are given"
+        )]
+        unsafe {
+            if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
+                return 1024;
+            }
+            let before = limit.rlim_cur;
+            limit.rlim_cur = limit.rlim_max;
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0 {
+                return before;
+            }
+        }
+        limit.rlim_cur
+    }
+
+    pub(super) fn host_name() -> Option<String> {
+        let mut buffer = [0_u8; 256];
+        #[expect(unsafe_code, reason = "gethostname(2) writes at most the length it is given")]
+        let failed = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) } != 0;
+        let end = buffer.iter().position(|byte| *byte == 0)?;
+        let name = std::str::from_utf8(&buffer[..end]).ok()?;
+        (!failed && !name.is_empty()).then(|| name.to_owned())
+    }
+}

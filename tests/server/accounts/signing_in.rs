@@ -1,0 +1,167 @@
+//! The doors for a name and a password: JSON, forms of both kinds, and what is no form.
+
+use serde_json::json;
+
+use super::{check_401, check_me, token_shape};
+use crate::rig::{Server, check_shape, invalid, percent};
+
+#[test]
+fn login_answers_with_a_token_or_one_sentence() {
+    let server = Server::start();
+    let ann = server.account("ann");
+    for body in [
+        json!({"email": ann.email, "password": ann.password}),
+        json!({"username": ann.email, "password": ann.password}),
+    ] {
+        let reply = server.post("/auth/login").json(&body).send();
+        check_shape(&reply, 200, &token_shape());
+        assert_eq!(reply.count("Set-Cookie"), 0);
+        check_me(&server, reply.json()["access_token"].as_str().expect("a token"), &ann);
+    }
+    let wrong = [
+        json!({"email": ann.email, "password": "wrong"}),
+        json!({"email": "nobody@example.com", "password": "x"}),
+        json!({"email": ann.email, "password": ann.password.to_uppercase()}),
+        json!({"email": "not an address", "password": "x"}),
+    ];
+    for body in wrong {
+        check_401(
+            &server.post("/auth/login").json(&body).send(),
+            "Incorrect username or password",
+        );
+    }
+    for body in [
+        json!({}),
+        json!({"email": ann.email}),
+        json!({"password": "x"}),
+        json!({"email": null, "password": null}),
+    ] {
+        assert_eq!(server.post("/auth/login").json(&body).send().status, 422, "{body}");
+    }
+}
+
+#[test]
+fn the_form_doors_take_both_kinds_of_form() {
+    let server = Server::start();
+    let ann = server.account("ann");
+    for path in ["/auth/token", "/token", "/auth/token/", "/token/"] {
+        let (name, password) = (("username", ann.email.as_str()), ("password", ann.password.as_str()));
+        let extra = [
+            name,
+            password,
+            ("grant_type", "password"),
+            ("scope", ""),
+            ("client_id", "x"),
+            ("client_secret", "y"),
+        ];
+        for fields in [&[name, password][..], &[password, name][..], &extra[..]] {
+            check_shape(&server.post(path).form(fields).send(), 200, &token_shape());
+            check_shape(&server.post(path).multipart(fields).send(), 200, &token_shape());
+        }
+        check_401(
+            &server.post(path).form(&[name, ("password", "wrong")]).send(),
+            "Incorrect username or password",
+        );
+        let grant = [name, password, ("grant_type", "client_credentials")];
+        let entry = json!({"type": "<filled>", "loc": ["body", "grant_type"], "msg": "<filled>", "input": "client_credentials", "...": ["ctx"]});
+        check_shape(&server.post(path).form(&grant).send(), 422, &json!({"detail": [entry]}));
+        check_shape(
+            &server.post(path).multipart(&grant).send(),
+            422,
+            &json!({"detail": [entry]}),
+        );
+        let missing = |field: &str| invalid("missing", &json!(["body", field]), "Field required", &json!(null));
+        let both = json!({"detail": [missing("username"), missing("password")]});
+        check_shape(
+            &server
+                .post(path)
+                .json(&json!({"username": ann.email, "password": ann.password}))
+                .send(),
+            422,
+            &both,
+        );
+        check_shape(&server.post(path).send(), 422, &both);
+        check_shape(
+            &server.post(path).form(&[name]).send(),
+            422,
+            &json!({"detail": [missing("password")]}),
+        );
+    }
+}
+
+fn post_form(server: &Server, text: &str) -> u16 {
+    let kind = "application/x-www-form-urlencoded; charset=UTF-8";
+    server
+        .post("/auth/token")
+        .header("Content-Type", kind)
+        .body(text)
+        .send()
+        .status
+}
+
+#[test]
+fn forms_are_decoded_as_browsers_encode_them() {
+    let server = Server::start();
+    let password = "a+b c&d=e%f пароль 🔥";
+    let body = json!({"email": "ann+tag@example.com", "password": password});
+    assert_eq!(server.post("/auth/register").json(&body).send().status, 201);
+    let login = |text: String| post_form(&server, &text);
+    let (name, secret) = (percent("ann+tag@example.com"), percent(password));
+    assert_eq!(login(format!("username={name}&password={secret}")), 200);
+    assert_eq!(
+        login(format!("password={}&username={name}", secret.replace("%20", "+"))),
+        200
+    );
+    assert_eq!(
+        login(format!("username={name}&password={}", secret.replace("%2B", "+"))),
+        401
+    );
+}
+
+#[test]
+fn broken_forms_are_refused() {
+    let server = Server::start();
+    for broken in [
+        "username",
+        "&&&",
+        "=&=",
+        "username=%&password=%zz",
+        "username=%ff%fe&password=%00",
+        "username=a&username=b",
+    ] {
+        let status = post_form(&server, broken);
+        assert!((400..500).contains(&status), "{broken}: {status}");
+    }
+    for broken in [
+        "--b0undary",
+        "--b0undary\r\n\r\n\r\n--b0undary--\r\n",
+        "",
+        "--other\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nx\r\n--other--\r\n",
+    ] {
+        let reply = server
+            .post("/auth/token")
+            .header("Content-Type", "multipart/form-data; boundary=b0undary")
+            .body(broken)
+            .send();
+        assert!((400..500).contains(&reply.status), "{broken:?}: {}", reply.status);
+    }
+    for kind in [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=\"",
+        "multipart/form-data; boundary=\"a\r",
+    ] {
+        let kind = kind.trim_end();
+        assert!(
+            (400..500).contains(
+                &server
+                    .post("/auth/token")
+                    .header("Content-Type", kind)
+                    .body("--\r\n")
+                    .send()
+                    .status
+            ),
+            "{kind}"
+        );
+    }
+}

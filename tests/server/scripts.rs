@@ -1,0 +1,97 @@
+//! The example scripts against a real server, as a newcomer would run them.
+
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::rig::{Launch, Server, forge};
+
+/// Runs a script of `examples/`; `None` when this machine has no curl.
+fn run(script: &str, server: &Server, variables: &[(&str, &str)]) -> Option<Output> {
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("skipped: no curl on this machine");
+        return None;
+    }
+    let path = format!("{}/examples/{script}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("sh");
+    command
+        .arg(&path)
+        .current_dir(server.launch().home())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("BASE_URL", server.origin()).envs(variables.iter().copied());
+    Some(command.output().expect("a shell"))
+}
+
+/// The script succeeds and shows all of these.
+#[track_caller]
+fn check(output: &Output, wanted: &[&str]) {
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
+    for text in wanted {
+        assert!(stdout.contains(text), "no {text:?} in\n{stdout}\n{stderr}");
+    }
+}
+
+#[test]
+fn the_chat_session_runs() {
+    let server = Server::start();
+    let Some(output) = run("curl-ai-chat.sh", &server, &[]) else {
+        return;
+    };
+    check(
+        &output,
+        &["user@example.com", "My First Chat", "Echo: Hello, AI!", "\"total\":1"],
+    );
+    // Once more, with an account that is there already.
+    let Some(output) = run("curl-ai-chat.sh", &server, &[]) else {
+        return;
+    };
+    check(&output, &["Echo: Hello, AI!", "\"total\":2"]);
+}
+
+#[test]
+fn the_todo_session_runs_with_an_account_of_this_server() {
+    let server = Server::start();
+    for _ in 0..2 {
+        let Some(output) = run("curl-todo.sh", &server, &[]) else {
+            return;
+        };
+        check(
+            &output,
+            &[
+                "Echo: Hello, how are you?",
+                "Echo: Tell me more about yourself",
+                "\"tool_calls\":[]",
+            ],
+        );
+    }
+}
+
+#[test]
+fn the_todo_session_runs_with_a_token_from_elsewhere() {
+    let secret = "the secret of the todo application, 32 bytes and more";
+    let server = Launch::new().env("BETTER_AUTH_SECRET", secret).start();
+    let token = forge(secret, &json!({"user_id": "user123"}));
+    let Some(output) = run("curl-todo.sh", &server, &[("TOKEN", &token), ("USER_ID", "user123")]) else {
+        return;
+    };
+    check(&output, &["\"conversation_id\":1", "Echo: Tell me more about yourself"]);
+    assert_eq!(server.messages(&token, "1").len(), 4);
+}
+
+#[test]
+fn the_scripts_fail_when_the_server_does() {
+    let mut server = Server::start();
+    server.kill();
+    for script in ["curl-ai-chat.sh", "curl-todo.sh"] {
+        let Some(output) = run(script, &server, &[]) else {
+            return;
+        };
+        assert!(!output.status.success(), "{script}");
+        assert!(!output.stderr.is_empty(), "{script} says nothing");
+    }
+}
