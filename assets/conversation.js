@@ -33,7 +33,7 @@ export function conversationView() {
     }
     before = { id, waiting: thread.waiting };
   });
-  return el("div", { class: "conversation-frame" }, view, spoken);
+  return el("div", { class: "conversation-frame" }, spoken, view);
 }
 
 /** Draws a thread again and again, keeping the messages that stay and the place that is read. */

@@ -25,11 +25,9 @@ export function topbar() {
   const renaming = (state) => state.renaming?.where === "topbar" && state.renaming.id === openId(state);
   watch((state) => [chat(state)?.title, openId(state), renaming(state)], (state) => {
     const known = chat(state);
-    const isNew = openId(state) === NEW;
     // The page needs a heading even where showing it would say nothing.
-    title.className = isNew ? "unseen" : "";
-    title.textContent = isNew ? label : known ? known.title || words.untitled : "";
-    title.hidden = title.textContent === "";
+    title.className = known ? "" : "unseen";
+    title.textContent = known ? known.title || words.untitled : openId(state) === NEW ? label : words.product;
     const name = words.sidebar.more(title.textContent);
     more.setAttribute("aria-label", name);
     more.title = name;

@@ -225,8 +225,7 @@ impl App {
             now < setup.expires_s && auth::digest_hex(setup.code.as_bytes()) == auth::digest_hex(code.as_bytes())
         });
         if !is_right {
-            let message = "The setup code is wrong or has expired; restart the server for a new one";
-            return Err(Error::new(Kind::Forbidden, message));
+            return Err(Error::new(Kind::Forbidden, "Registration is closed"));
         }
         let made = work()?;
         *setup = None;

@@ -4,7 +4,6 @@
 //! Precedence: flag, environment, `.env`, default. An empty variable counts as unset.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -390,12 +389,7 @@ fn command() -> Command {
     let variables = SETTINGS.iter().filter(|setting| setting.flag.is_empty()).fold(
         String::from("Variables without a flag:\n"),
         |mut text, setting| {
-            // Writing to a String cannot fail.
-            drop(writeln!(
-                text,
-                "  {:<26}{} [default: {}]",
-                setting.variable, setting.help, setting.default
-            ));
+            text += &format!("  {:<26}{} [default: {}]\n", setting.variable, setting.help, setting.default);
             text
         },
     );
@@ -594,12 +588,8 @@ pub fn markdown() -> String {
             (flag, "") => format!("`--{flag}`"),
             (flag, value) => format!("`--{flag} {}`", value.replace('|', "\\|")),
         };
-        // Writing to a String cannot fail.
-        drop(writeln!(
-            text,
-            "| {flag} | `{}` | {} | {} |",
-            setting.variable, setting.default, setting.help
-        ));
+        text += &format!("| {flag} | `{}` | {} | {} |
+", setting.variable, setting.default, setting.help);
     }
     text
 }

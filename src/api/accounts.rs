@@ -284,6 +284,8 @@ fn authenticate(ctx: &Ctx, login: &str, password: &str) -> Result<User, Error> {
     let found = ctx.app.store.read(|read| store::find_user_by_login(read, login))?;
     let stored = found.as_ref().and_then(|(_, hash)| hash.as_deref());
     let is_right = password.len() <= PASSWORD_BYTES_MAX && ctx.app.hasher.verify(password, stored)?;
+    // Again, because others have tried meanwhile: of many guesses at once only the first few are told anything.
+    ctx.app.throttle.check(&key, now)?;
     match found {
         Some((user, _)) if is_right && !user.disabled => {
             ctx.app.throttle.clear(&key);

@@ -77,13 +77,16 @@ pub(super) fn token<'r>(app: &App, request: &'r Request) -> Option<&'r str> {
 pub(super) fn identify(app: &App, token: &str) -> Result<Caller, Error> {
     match app.tokens.verify(token, app.clock.now().seconds())? {
         Identity::Local {
-            user_uuid: _,
+            user_uuid,
             session_id,
             version,
         } => {
             let found = app.store.read(|read| store::find_session(read, &session_id))?;
-            // A session goes with its user, so a token of ours without one was ended.
-            let signed_in = found.ok_or_else(refused)?;
+            let Some(signed_in) = found else {
+                let user = app.store.read(|read| store::find_user_by_uuid(read, &user_uuid))?;
+                // The session was ended; or there is no such user (any more).
+                return Err(user.map_or_else(|| Error::new(Kind::Unauthenticated, "User not found"), |_| refused()));
+            };
             if signed_in.user.disabled || !signed_in.is_current || version > signed_in.user.session_version {
                 return Err(refused());
             }

@@ -142,17 +142,12 @@ struct AssetPath {
 }
 
 fn asset(ctx: &Ctx, Path(path): Path<AssetPath>) -> Result<Reply, Error> {
-    if path.path == SHELL {
+    // Another version's address does not find today's file: a page made of both would work like neither.
+    let is_current = path.version == ctx.assets.version || ctx.assets.folder.is_some();
+    if path.path == SHELL || !is_current {
         return Err(not_found());
     }
-    // Another version's address still finds today's file, but must not be kept as if it were that version's.
-    let is_current = path.version == ctx.assets.version && ctx.assets.folder.is_none();
-    let keep = if is_current {
-        "public, max-age=31536000, immutable"
-    } else {
-        "no-store"
-    };
-    serve(ctx, &path.path, keep)
+    serve(ctx, &path.path, "public, max-age=31536000, immutable")
 }
 
 fn not_found() -> Error {

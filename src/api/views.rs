@@ -17,7 +17,7 @@ pub(super) struct UserView<'a> {
 
 pub(super) fn user(user: &User) -> UserView<'_> {
     UserView {
-        id: user.external_id.as_deref().unwrap_or(&user.uuid),
+        id: &user.uuid,
         username: user.username.as_deref().or(user.email.as_deref()),
         email: user.email.as_deref(),
         display_name: user.display_name.as_deref(),
@@ -46,7 +46,7 @@ pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
     ChatView {
         id: conversation.uuid,
         conversation_id: conversation.id,
-        user_id: owner.external_id.as_ref().unwrap_or(&owner.uuid).clone(),
+        user_id: owner.uuid.clone(),
         title: conversation.title,
         created_at: conversation.created_at,
         updated_at: conversation.updated_at,

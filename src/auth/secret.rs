@@ -20,7 +20,7 @@ pub fn digest_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// From the generator that jwt-simple brings along (ChaCha, seeded by the operating system), so that no second one is needed.
+/// From the generator that jwt-simple brings along (ChaCha, seeded by the operating system): no second one is needed.
 fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rng().fill_bytes(&mut bytes);

@@ -1,6 +1,5 @@
 //! The log: lines to stderr, control bytes escaped, one write a line so that threads do not mix theirs.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -29,8 +28,7 @@ impl Log for Logger {
             Level::Trace => "Z TRACE ",
         });
         let start = line.len();
-        // Writing to a String cannot fail.
-        drop(write!(line, "{}", record.args()));
+        line += &record.args().to_string();
         if line[start..].contains(|char: char| char.is_control()) {
             let escaped: String = line[start..]
                 .chars()

@@ -90,15 +90,13 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
     let address = listener
         .local_addr()
         .map_err(|error| Error::internal("the socket has no address", error))?;
-    let url = settings
-        .public_url
-        .clone()
-        .unwrap_or_else(|| format!("http://{}", reachable(address)));
+    let own_url = format!("http://{}", reachable(address));
+    let url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
     let app = Arc::new(App::new(settings)?);
     let engine = Engine::new(listener, limits, Arc::new(Service::new(Arc::clone(&app))))?;
     let stop = Arc::new(AtomicBool::new(false));
     system::stop_on_signals(&stop).map_err(|error| Error::internal("signals cannot be handled", error))?;
-    announce(&app, &url)?;
+    announce(&app, &own_url, &url)?;
     if let Err(error) = write_lock(&mut lock, &url) {
         log::warn!("the lock file could not be written: {error}");
     }
@@ -112,8 +110,11 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
 }
 
 /// The first lines people read: where it is, and how to make the first account.
-fn announce(app: &App, url: &str) -> Result<(), Error> {
-    say(&format!("Fireside is ready at {url}/"));
+fn announce(app: &App, own_url: &str, url: &str) -> Result<(), Error> {
+    say(&format!("Fireside is ready at {own_url}/"));
+    if url != own_url {
+        say(&format!("People open it at {url}/"));
+    }
     if let Some(code) = app.make_setup_code()? {
         say(&format!(
             "Make the first account at {url}/ui/#setup={code} (within 15 minutes)"

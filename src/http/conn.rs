@@ -295,10 +295,11 @@ impl State {
 
 /// Which limit an endless head has broken: its target's or its own.
 fn too_long(input: &[u8]) -> Refusal {
-    if input.contains(&b'\r') {
-        refuse(431, "The request head is larger than 16 KiB")
-    } else {
+    let line = input.iter().position(|byte| *byte == b'\r').unwrap_or(input.len());
+    if line > parse::TARGET_BYTES_MAX {
         refuse(414, "The request target is too long")
+    } else {
+        refuse(431, "The request head is larger than 16 KiB")
     }
 }
 

@@ -113,7 +113,7 @@ impl Engine {
     pub fn run(self, stop: &AtomicBool) -> Result<(), Error> {
         let mut threads = workers::start(&self.shared, self.shared.limits.workers)?;
         threads.extend(receivers::start(&self.shared)?);
-        let outcome = Poll::new(&self).and_then(|mut poll| poll.run(stop));
+        let outcome = Poll::new(self.listener, &self.shared).and_then(|mut poll| poll.run(stop));
         self.shared.jobs.close();
         self.shared.receivers.close();
         join(threads);
@@ -231,7 +231,7 @@ impl Shared {
 /// The poll thread's own: every connection, by key.
 struct Poll<'e> {
     shared: &'e Arc<Shared>,
-    listener: Option<&'e TcpListener>,
+    listener: Option<TcpListener>,
     conns: Vec<Option<Arc<Conn>>>,
     free: Vec<usize>,
     open: usize,
@@ -241,23 +241,22 @@ struct Poll<'e> {
 }
 
 impl<'e> Poll<'e> {
-    fn new(engine: &'e Engine) -> Result<Poll<'e>, Error> {
-        let poll = Poll {
-            shared: &engine.shared,
-            listener: Some(&engine.listener),
+    fn new(listener: TcpListener, shared: &'e Arc<Shared>) -> Result<Poll<'e>, Error> {
+        #[expect(
+            unsafe_code,
+            reason = "polling asks that a source be deleted before it closes: `stop_accepting` does, and so does the loop's end"
+        )]
+        let added = unsafe { shared.poller.add(&listener, Event::readable(LISTENER)) };
+        added.map_err(|error| Error::internal("the listening socket cannot be watched", error))?;
+        Ok(Poll {
+            shared,
+            listener: Some(listener),
             conns: Vec::new(),
             free: Vec::new(),
             open: 0,
             is_paused: false,
             scratch: vec![0; READ_BYTES],
-        };
-        #[expect(
-            unsafe_code,
-            reason = "polling asks that a source be deleted before it closes: the listener outlives the loop"
-        )]
-        let added = unsafe { engine.shared.poller.add(&engine.listener, Event::readable(LISTENER)) };
-        added.map_err(|error| Error::internal("the listening socket cannot be watched", error))?;
-        Ok(poll)
+        })
     }
 
     fn run(&mut self, stop: &AtomicBool) -> Result<(), Error> {
@@ -301,10 +300,10 @@ impl<'e> Poll<'e> {
     }
 
     fn accept(&mut self) {
-        let Some(listener) = self.listener else {
-            return;
-        };
         for _ in 0..ACCEPT_MAX {
+            let Some(listener) = &self.listener else {
+                return;
+            };
             match listener.accept() {
                 Ok((stream, peer)) => self.welcome(stream, peer),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -324,7 +323,7 @@ impl<'e> Poll<'e> {
 
     fn watch_listener(&mut self) {
         self.is_paused = false;
-        if let Some(listener) = self.listener
+        if let Some(listener) = &self.listener
             && let Err(error) = self.shared.poller.modify(listener, Event::readable(LISTENER))
         {
             log::error!("the listening socket is not watched: {error}");
@@ -499,7 +498,7 @@ impl<'e> Poll<'e> {
     fn stop_accepting(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         if let Some(listener) = self.listener.take()
-            && let Err(error) = self.shared.poller.delete(listener)
+            && let Err(error) = self.shared.poller.delete(&listener)
         {
             log::debug!("the listening socket was not being watched: {error}");
         }

@@ -10,8 +10,8 @@ use super::Limits;
 /// Fields in one head. Browsers send about twenty.
 const FIELDS_MAX: usize = 100;
 
-/// Longest request target. Longer ones are refused with 414 before the head's own limit is reached.
-const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Longest request target. Longer ones are refused with 414, whatever else the head is.
+pub(super) const TARGET_BYTES_MAX: usize = 8 * 1024;
 
 /// Why a request is refused before any route is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub(super) fn parse(head: &[u8], limits: &Limits) -> Result<Head, Refusal> {
     let mut request = httparse::Request::new(&mut fields);
     let status = request.parse(head).map_err(|error| match error {
         httparse::Error::TooManyHeaders => refuse(431, "More than 100 header fields"),
-        httparse::Error::Version => refuse(505, "Only HTTP/1.0 and HTTP/1.1 are spoken here"),
+        httparse::Error::Version if names_a_version(head) => refuse(505, "Only HTTP/1.0 and HTTP/1.1 are spoken here"),
         _ => refuse(400, "The request head is malformed"),
     })?;
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
@@ -126,6 +126,13 @@ pub(super) fn parse(head: &[u8], limits: &Limits) -> Result<Head, Refusal> {
         keep_alive: facts.keep_alive,
         expects_continue: facts.expects_continue,
     })
+}
+
+/// Whether a request line is well formed but for its version: `GET / HTTP/2.0`, not `GET / x HTTP/1.1`.
+fn names_a_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or(head);
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    matches!(words[..], [_, _, version] if version.starts_with(b"HTTP/"))
 }
 
 type Target = (Option<Range<usize>>, Range<usize>, Option<Range<usize>>);

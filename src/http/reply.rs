@@ -172,6 +172,13 @@ pub(super) fn print(reply: Reply, framed: Framed) -> std::io::Result<Printed> {
         None,
     )?;
     let source = if framed.is_head { None } else { source };
+    if matches!(reply.status, 204 | 304) {
+        // tiny_http gives these a length of 0, which RFC 9110 forbids on 204 and which would be untrue on 304.
+        const LENGTH: &[u8] = b"Content-Length: 0\r\n";
+        if let Some(at) = out.windows(LENGTH.len()).position(|window| window == LENGTH) {
+            out.drain(at..at + LENGTH.len());
+        }
+    }
     Ok((out, source))
 }
 

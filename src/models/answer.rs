@@ -22,10 +22,11 @@ struct Chunk {
     error: Option<Value>,
 }
 
+/// Some servers send both in a stream, the message being all of it so far.
 #[derive(Deserialize)]
 struct Part {
-    #[serde(alias = "message")]
     delta: Option<Content>,
+    message: Option<Content>,
     finish_reason: Option<String>,
 }
 
@@ -146,13 +147,17 @@ impl<'a> Answer<'a> {
         if let Some(error) = chunk.error {
             return Err(self.reporter.error_object(&serde_json::json!({ "error": error })));
         }
-        self.usage = chunk.usage.or(self.usage);
+        // Some servers count from nothing in every chunk.
+        let counted = chunk
+            .usage
+            .filter(|usage| usage.prompt_tokens.is_some_and(|tokens| tokens > 0));
+        self.usage = counted.or(self.usage);
         // Only one reply was asked for.
         let Some(part) = chunk.choices.unwrap_or_default().into_iter().next() else {
             return Ok(());
         };
         self.finish_reason = part.finish_reason.or(self.finish_reason.take());
-        if let Some(content) = part.delta {
+        if let Some(content) = part.delta.or(part.message) {
             if let Some(Text::Plain(text)) = content.reasoning_content.or(content.reasoning) {
                 self.deliver(Delta::Reasoning(&text))?;
             }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::openai::{LengthField, OpenAi, Server};
+use super::openai::{OpenAi, Server};
+use super::request::LengthField;
 use super::{Completion, Delta, Failure, Prompt, PromptMessage, Provider, Role, Stop, Timeouts};
 
 /// A key that must not turn up anywhere.

@@ -4,6 +4,7 @@
 //! thread until the reply is complete; [`Stop`] ends it from any other. Knows no conversations, users or prices.
 
 mod address;
+mod agent;
 mod answer;
 mod echo;
 mod failure;
@@ -12,6 +13,7 @@ mod fake_upstream;
 mod listed;
 mod openai;
 mod registry;
+mod request;
 mod sse;
 mod stop;
 mod transport;

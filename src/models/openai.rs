@@ -1,24 +1,26 @@
 //! Any server that speaks OpenAI's chat completions: OpenAI, Groq, OpenRouter, Ollama, llama.cpp, vLLM, LM Studio.
 //!
-//! Owns the request, the connection pool and the limits on what comes back; what the answer means is in `answer`.
+//! Owns the exchange and the limits on what comes back; the forms of the question and of the answer are in `request`
+//! and `answer`, the pool and the timeouts in `agent`.
 //! One call, one attempt: only a pooled connection that turns out dead is replaced, once.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use ureq::config::Config;
+use serde::Deserialize;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use ureq::{Agent, AsSendBody, Body};
 
-use super::address::{BaseUrl, GuardedResolver};
+use super::address::BaseUrl;
+use super::agent::{IDLE_AGE_MAX, agent};
 use super::answer::Answer;
 use super::failure::{Failure, Reporter};
+use super::request::{LengthField, WireRequest};
 use super::sse::{Decoder, EVENT_BYTES_MAX};
-use super::transport::{Call, Current, WatchedConnector};
-use super::{Completion, Delta, Prompt, Provider, Role, Stop, Timeouts};
+use super::transport::{Call, Current};
+use super::{Completion, Delta, Prompt, Provider, Stop, Timeouts};
 use crate::error::{Error, Kind};
 
 /// A whole stream, decompressed. The longest replies have a few hundred bytes of JSON around each of 100 000 tokens.
@@ -31,23 +33,6 @@ const LIST_BYTES_MAX: u64 = 2 * 1024 * 1024;
 const LIST_IDS_MAX: usize = 2_000;
 /// An error is a sentence; this much of it is read so that its connection can be used again.
 const ERROR_BYTES_MAX: u64 = 64 * 1024;
-/// Real heads have 1 to 3 KiB.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// ureq's buffers, per connection and again per TLS layer. Its default of 128 KiB each would be 128 MiB for 256 turns.
-/// A whole head must fit into the first.
-const INPUT_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 4 * 1024;
-const OUTPUT_BUFFER_BYTES: usize = 8 * 1024;
-/// Most servers keep idle connections for a minute or more; one that does not is found out by the retry.
-const IDLE_AGE_MAX: Duration = Duration::from_secs(60);
-
-/// How a server wants to be told the most tokens a reply may have.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum LengthField {
-    /// `max_tokens`, which everyone but OpenAI understands.
-    MaxTokens,
-    /// `max_completion_tokens`, the only one that OpenAI's newer models take.
-    MaxCompletionTokens,
-}
 
 /// What is needed to ask a server.
 pub(super) struct Server<'a> {
@@ -68,32 +53,6 @@ pub(super) struct OpenAi {
     /// Whether the server has refused `stream_options` before.
     plain_stream: AtomicBool,
     reporter: Reporter,
-}
-
-#[derive(Serialize)]
-struct WireRequest<'a> {
-    model: &'a str,
-    messages: Vec<WireMessage<'a>>,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct WireMessage<'a> {
-    role: &'static str,
-    content: &'a str,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +78,7 @@ impl OpenAi {
             Ok(value)
         });
         Ok(OpenAi {
-            agent: agent(&server, &base_url),
+            agent: agent(&base_url, &server.timeouts, server.connections_max),
             authorization: authorization.transpose()?,
             length_field: server.length_field,
             plain_stream: AtomicBool::new(false),
@@ -173,49 +132,24 @@ impl OpenAi {
 
     /// Sends the prompt; the response has a success status.
     fn ask(&self, model: &str, prompt: &Prompt, call: &Call) -> Result<Response<Body>, Failure> {
+        let mut request = WireRequest::new(model, prompt, self.length_field);
+        if self.plain_stream.load(Ordering::Relaxed) {
+            request.drop_stream_options();
+        }
         loop {
-            let plain = self.plain_stream.load(Ordering::Relaxed);
-            let body = self.wire_request(model, prompt, (!plain).then_some(StreamOptions { include_usage: true }))?;
+            let body = serde_json::to_vec(&request).map_err(|_| self.reporter.broken("cannot be asked this"))?;
             let mut response = self.exchange(call, Method::POST, "/chat/completions", &body[..])?;
             if response.status().is_success() {
                 return Ok(response);
             }
             let body = self.error_body(&mut response, call)?;
-            if !plain && response.status() == 400 && String::from_utf8_lossy(&body).contains("stream_options") {
-                self.plain_stream.store(true, Ordering::Relaxed);
-                continue;
+            let names_them = String::from_utf8_lossy(&body).contains("stream_options");
+            if !(request.has_stream_options() && response.status() == 400 && names_them) {
+                return Err(self.refusal(&response, &body));
             }
-            return Err(self.refusal(&response, &body));
+            self.plain_stream.store(true, Ordering::Relaxed);
+            request.drop_stream_options();
         }
-    }
-
-    fn wire_request(
-        &self,
-        model: &str,
-        prompt: &Prompt,
-        stream_options: Option<StreamOptions>,
-    ) -> Result<Vec<u8>, Failure> {
-        let (max_tokens, max_completion_tokens) = match self.length_field {
-            LengthField::MaxTokens => (prompt.max_tokens, None),
-            LengthField::MaxCompletionTokens => (None, prompt.max_tokens),
-        };
-        let request = WireRequest {
-            model,
-            messages: prompt
-                .messages
-                .iter()
-                .map(|message| WireMessage {
-                    role: wire_role(message.role),
-                    content: &message.content,
-                })
-                .collect(),
-            stream: true,
-            stream_options,
-            temperature: prompt.temperature,
-            max_tokens,
-            max_completion_tokens,
-        };
-        serde_json::to_vec(&request).map_err(|_| self.reporter.broken("cannot be asked this"))
     }
 
     /// One request and the head of its response.
@@ -348,47 +282,6 @@ impl Provider for OpenAi {
         on_delta: &mut dyn FnMut(Delta<'_>),
     ) -> Result<Completion, Failure> {
         self.complete_with(&prompt.model, prompt, stop, on_delta)
-    }
-}
-
-fn agent(server: &Server<'_>, base_url: &BaseUrl) -> Agent {
-    let Timeouts {
-        connect,
-        first_byte,
-        between_bytes,
-        whole,
-    } = server.timeouts;
-    let mut config = Config::builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .user_agent(concat!("fireside/", env!("CARGO_PKG_VERSION")))
-        // Compression would hold tokens back until a block is full.
-        .accept_encoding("identity")
-        .timeout_resolve(Some(connect))
-        .timeout_connect(Some(connect))
-        .timeout_recv_response(Some(first_byte))
-        .timeout_per_read(Some(between_bytes))
-        .timeout_per_write(Some(between_bytes))
-        .timeout_global(Some(whole))
-        .max_response_header_size(HEAD_BYTES_MAX)
-        .input_buffer_size(INPUT_BUFFER_BYTES)
-        .output_buffer_size(OUTPUT_BUFFER_BYTES)
-        .max_idle_connections(server.connections_max)
-        .max_idle_connections_per_host(server.connections_max)
-        .max_idle_age(IDLE_AGE_MAX);
-    if base_url.is_loopback() {
-        // A proxy from the environment cannot reach this machine's own loopback.
-        config = config.proxy(None);
-    }
-    Agent::with_parts(config.build(), WatchedConnector::default(), GuardedResolver::default())
-}
-
-fn wire_role(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
     }
 }
 

@@ -125,9 +125,6 @@ pub struct NewMessage {
     pub created_at: String,
 }
 
-/// A message's name on the wire: either kind of id.
-pub type MessageRef = super::ConversationRef;
-
 /// A page of a branch, counted from its newest message.
 #[derive(Clone, Debug)]
 pub struct Branch {
@@ -136,7 +133,7 @@ pub struct Branch {
     /// Its newest message.
     pub leaf_id: Option<i64>,
     /// Only messages older than this one.
-    pub before: Option<MessageRef>,
+    pub before: Option<super::ConversationRef>,
     /// At most so many.
     pub limit: i64,
 }

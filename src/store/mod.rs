@@ -34,7 +34,7 @@ pub use sessions::{
 };
 pub use usage::{NewUsage, insert_usage};
 pub use users::{
-    Admin, NewUser, User, UserPatch, count_users, find_user_by_external_id, find_user_by_id, find_user_by_login,
+    Admin, NewUser, User, UserPatch, count_users, find_user_by_external_id, find_user_by_id, find_user_by_login, find_user_by_uuid,
     insert_user, update_user,
 };
 
@@ -61,7 +61,7 @@ impl Store {
             writer: Writer::start(opened.connection)?,
             installation: opened.installation,
         };
-        store.write(interrupt_streaming)?;
+        store.write(interrupt_streaming).map_err(|error| open::refused(&location.database, error))?;
         Ok(store)
     }
 

@@ -96,7 +96,8 @@ fn prepare_writer(connection: &Connection, is_new: bool) -> rusqlite::Result<()>
 /// Returns whether there is a database of ours.
 fn check_header(path: &Path, newest: i32) -> Result<bool, Error> {
     let mut header = [0; 72];
-    let mut file = match File::open(path) {
+    // For writing too: SQLite would open a read-only file as such, and leave files beside it that nobody can write to.
+    let mut file = match File::options().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(refused(path, error)),
@@ -145,7 +146,7 @@ fn newer(path: &Path, version: i32) -> Error {
     Error::new(Kind::Unavailable, message)
 }
 
-fn refused(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn refused(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let message = format!("The database {} cannot be opened", path.display());
     Error::new(Kind::Unavailable, message).caused_by(error)
 }

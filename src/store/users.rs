@@ -187,6 +187,14 @@ pub fn find_user_by_id(read: &Read<'_>, id: i64) -> Result<Option<User>, Error> 
     read.first(&select("FROM users WHERE id = ?1"), [id], map)
 }
 
+/// The account with this UUID.
+///
+/// # Errors
+/// Those of the store.
+pub fn find_user_by_uuid(read: &Read<'_>, uuid: &str) -> Result<Option<User>, Error> {
+    read.first(&select("FROM users WHERE uuid = ?1"), [uuid], map)
+}
+
 /// The account of another system's user.
 ///
 /// # Errors

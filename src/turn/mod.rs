@@ -459,11 +459,13 @@ impl Reply<'_> {
             role: Role::Assistant,
             content: self.text.clone(),
             state,
-            model: Some(
-                completion
-                    .as_ref()
-                    .map_or_else(|| self.model.clone(), |completion| completion.model.clone()),
-            ),
+            // The name it was asked by may be empty (the server's own default); what ran has a name.
+            model: completion
+                .as_ref()
+                .map(|completion| &completion.model)
+                .or(Some(&self.model))
+                .filter(|name| !name.is_empty())
+                .cloned(),
             error,
             created_at: now.clone(),
         };

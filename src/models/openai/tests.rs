@@ -19,7 +19,7 @@ const HELLO: &str = concat!(
     r#"data: {"choices":[{"delta":{"reasoning_content":"Hm. ","reasoning":"Hm. "}}]}"#,
     "\n\n",
     "data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"na\u{ef}ve \"}}]}\n\n",
-    r#"data: {"choices":[{"delta":{"content":"🦊"},"finish_reason":null}]}"#,
+    r#"data: {"choices":[{"delta":{"content":"🦊"},"message":{"content":"naïve 🦊"},"finish_reason":null}],"error":null}"#,
     "\r\n\r\n",
     r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
     "\n\n",
@@ -506,9 +506,11 @@ fn the_end_of_the_body_is_waited_for_but_not_for_long() {
     });
     let client = upstream.client();
     for _ in 0..2 {
-        let mut once = Some(());
+        let mut seen = false;
         let result = client.complete(&prompt("m-1"), &Stop::new(), &mut |_| {
-            once.take().map(|()| arrived.send(()).unwrap());
+            if !std::mem::replace(&mut seen, true) {
+                arrived.send(()).unwrap();
+            }
         });
         result.unwrap();
     }
