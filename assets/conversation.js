@@ -58,9 +58,9 @@ function drawInto(view, column) {
     place(list, [...nodes.values()].map(({ node }) => node));
     place(column, around(id, thread));
     const last = thread.messages.at(-1);
-    const moved = id === drawn.id && drawn.status === thread.status;
-    if (!moved) view.scrollTop = view.scrollHeight;
-    else if (last?.key !== drawn.last && last?.role === "user") view.scrollTop = view.scrollHeight;
+    const isOpened = id !== drawn.id || thread.status !== drawn.status;
+    const isSent = last?.role === "user" && last.key !== drawn.last;
+    if (isOpened || isSent) view.scrollTop = view.scrollHeight;
     else if (nearEnd) showEnd(view, list);
     drawn = { id, status: thread.status, last: last?.key };
   };

@@ -82,7 +82,7 @@ export function conversationMenu(id, where) {
 }
 
 /** Deletes a conversation; the focus goes to its neighbour rather than to the top of the page. */
-export function removeRow(id) {
+function removeRow(id) {
   const rows = links();
   const at = rows.findIndex((link) => link.dataset.id === id);
   const neighbour = rows[at + 1] ?? rows[at - 1] ?? document.querySelector(".new-conversation");

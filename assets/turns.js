@@ -157,7 +157,7 @@ async function refresh(id) {
 }
 
 /** The newest page put over what was known: messages keep their `key`, and those sent here get their id. */
-export function merge(thread, page) {
+function merge(thread, page) {
   const known = new Map(thread.messages.filter(({ id }) => id !== null).map((message) => [message.id, message]));
   const unnamed = thread.messages.filter(({ id }) => id === null);
   const newest = page.messages.map((message) => {

@@ -100,7 +100,7 @@ mod unix {
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, 256 * 1024);
             libc::mallopt(libc::M_TRIM_THRESHOLD, 512 * 1024);
-            libc::mallopt(libc::M_ARENA_MAX, 2);
+            libc::mallopt(libc::M_ARENA_MAX, 16);
         }
     }
 

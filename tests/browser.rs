@@ -62,6 +62,18 @@ fn from_the_first_account_to_signing_in_again() {
     assert!(foreign.is_empty(), "requests left the origin: {foreign:?}");
 }
 
+/// The mark is drawn as a file, as the page's icon and in the page; drawings of it that differ would be a mistake.
+#[test]
+fn the_mark_is_the_same_everywhere() {
+    let file = include_str!("../assets/icon.svg");
+    let path = file
+        .split(" d=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("one path");
+    assert_eq!(include_str!("../assets/index.html").matches(path).count(), 2);
+}
+
 fn sign_up(page: &Page) {
     page.wait("the sign-up form", "document.querySelector('.sign-in form') !== null");
     page.assert_fits();

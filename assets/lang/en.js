@@ -103,7 +103,7 @@ export const words = {
     },
     hint: "Ask something, or think out loud.",
     // Stands around the name of the variable.
-    first: "Say anything to try it: the built-in model repeats what you write. To talk to a real one, set ",
+    first: "Say anything to try it. If the reply repeats your words, that is the built-in model; to talk to a real one, set ",
     firstEnd: " and start Fireside again.",
   },
   conversation: {

@@ -106,6 +106,7 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
     let outcome = engine.run(&stop);
     app.turns.stop_all();
     app.store.close();
+    log::logger().flush();
     outcome
 }
 

@@ -282,6 +282,7 @@ impl<'e> Poll<'e> {
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
                 self.sweep();
+                log::logger().flush();
                 if stopping.is_none() && stop.load(Ordering::Relaxed) {
                     stopping = Some(Instant::now());
                     self.stop_accepting();

@@ -14,6 +14,9 @@ use crate::error::Error;
 /// A handler needs little; what is large stands on the heap.
 pub(super) const STACK_BYTES: usize = 256 * 1024;
 
+/// How often a worker without work gives its turn away before it sleeps: a few microseconds on an idle machine.
+const TURNS_GIVEN_MAX: u32 = 8;
+
 /// Work for a worker.
 pub(super) enum Job {
     /// A complete request and the way to answer it.
@@ -45,13 +48,15 @@ struct Lines {
     arrived: u64,
     reading: usize,
     writing: usize,
+    /// Workers asleep.
     idle: usize,
+    /// Whether a worker is awake and looking for work: then nobody needs to be woken.
+    is_sought: bool,
     open: bool,
 }
 
 impl Jobs {
     pub(super) fn new(workers: usize, for_reads: usize, waiting_writes_max: usize) -> Jobs {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Jobs {
             lines: Mutex::new(Lines {
                 reads: VecDeque::new(),
@@ -60,14 +65,15 @@ impl Jobs {
                 reading: 0,
                 writing: 0,
                 idle: 0,
+                is_sought: false,
                 open: true,
             }),
             ready: Condvar::new(),
             writes_at_once: workers.saturating_sub(for_reads).max(1),
             waiting_writes_max,
-            // Reads keep a core busy and wait for nothing but the disk: waking more workers than readers of the store
-            // (twice the cores) only makes them take turns. Measured: 1.3 times the requests per second at 64 connections.
-            reads_awake: cores * 2,
+            // Reads keep a core busy and wait for nothing but the disk: more of them awake than there are connections
+            // to the database only take turns.
+            reads_awake: std::thread::available_parallelism().map_or(2, usize::from) * 2,
         }
     }
 
@@ -80,28 +86,42 @@ impl Jobs {
         let mut lines = self.lock();
         let number = lines.arrived;
         lines.arrived += 1;
-        let wake = match line {
-            Line::Reads => {
-                lines.reads.push_back((number, job));
-                lines.reading < self.reads_awake
-            }
-            Line::Writes => {
-                if lines.writes.len() >= self.waiting_writes_max {
-                    return Err(job);
-                }
-                lines.writes.push_back((number, job));
-                lines.writing < self.writes_at_once
-            }
-        };
-        let wake = wake && lines.idle > 0;
+        match line {
+            Line::Reads => lines.reads.push_back((number, job)),
+            Line::Writes if lines.writes.len() >= self.waiting_writes_max => return Err(job),
+            Line::Writes => lines.writes.push_back((number, job)),
+        }
+        let is_help_wanted = self.is_help_wanted(&lines);
         drop(lines);
-        if wake {
+        if is_help_wanted {
             self.ready.notify_one();
         }
         Ok(())
     }
 
-    /// The next job in order of arrival, as far as the lines allow. `None`: the pool is closed.
+    /// Whether a sleeping worker should be woken: there is work that may be done now, and nobody is looking for it.
+    fn is_help_wanted(&self, lines: &Lines) -> bool {
+        let reads = !lines.reads.is_empty() && lines.reading < self.reads_awake;
+        let writes = !lines.writes.is_empty() && lines.writing < self.writes_at_once;
+        (reads || writes) && lines.idle > 0 && !lines.is_sought
+    }
+
+    /// The line whose first job is next in order of arrival, as far as the lines allow.
+    fn first(&self, lines: &Lines) -> Option<Line> {
+        let read = lines.reads.front().map(|(number, _)| *number);
+        let write = lines.writes.front().map(|(number, _)| *number);
+        match (read, write.filter(|_| lines.writing < self.writes_at_once)) {
+            (Some(read), Some(write)) if write < read => Some(Line::Writes),
+            (Some(_), _) => Some(Line::Reads),
+            (None, Some(_)) => Some(Line::Writes),
+            (None, None) => None,
+        }
+    }
+
+    /// The next job. `None`: the pool is closed.
+    ///
+    /// One worker without work stays awake for a moment and gives its turn away: under load the next job is there when
+    /// it comes back, and neither sleeping nor waking has cost a switch between threads.
     fn next(&self, done: Option<Line>) -> Option<(Line, Job)> {
         let mut lines = self.lock();
         match done {
@@ -109,31 +129,55 @@ impl Jobs {
             Some(Line::Writes) => lines.writing -= 1,
             None => {}
         }
+        let mut turns_given = 0;
+        let mut is_seeker = false;
         loop {
-            let read = lines.reads.front().map(|(number, _)| *number);
-            let write = lines.writes.front().map(|(number, _)| *number);
-            let write = write.filter(|_| lines.writing < self.writes_at_once);
-            let line = match (read, write) {
-                (Some(read), Some(write)) if write < read => Line::Writes,
-                (Some(_), _) => Line::Reads,
-                (None, Some(_)) => Line::Writes,
-                (None, None) if !lines.open => return None,
-                (None, None) => {
-                    lines.idle += 1;
-                    lines = self.ready.wait(lines).unwrap_or_else(PoisonError::into_inner);
-                    lines.idle -= 1;
+            if let Some(line) = self.first(&lines) {
+                if is_seeker {
+                    lines.is_sought = false;
+                }
+                let job = match line {
+                    Line::Reads => lines.reads.pop_front(),
+                    Line::Writes => lines.writes.pop_front(),
+                };
+                match line {
+                    Line::Reads => lines.reading += 1,
+                    Line::Writes => lines.writing += 1,
+                }
+                let is_help_wanted = self.is_help_wanted(&lines);
+                drop(lines);
+                if is_help_wanted {
+                    self.ready.notify_one();
+                }
+                return job.map(|(_, job)| (line, job));
+            }
+            if !lines.open {
+                return None;
+            }
+            if (is_seeker || !lines.is_sought) && turns_given < TURNS_GIVEN_MAX {
+                lines.is_sought = true;
+                is_seeker = true;
+                turns_given += 1;
+                drop(lines);
+                std::thread::yield_now();
+                lines = self.lock();
+                continue;
+            }
+            if is_seeker {
+                lines.is_sought = false;
+                is_seeker = false;
+                drop(lines);
+                // A good moment to write the log out: nobody waits.
+                log::logger().flush();
+                lines = self.lock();
+                if self.first(&lines).is_some() {
                     continue;
                 }
-            };
-            let job = match line {
-                Line::Reads => lines.reads.pop_front(),
-                Line::Writes => lines.writes.pop_front(),
-            };
-            match line {
-                Line::Reads => lines.reading += 1,
-                Line::Writes => lines.writing += 1,
             }
-            return job.map(|(_, job)| (line, job));
+            lines.idle += 1;
+            lines = self.ready.wait(lines).unwrap_or_else(PoisonError::into_inner);
+            lines.idle -= 1;
+            turns_given = 0;
         }
     }
 
