@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
 
 use super::conn::Conn;
 use super::listener::Shared;
@@ -36,7 +36,6 @@ pub(super) enum Line {
 
 pub(super) struct Jobs {
     lines: Mutex<Lines>,
-    ready: Condvar,
     writes_at_once: usize,
     waiting_writes_max: usize,
     reads_awake: usize,
@@ -48,8 +47,9 @@ struct Lines {
     arrived: u64,
     reading: usize,
     writing: usize,
-    /// Workers asleep.
-    idle: usize,
+    /// Workers asleep. The last to fall asleep is woken first: a few workers do all the work, with warm caches, and the
+    /// memory of the others is never touched.
+    idle: Vec<Thread>,
     /// Whether a worker is awake and looking for work: then nobody needs to be woken.
     is_sought: bool,
     open: bool,
@@ -64,16 +64,15 @@ impl Jobs {
                 arrived: 0,
                 reading: 0,
                 writing: 0,
-                idle: 0,
+                idle: Vec::new(),
                 is_sought: false,
                 open: true,
             }),
-            ready: Condvar::new(),
             writes_at_once: workers.saturating_sub(for_reads).max(1),
             waiting_writes_max,
             // Reads keep a core busy and wait for nothing but the disk: more of them awake than there are connections
             // to the database only take turns.
-            reads_awake: std::thread::available_parallelism().map_or(2, usize::from) * 2,
+            reads_awake: thread::available_parallelism().map_or(2, usize::from) * 2,
         }
     }
 
@@ -91,19 +90,19 @@ impl Jobs {
             Line::Writes if lines.writes.len() >= self.waiting_writes_max => return Err(job),
             Line::Writes => lines.writes.push_back((number, job)),
         }
-        let is_help_wanted = self.is_help_wanted(&lines);
-        drop(lines);
-        if is_help_wanted {
-            self.ready.notify_one();
-        }
+        self.wake_helper(lines);
         Ok(())
     }
 
-    /// Whether a sleeping worker should be woken: there is work that may be done now, and nobody is looking for it.
-    fn is_help_wanted(&self, lines: &Lines) -> bool {
+    /// Wakes a sleeping worker if there is work that may be done now and nobody awake is looking for it.
+    fn wake_helper(&self, mut lines: MutexGuard<'_, Lines>) {
         let reads = !lines.reads.is_empty() && lines.reading < self.reads_awake;
         let writes = !lines.writes.is_empty() && lines.writing < self.writes_at_once;
-        (reads || writes) && lines.idle > 0 && !lines.is_sought
+        let helper = if (reads || writes) && !lines.is_sought { lines.idle.pop() } else { None };
+        drop(lines);
+        if let Some(helper) = helper {
+            helper.unpark();
+        }
     }
 
     /// The line whose first job is next in order of arrival, as far as the lines allow.
@@ -144,11 +143,7 @@ impl Jobs {
                     Line::Reads => lines.reading += 1,
                     Line::Writes => lines.writing += 1,
                 }
-                let is_help_wanted = self.is_help_wanted(&lines);
-                drop(lines);
-                if is_help_wanted {
-                    self.ready.notify_one();
-                }
+                self.wake_helper(lines);
                 return job.map(|(_, job)| (line, job));
             }
             if !lines.open {
@@ -159,7 +154,7 @@ impl Jobs {
                 is_seeker = true;
                 turns_given += 1;
                 drop(lines);
-                std::thread::yield_now();
+                thread::yield_now();
                 lines = self.lock();
                 continue;
             }
@@ -174,17 +169,25 @@ impl Jobs {
                     continue;
                 }
             }
-            lines.idle += 1;
-            lines = self.ready.wait(lines).unwrap_or_else(PoisonError::into_inner);
-            lines.idle -= 1;
+            let own = thread::current();
+            let id = own.id();
+            lines.idle.push(own);
+            while lines.idle.iter().any(|idle| idle.id() == id) {
+                drop(lines);
+                thread::park();
+                lines = self.lock();
+            }
             turns_given = 0;
         }
     }
 
     /// Lets the workers end once the lines are empty.
     pub(super) fn close(&self) {
-        self.lock().open = false;
-        self.ready.notify_all();
+        let mut lines = self.lock();
+        lines.open = false;
+        for idle in lines.idle.drain(..) {
+            idle.unpark();
+        }
     }
 }
 
@@ -193,7 +196,7 @@ pub(super) fn start(shared: &Arc<Shared>, count: usize) -> Result<Vec<JoinHandle
     (0..count.max(1))
         .map(|number| {
             let shared = Arc::clone(shared);
-            std::thread::Builder::new()
+            thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .stack_size(STACK_BYTES)
                 .spawn(move || work(&shared))
