@@ -389,7 +389,10 @@ fn command() -> Command {
     let variables = SETTINGS.iter().filter(|setting| setting.flag.is_empty()).fold(
         String::from("Variables without a flag:\n"),
         |mut text, setting| {
-            text += &format!("  {:<26}{} [default: {}]\n", setting.variable, setting.help, setting.default);
+            text += &format!(
+                "  {:<26}{} [default: {}]\n",
+                setting.variable, setting.help, setting.default
+            );
             text
         },
     );
@@ -588,8 +591,11 @@ pub fn markdown() -> String {
             (flag, "") => format!("`--{flag}`"),
             (flag, value) => format!("`--{flag} {}`", value.replace('|', "\\|")),
         };
-        text += &format!("| {flag} | `{}` | {} | {} |
-", setting.variable, setting.default, setting.help);
+        text += &format!(
+            "| {flag} | `{}` | {} | {} |
+",
+            setting.variable, setting.default, setting.help
+        );
     }
     text
 }

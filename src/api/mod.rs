@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Issue, Kind};
-use crate::http::{Handler, Reply, Request, Responder, Route, Router};
+use crate::http::{Auth, Handler, Reply, Request, Responder, Route, Router};
 use crate::models::FailureKind;
 use crate::store::{ConversationRef, User};
 use crate::turn::Fault;
@@ -33,6 +33,40 @@ const TABLES: &[&[Route<Ctx>]] = &[
     todo::ROUTES,
     ui::ROUTES,
 ];
+
+/// One route, as documentation and tests see it.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteFacts {
+    /// The method.
+    pub method: &'static str,
+    /// The path.
+    pub path: &'static str,
+    /// Who may use it.
+    pub auth: Auth,
+    /// What it does.
+    pub summary: &'static str,
+}
+
+/// Every route of every family, in the tables' order.
+pub fn routes() -> impl Iterator<Item = RouteFacts> {
+    TABLES.iter().copied().flatten().map(|route| RouteFacts {
+        method: route.method.as_str(),
+        path: route.path,
+        auth: route.auth,
+        summary: route.summary,
+    })
+}
+
+/// The table of routes for the README.
+pub fn markdown() -> String {
+    let rows = routes().map(|route| {
+        let token = if route.auth == Auth::User { "yes" } else { "" };
+        format!("| `{} {}` | {token} | {} |\n", route.method, route.path, route.summary)
+    });
+    std::iter::once("| route | token | what it does |\n|---|---|---|\n".to_owned())
+        .chain(rows)
+        .collect()
+}
 
 /// What a handler reaches: the application, the request, and who makes it.
 struct Ctx {

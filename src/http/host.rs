@@ -44,7 +44,9 @@ impl Origins {
         }
         let is_foreign = match request.header("Origin") {
             Some(origin) => !is_own_origin(request, origin),
-            None => request.header("Sec-Fetch-Site").is_some_and(|site| site.eq_ignore_ascii_case("cross-site")),
+            None => request
+                .header("Sec-Fetch-Site")
+                .is_some_and(|site| site.eq_ignore_ascii_case("cross-site")),
         };
         if is_foreign {
             return Err(Error::new(Kind::Forbidden, "Requests from other sites are refused"));

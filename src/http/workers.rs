@@ -98,7 +98,11 @@ impl Jobs {
     fn wake_helper(&self, mut lines: MutexGuard<'_, Lines>) {
         let reads = !lines.reads.is_empty() && lines.reading < self.reads_awake;
         let writes = !lines.writes.is_empty() && lines.writing < self.writes_at_once;
-        let helper = if (reads || writes) && !lines.is_sought { lines.idle.pop() } else { None };
+        let helper = if (reads || writes) && !lines.is_sought {
+            lines.idle.pop()
+        } else {
+            None
+        };
         drop(lines);
         if let Some(helper) = helper {
             helper.unpark();

@@ -34,8 +34,8 @@ pub use sessions::{
 };
 pub use usage::{NewUsage, insert_usage};
 pub use users::{
-    Admin, NewUser, User, UserPatch, count_users, find_user_by_external_id, find_user_by_id, find_user_by_login, find_user_by_uuid,
-    insert_user, update_user,
+    Admin, NewUser, User, UserPatch, count_users, find_user_by_external_id, find_user_by_id, find_user_by_login,
+    find_user_by_uuid, insert_user, update_user,
 };
 
 use readers::Readers;
@@ -61,7 +61,9 @@ impl Store {
             writer: Writer::start(opened.connection)?,
             installation: opened.installation,
         };
-        store.write(interrupt_streaming).map_err(|error| open::refused(&location.database, error))?;
+        store
+            .write(interrupt_streaming)
+            .map_err(|error| open::refused(&location.database, error))?;
         Ok(store)
     }
 

@@ -80,7 +80,9 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
 /// Plans do not depend on the values that are bound. Otherwise SQLite plans a cached statement anew whenever it is
 /// bound again (a third of the time of listing conversations).
 fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
 }
 
 /// The pragmas of the writer. `busy_timeout` first, since the others may already meet a lock.

@@ -209,7 +209,7 @@ impl Drop for Writer {
 
 /// The writer thread: groups until the queue is closed and empty.
 fn serve(connection: &Connection, queue: &Queue) {
-    let mut cleared = Instant::now();
+    let mut cleared: Option<Instant> = None;
     while let Some(group) = next_group(queue) {
         if !group.is_empty() {
             let trouble = commit_group(connection, group);
@@ -221,9 +221,9 @@ fn serve(connection: &Connection, queue: &Queue) {
                 *last = trouble;
             }
         }
-        if cleared.elapsed() >= HOUSEKEEPING_EVERY {
-            cleared = Instant::now();
-            if let Err(error) = alone(connection, |tx| super::sessions::clear_away(tx)) {
+        if cleared.is_none_or(|at| at.elapsed() >= HOUSEKEEPING_EVERY) {
+            cleared = Some(Instant::now());
+            if let Err(error) = alone(connection, super::sessions::clear_away) {
                 log::warn!("housekeeping failed: {error}");
             }
         }
@@ -275,8 +275,8 @@ fn together(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Vec<Result<()
         Ok(()) => true,
         Err(error) if error.kind() == Kind::Unavailable => {
             // Locked: each job would only wait as long again.
-            let copy = |_: &Box<dyn Job>| Err(Error::new(error.kind(), error.message().to_owned()).retry_after(5));
-            return jobs.iter().map(copy).collect();
+            let again = || Err(Error::new(error.kind(), error.message().to_owned()).retry_after(5));
+            return jobs.iter().map(|_| again()).collect();
         }
         Err(_) => false,
     };

@@ -147,7 +147,10 @@ fn ours_needs_all_its_claims() {
         }
         // Our own signature, but nobody's session.
         let error = tokens().verify(&token(claims), NOW_S).unwrap_err();
-        assert_eq!((error.kind(), error.message()), (Kind::Unauthenticated, "User not found"));
+        assert_eq!(
+            (error.kind(), error.message()),
+            (Kind::Unauthenticated, "User not found")
+        );
     }
     let mut early = whole;
     early["nbf"] = json!(NOW_S + 61);

@@ -1,0 +1,140 @@
+//! The house rules that a program can check: each library is named in its room alone, and the README's tables are the
+//! ones that the program prints. `UPDATE=1 cargo test --test house` writes the tables anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fireside::{api, cli};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file below a folder, with its text.
+#[cfg(test)]
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push((path.clone(), fs::read_to_string(&path).expect("text")));
+        }
+    }
+    found
+}
+
+#[test]
+fn each_library_is_named_in_its_room_alone() {
+    let rooms: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("tiny_http", &["src/http"][..]),
+        ("httparse", &["src/http"]),
+        ("polling", &["src/http"]),
+        ("socket2", &["src/http"]),
+        ("rusqlite", &["src/store"]),
+        ("ureq", &["src/models"]),
+        ("argon2", &["src/auth"]),
+        ("jwt_simple", &["src/auth"]),
+        ("clap", &["src/cli.rs"]),
+        ("dotenvy", &["src/cli.rs"]),
+        ("jiff", &["src/clock.rs"]),
+        ("include_dir", &["src/api/ui.rs"]),
+        ("flate2", &["src/api/ui.rs"]),
+        ("webbrowser", &["src/commands"]),
+        ("libc", &["src/system.rs", "src/http/listener.rs"]),
+        ("signal_hook", &["src/system.rs"]),
+    ]);
+    let mut sources = sources(&root().join("src"));
+    // Tests play the other side, with whatever that takes.
+    let is_test = |name: &str| name.starts_with("tests") || name.starts_with("fake_");
+    sources.retain(|(path, _)| !path.components().any(|part| is_test(&part.as_os_str().to_string_lossy())));
+        !path
+            .components()
+            .any(|part| part.as_os_str().to_string_lossy().starts_with("tests"))
+    });
+    assert!(sources.len() > 40, "only {} files were found", sources.len());
+    for (library, rooms) in rooms {
+        let mut is_named = false;
+        for (path, text) in &sources {
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            if !code.clone().any(|line| line.contains(&format!("{library}::"))) {
+                continue;
+            }
+            is_named = true;
+            let is_at_home = rooms.iter().any(|room| path.starts_with(root().join(room)));
+            assert!(
+                is_at_home,
+                "{} names {library}, which belongs into {rooms:?}",
+                path.display()
+            );
+        }
+        assert!(
+            is_named,
+            "nobody names {library}: it is a dependency too many, or this test looks for the wrong word"
+        );
+    }
+}
+
+#[test]
+fn nothing_lower_calls_anything_higher() {
+    // Each room, and those it must not know.
+    let above: [(&str, &[&str]); 6] = [
+        (
+            "src/error.rs",
+            &["http", "api", "turn", "models", "store", "auth", "app", "cli"],
+        ),
+        ("src/http", &["api", "turn", "models", "store", "auth", "app", "cli"]),
+        ("src/store", &["http", "api", "turn", "models", "auth", "app", "cli"]),
+        ("src/models", &["http", "api", "turn", "store", "auth", "app", "cli"]),
+        ("src/auth", &["http", "api", "turn", "models", "store", "app", "cli"]),
+        ("src/turn", &["http", "api", "auth", "app", "cli"]),
+    ];
+    for (path, text) in sources(&root().join("src")) {
+        for (room, unknown) in above {
+            if !path.starts_with(root().join(room)) {
+                continue;
+            }
+            for other in unknown {
+                let name = format!("crate::{other}");
+                assert!(!text.contains(&name), "{} knows {name}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn routes_are_unique_and_summarised() {
+    let mut seen = BTreeMap::new();
+    for route in api::routes() {
+        let before = seen.insert((route.method, route.path), route.summary);
+        assert!(before.is_none(), "{} {} stands twice", route.method, route.path);
+        assert!(
+            route.summary.len() > 5,
+            "{} {} has no summary",
+            route.method,
+            route.path
+        );
+        assert!(route.path.starts_with('/'), "{}", route.path);
+    }
+    assert!(seen.len() > 20, "only {} routes", seen.len());
+}
+
+#[test]
+fn the_readme_holds_the_tables() {
+    let path = root().join("README.md");
+    let mut readme = fs::read_to_string(&path).unwrap();
+    for (name, table) in [("settings", cli::markdown()), ("routes", api::markdown())] {
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+        let start = readme.find(&begin).expect(&begin) + begin.len();
+        let stop = start + readme[start..].find(&end).expect(&end);
+        if std::env::var_os("UPDATE").is_some() {
+            readme.replace_range(start..stop, &table);
+            fs::write(&path, &readme).unwrap();
+        } else {
+            let is_same = readme[start..stop] == table;
+            assert!(is_same, "the table of {name} is old: UPDATE=1 cargo test --test house");
+        }
+    }
+}
