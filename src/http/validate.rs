@@ -387,7 +387,13 @@ pub(super) fn json_invalid(body: &[u8], error: &serde_json::Error) -> Issue {
         .take(error.line().saturating_sub(1))
         .map(<[u8]>::len)
         .sum();
-    let offset = (before + error.column().saturating_sub(1)).min(body.len());
+    // serde_json counts columns from one; at the end of the input there is no wrong byte to count.
+    let column = if error.is_eof() {
+        error.column()
+    } else {
+        error.column().saturating_sub(1)
+    };
+    let offset = (before + column).min(body.len());
     let text = error.to_string();
     let reason = match text.split(" at line").next().unwrap_or("") {
         "key must be a string" => "Expecting property name enclosed in double quotes",
@@ -503,6 +509,7 @@ mod tests {
             at("{bad"),
             (1, "Expecting property name enclosed in double quotes".into())
         );
+        assert_eq!(at("{\"a\":"), (5, "Expecting value".into()));
         assert_eq!(at("{} x"), (3, "Extra data".into()));
     }
 }

@@ -203,6 +203,17 @@ const DEVIATIONS: &[Deviation] = &[
         "status 200",
         "a message without a chat makes one",
     ),
+    Deviation("GET /health*", "new $.version", "health says which version is healthy"),
+    Deviation(
+        "GET /chats [list]",
+        "new $.total",
+        "the recording is cut before the total",
+    ),
+    Deviation(
+        "POST /chat [provider fails]",
+        "text $.detail",
+        "the sentence ends in the provider's own words",
+    ),
     Deviation("HEAD /health [HEAD]", "status 200", "HEAD works wherever GET does"),
     Deviation("GET /users/me []", "status 200", "accounts can be read"),
     Deviation("GET /auth/me []", "status 200", "accounts can be read"),
@@ -217,6 +228,16 @@ const DEVIATIONS: &[Deviation] = &[
         "`aud` counts only when configured",
     ),
     Deviation("POST /api/user123/chat/ [slash]", "status 200", BOTH_SLASHES),
+    Deviation(
+        "POST /api/user123/chat [uuid id]",
+        "status 404",
+        "either kind of id is accepted, so a UUID is one that is not there",
+    ),
+    Deviation(
+        "POST /api/user123/chat [no exp]",
+        "text $.conversation_id",
+        "the path with a slash was served before, and made a conversation of its own",
+    ),
     Deviation(
         "POST /api/user123/chat*",
         "no $.detail[].url",
@@ -252,6 +273,7 @@ fn is_more_of_an_object(difference: &str) -> Option<&'static str> {
         "importance_level",
         "state",
         "model",
+        "error",
     ];
     let key = |start: &str| difference.strip_prefix(start);
     let chat = key("new $.chats[].").or_else(|| key("new $."));
