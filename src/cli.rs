@@ -450,9 +450,10 @@ impl Given<'_> {
             .transpose()
     }
 
-    fn number<T: FromStr + PartialOrd>(&self, name: &str, min: T, default: T) -> Result<T, Error> {
+    fn number<T: FromStr + PartialOrd + std::fmt::Display>(&self, name: &str, min: T, default: T) -> Result<T, Error> {
         let parse = |text: &str| text.parse().ok().filter(|number| *number >= min);
-        Ok(self.parsed(name, "a number in range", parse)?.unwrap_or(default))
+        let what = format!("a number from {min}");
+        Ok(self.parsed(name, &what, parse)?.unwrap_or(default))
     }
 
     fn all<T>(&self, name: &str, what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, Error> {
@@ -484,7 +485,9 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
                 _ => text.parse().ok(),
             })?
             .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        port: given.number("port", 0, 8000)?,
+        port: given
+            .parsed("port", "a port from 0 to 65535", |text| text.parse().ok())?
+            .unwrap_or(8000),
         location: location(&given)?,
         workers: given
             .parsed("workers", "a number from 1 to 1024", |text| {

@@ -210,8 +210,9 @@ impl State {
     /// Looks for a head in what has been received.
     pub(super) fn look(&mut self, limits: &Limits, handler: &dyn Handler) -> Step {
         // Empty lines before a request are read over (RFC 9112, 2.2).
-        while self.scanned == 0 && self.input.starts_with(b"\r\n") {
-            self.input.drain(..2);
+        if self.scanned == 0 {
+            let empty = self.input.chunks(2).take_while(|line| *line == b"\r\n").count();
+            self.input.drain(..2 * empty);
         }
         let end = match parse::find_end(&self.input, self.scanned) {
             Ok(Some(end)) if end <= limits.head_bytes_max => end,
@@ -269,7 +270,7 @@ impl State {
             return Step::More;
         }
         match std::mem::replace(&mut self.phase, Phase::Busy) {
-            Phase::Body(partial) if is_done => Step::Whole(partial),
+            Phase::Body(partial) if is_done && !is_large => Step::Whole(partial),
             Phase::Body(partial) => Step::Large(partial),
             _ => Step::More,
         }

@@ -115,7 +115,7 @@ impl Framing {
                 let size = self.size;
                 self.size = 0;
                 self.digits = 0;
-                if size > self.limit - self.received {
+                if size > self.limit.saturating_sub(self.received) {
                     return Err(refuse(413, "The body is larger than this server accepts"));
                 }
                 if size == 0 { State::Trailer } else { State::Data(size) }

@@ -23,6 +23,8 @@ mod reply;
 mod request;
 mod respond;
 mod router;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod workers;
 

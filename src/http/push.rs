@@ -38,10 +38,14 @@ impl Push {
             return Err(Gone);
         }
         let was_empty = state.output.bytes.is_empty();
-        if state.output.bytes.len() - state.output.sent + bytes.len() > self.shared.limits.outbox_bytes_max {
+        // What waits already counts, not what is added: a client that reads must be able to get a large event.
+        if state.output.bytes.len() - state.output.sent > self.shared.limits.outbox_bytes_max {
             self.conn.shut_down();
             return Err(Gone);
         }
+        // A client that is always a little behind never empties the outbox: what it has got goes now.
+        let sent = std::mem::take(&mut state.output.sent);
+        state.output.bytes.drain(..sent);
         state.output.bytes.extend_from_slice(bytes);
         if !was_empty {
             return Ok(());

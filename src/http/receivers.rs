@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -100,9 +101,17 @@ fn take_in(shared: &Arc<Shared>, conn: &Arc<Conn>, partial: Partial) {
         peer: conn.peer.ip(),
         id: shared.next_id(),
     };
-    let received = shared.handler.admit(&request).and_then(|limit| {
+    // A handler that panics must not take the receiver with it: there are few.
+    let admitted = catch_unwind(AssertUnwindSafe(|| shared.handler.admit(&request))).unwrap_or_else(|_| {
+        Err(Error::new(
+            Kind::Internal,
+            "a handler panicked when it was asked for a body's limit",
+        ))
+    });
+    let received = admitted.and_then(|limit| {
         framing.limit = limit;
-        if matches!(request.head.length, BodyLength::Known(length) if length > limit) {
+        let is_known_larger = matches!(request.head.length, BodyLength::Known(length) if length > limit);
+        if is_known_larger || framing.received > limit {
             return Err(too_large(limit));
         }
         receive(shared, conn, &mut framing, content, request.head.expects_continue)

@@ -1,6 +1,6 @@
 //! A reply, and the only place where kinds of errors become statuses.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Take, Write};
 
 use serde::Serialize;
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
@@ -147,7 +147,8 @@ pub(super) fn print(reply: Reply, framed: Framed) -> std::io::Result<Printed> {
         }
         ReplyBody::Stream { length, source } => {
             let length = usize::try_from(length).map_err(std::io::Error::other)?;
-            (Vec::new(), length, Some(source))
+            let source = Exact(source.take(length as u64));
+            (Vec::new(), length, Some(Box::new(source) as Box<dyn Read + Send>))
         }
     };
     let mut out = Vec::with_capacity(bytes.len() + 512);
@@ -180,6 +181,19 @@ pub(super) fn print(reply: Reply, framed: Framed) -> std::io::Result<Printed> {
         }
     }
     Ok((out, source))
+}
+
+/// A source that is as long as was promised, or fails: what comes after a body on the same connection must not be taken
+/// for a part of it, nor the other way round.
+struct Exact(Take<Box<dyn Read + Send>>);
+
+impl Read for Exact {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if self.0.limit() > 0 && !buffer.is_empty() => Err(ErrorKind::UnexpectedEof.into()),
+            count => Ok(count),
+        }
+    }
 }
 
 /// Puts the fields that every reply has behind the status line, as tiny_http drops `Connection`.

@@ -9,7 +9,7 @@ use super::listener::{Interest, Shared};
 use super::push::Push;
 use super::reply::{Framed, Reply, print};
 use super::request::{Request, RequestId};
-use super::workers::Job;
+use super::workers::{Job, Line};
 use crate::error::{Error, Kind};
 
 /// How much of a reply is read and sent at a time.
@@ -103,12 +103,19 @@ impl Drop for Responder {
 
 impl Exchange {
     fn send(self, reply: Reply) {
+        if self.load(reply) {
+            resume(&self.shared, &self.conn);
+        }
+    }
+
+    /// Puts a reply into the outbox, from where [`resume`] sends it; false when it cannot be framed.
+    fn load(&self, reply: Reply) -> bool {
         self.log(reply.status());
         let printed = print(reply, self.framed);
         let Ok((bytes, source)) = printed else {
             log::error!("a reply could not be framed");
             self.conn.shut_down();
-            return;
+            return false;
         };
         let now = Instant::now();
         let mut state = self.conn.lock();
@@ -117,8 +124,7 @@ impl Exchange {
         state.output.source = source;
         state.output.keep_alive = self.framed.keep_alive && !state.is_half_closed;
         state.output.ends = Some(now + self.shared.limits.time_for(state.output.bytes.len() as u64));
-        drop(state);
-        resume(&self.shared, &self.conn);
+        true
     }
 
     /// One line a request: never the query, which may hold a token.
@@ -146,7 +152,9 @@ pub(super) fn resume(shared: &Arc<Shared>, conn: &Arc<Conn>) {
                 return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
             }
             Flushed::Some => {
-                if state.output.bytes.len() - state.output.sent > shared.limits.outbox_bytes_max
+                // A piece of a source is small enough to wait where it is.
+                if state.output.source.is_none()
+                    && state.output.bytes.len() - state.output.sent > shared.limits.outbox_bytes_max
                     && let Err(error) = shared.spill(&mut state.output)
                 {
                     log::warn!("a slow client was dropped: {error}");
@@ -201,10 +209,10 @@ pub(super) fn finish(shared: &Arc<Shared>, conn: &Arc<Conn>) {
 
 impl Step {
     /// A request may write unless its method says that it only reads.
-    pub(super) fn line(method: &tiny_http::Method) -> super::workers::Line {
+    pub(super) fn line(method: &tiny_http::Method) -> Line {
         match method {
-            tiny_http::Method::Get | tiny_http::Method::Head => super::workers::Line::Reads,
-            _ => super::workers::Line::Writes,
+            tiny_http::Method::Get | tiny_http::Method::Head => Line::Reads,
+            _ => Line::Writes,
         }
     }
 }
@@ -212,9 +220,21 @@ impl Step {
 impl Job {
     /// The client whose job found no place in line.
     pub(super) fn turn_away(self) {
-        if let Job::Answer(job) = self {
-            let error = Error::new(Kind::Unavailable, "The server is busy; try again").retry_after(1);
-            job.1.send_result(Err(error));
+        let Job::Answer(job) = self else {
+            return;
+        };
+        let mut responder = job.1;
+        let error = Error::new(Kind::Unavailable, "The server is busy; try again").retry_after(1);
+        let reply = Reply::error(&error, responder.id());
+        if let Some(exchange) = responder.exchange.take()
+            && exchange.load(reply)
+        {
+            // Sent by a worker in its turn. Sent here, it would be followed here by the request behind it, which is
+            // turned away as well, and so on down the stack: a packet holds more requests than a stack.
+            let job = Job::Resume(Arc::clone(&exchange.conn));
+            if exchange.shared.jobs.push(Line::Reads, job).is_err() {
+                exchange.conn.shut_down();
+            }
         }
     }
 }

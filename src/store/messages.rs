@@ -208,15 +208,13 @@ pub fn list_branch(read: &Read<'_>, branch: &Branch) -> Result<Vec<Message>, Err
 /// # Errors
 /// [`Kind::NotFound`] when the conversation is not there (any more).
 pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title: Option<&str>) -> Result<i64, Error> {
-    let parent = match parent {
-        Some(parent) => Some(parent),
-        None => tx
-            .first(
-                "SELECT leaf_id FROM conversations WHERE id = ?1",
-                [new.conversation_id],
-                |row| row.get(0),
-            )?
-            .flatten(),
+    let leaf: Option<Option<i64>> = tx.first(
+        "SELECT leaf_id FROM conversations WHERE id = ?1 AND user_id = ?2 AND deleted_at IS NULL",
+        [new.conversation_id, new.user_id],
+        |row| row.get(0),
+    )?;
+    let Some(leaf) = leaf else {
+        return Err(Error::new(Kind::NotFound, "Conversation not found"));
     };
     let id = tx.insert(
         "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, created_at)
@@ -225,7 +223,7 @@ pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title:
             new.uuid,
             new.conversation_id,
             new.user_id,
-            parent,
+            parent.or(leaf),
             new.role.name(),
             new.content,
             new.state.name(),
@@ -234,22 +232,12 @@ pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title:
             new.created_at
         ],
     )?;
-    let changed = tx.execute(
-        "UPDATE conversations SET leaf_id = ?3, message_count = message_count + 1, updated_at = max(updated_at, ?4),
-             last_message_time = ?4, last_message_content = ?5, title = coalesce(title, ?6)
-         WHERE id = ?1 AND user_id = ?2 AND deleted_at IS NULL",
-        params![
-            new.conversation_id,
-            new.user_id,
-            id,
-            new.created_at,
-            preview(&new.content),
-            title
-        ],
+    tx.execute(
+        "UPDATE conversations SET leaf_id = ?2, message_count = message_count + 1, updated_at = max(updated_at, ?3),
+             last_message_time = ?3, last_message_content = ?4, title = coalesce(title, ?5)
+         WHERE id = ?1",
+        params![new.conversation_id, id, new.created_at, preview(&new.content), title],
     )?;
-    if changed == 0 {
-        return Err(Error::new(Kind::NotFound, "Conversation not found"));
-    }
     Ok(id)
 }
 

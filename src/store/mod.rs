@@ -8,6 +8,8 @@ mod messages;
 mod open;
 mod readers;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod users;
 mod writer;

@@ -149,10 +149,20 @@ pub(super) fn clear_away(tx: &Tx<'_>) -> Result<(), Error> {
     let over = now.text();
     tx.execute("DELETE FROM sessions WHERE expires_at < ?1", [&over])?;
     tx.execute("DELETE FROM revocations WHERE expires_at < ?1", [&over])?;
-    tx.execute(
-        "DELETE FROM conversations WHERE id IN
-         (SELECT id FROM conversations WHERE deleted_at < ?1 ORDER BY deleted_at LIMIT 100)",
+    let deleted: Vec<i64> = tx.all(
+        "SELECT id FROM conversations WHERE deleted_at < ?1 ORDER BY deleted_at LIMIT 100",
         [now.plus_s(-DELETED_KEPT_S).text()],
+        |row| row.get(0),
     )?;
+    for conversation in deleted {
+        // From the newest on. The other way SQLite goes from each message to the one that hangs on it, and gives up
+        // ("triggers nested too deep") in a conversation of a thousand.
+        let sql = "SELECT id FROM messages WHERE conversation_id = ?1 ORDER BY id DESC";
+        let messages: Vec<i64> = tx.all(sql, [conversation], |row| row.get(0))?;
+        for message in messages {
+            tx.execute("DELETE FROM messages WHERE id = ?1", [message])?;
+        }
+        tx.execute("DELETE FROM conversations WHERE id = ?1", [conversation])?;
+    }
     Ok(())
 }

@@ -190,6 +190,13 @@ impl Writer {
         lock(&self.queue.trouble).clone()
     }
 
+    /// How many jobs wait (tests fill a group with it); `None` once the queue is closed.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Option<usize> {
+        let inbox = lock(&self.queue.inbox);
+        inbox.open.then_some(inbox.jobs.len())
+    }
+
     pub(super) fn close(&self) {
         lock(&self.queue.inbox).open = false;
         self.queue.filled.notify_one();
@@ -211,16 +218,7 @@ impl Drop for Writer {
 fn serve(connection: &Connection, queue: &Queue) {
     let mut cleared: Option<Instant> = None;
     while let Some(group) = next_group(queue) {
-        if !group.is_empty() {
-            let trouble = commit_group(connection, group);
-            let mut last = lock(&queue.trouble);
-            if *last != trouble {
-                if let Some(trouble) = &trouble {
-                    log::error!("{trouble}");
-                }
-                *last = trouble;
-            }
-        }
+        commit_group(connection, queue, group);
         if cleared.is_none_or(|at| at.elapsed() >= HOUSEKEEPING_EVERY) {
             cleared = Some(Instant::now());
             if let Err(error) = alone(connection, super::sessions::clear_away) {
@@ -248,24 +246,28 @@ fn next_group(queue: &Queue) -> Option<Vec<Box<dyn Job>>> {
     Some(inbox.jobs.drain(..count).collect())
 }
 
-/// Runs a group, answers its callers, and returns what is wrong with the store, if anything.
-fn commit_group(connection: &Connection, mut group: Vec<Box<dyn Job>>) -> Option<String> {
+/// Runs a group, notes what is wrong with the store, if anything, and then answers the group's callers.
+fn commit_group(connection: &Connection, queue: &Queue, mut group: Vec<Box<dyn Job>>) {
     group.retain(|job| job.begin());
-    let mut trouble = None;
     let outcomes = match group.as_mut_slice() {
-        [] => return None,
+        [] => return,
         [only] => vec![alone(connection, |tx| only.run(tx))],
         jobs => together(connection, jobs),
     };
-    for (job, outcome) in group.into_iter().zip(outcomes) {
-        if let Err(error) = &outcome
-            && matches!(error.kind(), Kind::StorageFull | Kind::Unavailable)
-        {
-            trouble = Some(error.to_string());
+    let is_trouble = |error: &&Error| matches!(error.kind(), Kind::StorageFull | Kind::Unavailable);
+    let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    let trouble = errors.rfind(is_trouble).map(Error::to_string);
+    let mut last = lock(&queue.trouble);
+    if *last != trouble {
+        if let Some(trouble) = &trouble {
+            log::error!("{trouble}");
         }
+        *last = trouble;
+    }
+    drop(last);
+    for (job, outcome) in group.into_iter().zip(outcomes) {
         job.finish(outcome);
     }
-    trouble
 }
 
 /// One transaction, a savepoint per job. See the head of this file for what can go wrong.

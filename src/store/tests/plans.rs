@@ -1,0 +1,137 @@
+//! How SQLite goes about every statement of this room: by an index, never through a whole table. The statements are
+//! read from the source, so that none is forgotten.
+
+use super::*;
+
+/// The files that hold statements.
+const SOURCES: &[(&str, &str)] = &[
+    ("conversations", include_str!("../conversations.rs")),
+    ("messages", include_str!("../messages.rs")),
+    ("sessions", include_str!("../sessions.rs")),
+    ("usage", include_str!("../usage.rs")),
+    ("users", include_str!("../users.rs")),
+];
+
+/// The string literals of a source, outside comments. Rust's raw strings are not used for statements.
+fn literals(source: &str) -> Vec<String> {
+    let code: String = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| [line.trim_end_matches('\\'), "\n"])
+        .collect();
+    code.split('"').skip(1).step_by(2).map(Into::into).collect()
+}
+
+/// The statements of a source, with `1` in the place of column lists. (`{rest}` is where another literal goes.)
+fn statements(source: &str) -> Vec<String> {
+    const VERBS: &[&str] = &[
+        "SELECT ",
+        "INSERT ",
+        "UPDATE ",
+        "DELETE ",
+        "WITH ",
+        "FROM ",
+        ", sessions.version FROM ",
+    ];
+    let is_statement = |text: &&String| VERBS.iter().any(|verb| text.starts_with(verb)) && !text.contains("{rest}");
+    let whole = |text: &String| {
+        let text = text.replace("{COLUMNS}", "1");
+        match text.starts_with("FROM ") || text.starts_with(',') {
+            true => format!("SELECT 1 {text}"),
+            false => text,
+        }
+    };
+    literals(source).iter().filter(is_statement).map(whole).collect()
+}
+
+/// The lines of a statement's plan.
+fn plan(rig: &Rig, sql: &str) -> Vec<String> {
+    rig.write({
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        move |tx| {
+            let mut statement = tx.0.0.prepare(&sql).map_err(failed)?;
+            let mut rows = statement.raw_query();
+            let mut lines = Vec::new();
+            while let Some(row) = rows.next().map_err(failed)? {
+                lines.push(row.get(3).map_err(failed)?);
+            }
+            Ok(lines)
+        }
+    })
+    .unwrap()
+}
+
+/// What is read from its beginning to its end because it is small: what the query has made itself, an index of nothing
+/// but the replies that are being written, and (once an hour) the tokens that were logged out and still last.
+const SMALL: &[&str] = &[
+    "SCAN branch",
+    "SCAN CONSTANT ROW",
+    "SCAN messages USING INDEX messages_streaming",
+    "SCAN revocations",
+];
+
+fn is_scan(line: &str) -> bool {
+    line.starts_with("SCAN ") && !SMALL.contains(&line)
+}
+
+#[test]
+fn no_statement_reads_a_whole_table() {
+    let rig = Rig::new();
+    let mut count = 0;
+    for (file, source) in SOURCES {
+        for sql in statements(source) {
+            let plan = plan(&rig, &sql);
+            assert!(!plan.iter().any(|line| is_scan(line)), "{file}: {sql}\n{plan:#?}");
+            count += 1;
+        }
+    }
+    assert!(count >= 30, "only {count} statements were found");
+}
+
+#[test]
+fn either_id_is_looked_up_and_not_searched_for() {
+    let rig = Rig::new();
+    let mut count = 0;
+    for (file, source) in SOURCES {
+        for sql in statements(source).iter().filter(|sql| sql.contains(" OR ")) {
+            let plan = plan(&rig, sql);
+            // Anything else would read all of a user's conversations, or all of a conversation's messages.
+            assert!(
+                plan.iter().any(|line| line == "MULTI-INDEX OR"),
+                "{file}: {sql}\n{plan:#?}"
+            );
+            count += 1;
+        }
+    }
+    assert_eq!(count, 5);
+}
+
+#[test]
+fn lists_come_out_of_their_index_in_order() {
+    let rig = Rig::new();
+    let lists: Vec<String> = statements(SOURCES[0].1)
+        .into_iter()
+        .filter(|sql| sql.contains("OFFSET"))
+        .collect();
+    let [list] = &lists[..] else {
+        panic!("{lists:?}");
+    };
+    let plan = plan(&rig, list);
+    assert_eq!(
+        plan,
+        ["SEARCH conversations USING INDEX conversations_by_user (user_id=?)"]
+    );
+}
+
+/// The examination sees what it is there to see.
+#[test]
+fn a_scan_is_noticed() {
+    let rig = Rig::new();
+    for sql in [
+        "SELECT * FROM users WHERE display_name = ?1",
+        "DELETE FROM messages WHERE content = ?1",
+        "SELECT count(*) FROM conversations",
+    ] {
+        assert!(plan(&rig, sql).iter().any(|line| is_scan(line)), "{sql}");
+    }
+}
