@@ -102,6 +102,7 @@ impl App {
             .flatten()
             .chain(public)
             .chain(settings.allowed_hosts.clone());
+        let origins = Origins::new(names, settings.public_url.as_deref());
         Ok(App {
             turns: Arc::new(turns),
             models,
@@ -109,7 +110,7 @@ impl App {
             hasher: Hasher::start()?,
             throttle: Throttle::new(FAILURES_MAX, THROTTLE_WINDOW),
             clock,
-            origins: Origins::new(names),
+            origins,
             cookie: format!("fireside_{}", store.installation()),
             messages: RateLimit::new(match settings.messages_per_minute {
                 Some(limit) => limit,
@@ -145,16 +146,18 @@ impl App {
     /// The client's own address, behind the proxies that are trusted.
     pub fn client_address(&self, request: &Request) -> IpAddr {
         let is_trusted = |address: &IpAddr| self.settings.trusted_proxies.contains(address);
-        let peer = request.peer();
+        // On a socket of both kinds an IPv4 address comes in IPv6's clothes.
+        let peer = request.peer().to_canonical();
         if !is_trusted(&peer) {
             return peer;
         }
         // From the right: each trusted proxy vouches for the address to its left, and for nothing further.
-        let forwarded = request.header("X-Forwarded-For").unwrap_or("");
+        // Some add a field of their own behind the client's instead of a word to it.
+        let fields = request.headers("X-Forwarded-For").rev();
         let mut client = peer;
-        for part in forwarded.rsplit(',') {
-            match part.trim().parse() {
-                Ok(address) => client = address,
+        for part in fields.flat_map(|field| field.rsplit(',')) {
+            match part.trim().parse::<IpAddr>() {
+                Ok(address) => client = address.to_canonical(),
                 Err(_) => break,
             }
             if !is_trusted(&client) {
@@ -195,7 +198,7 @@ impl App {
     /// Those of the store.
     pub fn make_setup_code(&self) -> Result<Option<String>, Error> {
         let is_needed = !self.is_private() || self.settings.signup == Some(Signup::Closed);
-        if !is_needed || self.store.read(store::count_users)? > 0 {
+        if !is_needed || self.store.read(store::count_admins)? > 0 {
             return Ok(None);
         }
         let code = auth::random_code();

@@ -4,6 +4,7 @@
 //! Precedence: flag, environment, `.env`, default. An empty variable counts as unset.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -315,18 +316,36 @@ impl Environment {
     /// # Errors
     /// [`Kind::Malformed`] naming the line of `.env` that cannot be read.
     pub fn load() -> Result<Environment, Error> {
-        let process = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let mut file = HashMap::new();
-        let lines = match dotenvy::from_filename_iter(".env") {
-            Ok(lines) => Some(lines),
-            Err(error) if error.not_found() => None,
+        let mut process = HashMap::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => drop(process.insert(name, value)),
+                Err(_) if SETTINGS.iter().any(|setting| setting.variable == name) => {
+                    return Err(Error::new(Kind::Malformed, format!("{name} is not UTF-8")));
+                }
+                Err(_) => {}
+            }
+        }
+        // Of this folder only: a file of the folders above it belongs to something else.
+        let text = match std::fs::read_to_string(".env") {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Error::new(Kind::Malformed, ".env cannot be read").caused_by(error)),
         };
-        for line in lines.into_iter().flatten() {
-            let (name, value) =
-                line.map_err(|error| Error::new(Kind::Malformed, ".env cannot be read").caused_by(error))?;
+        let mut file = HashMap::new();
+        for line in dotenvy::from_read_iter(text.as_bytes()) {
+            // dotenvy's own words would show the line, and with it perhaps a key.
+            let (name, value) = line.map_err(|error| {
+                let at = match &error {
+                    dotenvy::Error::LineParse(line, _) => text.lines().position(|whole| whole.contains(line.trim())),
+                    _ => None,
+                };
+                let place = at.map_or_else(String::new, |at| format!(": line {} is malformed", at + 1));
+                Error::new(Kind::Malformed, format!(".env cannot be read{place}"))
+            })?;
             file.insert(name, value);
         }
         Ok(Environment { process, file })
@@ -340,9 +359,13 @@ impl Environment {
     /// A misspelt variable would silently do nothing.
     fn refuse_unknown(&self) -> Result<(), Error> {
         let known = |name: &str| SETTINGS.iter().any(|setting| setting.variable == name);
-        let mut names = self.process.keys().chain(self.file.keys());
-        match names.find(|name| name.starts_with("FIRESIDE_") && !known(name)) {
-            Some(name) => Err(Error::new(
+        let mut set = self
+            .process
+            .iter()
+            .chain(&self.file)
+            .filter(|(_, value)| !value.is_empty());
+        match set.find(|(name, _)| name.starts_with("FIRESIDE_") && !known(name)) {
+            Some((name, _)) => Err(Error::new(
                 Kind::Malformed,
                 format!("There is no setting {name}; see fireside serve --help"),
             )),
@@ -355,8 +378,8 @@ impl Environment {
 ///
 /// # Errors
 /// [`Kind::Malformed`] naming the flag or variable whose value cannot be used.
-pub fn parse(args: impl IntoIterator<Item = String>, environment: &Environment) -> Result<Order, Error> {
-    let words = std::iter::once("fireside".to_owned()).chain(args);
+pub fn parse(args: impl IntoIterator<Item = OsString>, environment: &Environment) -> Result<Order, Error> {
+    let words = std::iter::once(OsString::from("fireside")).chain(args);
     let matches = match command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => return Ok(Order::Say(error)),

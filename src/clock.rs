@@ -31,9 +31,10 @@ impl Moment {
     }
 
     /// `2026-11-21T05:17:02.616428+00:00`: RFC 3339, UTC, always six fractional digits, so that texts sort as times do.
+    /// A moment beyond the year 9999 is its end: what is to last for ever must not seem long past.
     pub fn text(self) -> String {
         const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-        let timestamp = jiff::Timestamp::from_microsecond(self.0).unwrap_or_default();
+        let timestamp = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         PRINTER.timestamp_with_offset_to_string(&timestamp, Offset::UTC)
     }
 }
@@ -64,6 +65,7 @@ mod tests {
         assert_eq!(Moment(0).text(), "1970-01-01T00:00:00.000000+00:00");
         let moment = Moment(1_795_238_222_616_428);
         assert_eq!(moment.text(), "2026-11-21T05:17:02.616428+00:00");
+        assert!(Moment(i64::MAX).text().starts_with("9999-12-"));
         assert_eq!(moment.plus_s(-2).text(), "2026-11-21T05:17:00.616428+00:00");
     }
 }

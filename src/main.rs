@@ -21,7 +21,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Error> {
     let environment = Environment::load()?;
-    match cli::parse(std::env::args().skip(1), &environment)? {
+    match cli::parse(std::env::args_os().skip(1), &environment)? {
         Order::Serve(settings) => commands::serve(*settings)?,
         Order::Start(settings) => commands::start(*settings)?,
         Order::Say(message) => {

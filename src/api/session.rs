@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{Identity, NewToken, digest_hex};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Reply, Request, is_same_origin};
+use crate::http::{Auth, Reply, Request};
 use crate::store::{self, Admin, NewSession, NewUser, Session, User};
 
 /// Characters of a `User-Agent` that are kept with a session.
@@ -61,9 +61,12 @@ pub(super) fn find_caller(app: &App, request: &Request, auth: Auth) -> Result<Op
 pub(super) fn token<'r>(app: &App, request: &'r Request) -> Option<&'r str> {
     if let Some(value) = request.header("Authorization") {
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(token.trim());
+        }
+        // Another scheme may be a proxy's, which asks for a password of its own before it lets anybody through.
     }
-    if !is_same_origin(request) {
+    if !app.origins.is_same_origin(request) {
         return None;
     }
     let cookies = request.header("Cookie")?.split(';');

@@ -31,6 +31,8 @@ pub(super) struct State {
     /// Received and not consumed.
     pub(super) input: Vec<u8>,
     scanned: usize,
+    /// A byte of the next request has come: its head's deadline runs, and further bytes do not prolong it.
+    has_begun: bool,
     pub(super) output: Outbox,
     pub(super) deadline: Instant,
     /// Since when it is parked: the longest idle one makes room for others.
@@ -107,6 +109,7 @@ impl Conn {
                 phase: Phase::Head,
                 input: Vec::new(),
                 scanned: 0,
+                has_begun: false,
                 output: Outbox::default(),
                 deadline: now + limits.head_time,
                 since: now,
@@ -163,6 +166,7 @@ impl State {
         let now = Instant::now();
         self.phase = Phase::Head;
         self.scanned = 0;
+        self.has_begun = !self.input.is_empty();
         self.since = now;
         self.deadline = now
             + if self.input.is_empty() {
@@ -198,7 +202,7 @@ impl State {
                 Err(refusal) => Step::Refused(refusal),
             },
             _ => {
-                if self.input.is_empty() && !bytes.is_empty() {
+                if !std::mem::replace(&mut self.has_begun, true) {
                     self.deadline = Instant::now() + limits.head_time;
                 }
                 self.input.extend_from_slice(bytes);

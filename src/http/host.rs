@@ -13,12 +13,21 @@ use crate::error::{Error, Kind};
 pub struct Origins {
     /// Lower case, without ports.
     names: Vec<String>,
+    /// Scheme and authority of the address that people open, if it is another than the one requests arrive at.
+    public: Option<String>,
 }
 
 impl Origins {
     /// These names besides `localhost` and its subdomains and every IP literal (rebinding needs a name).
-    pub fn new(names: impl IntoIterator<Item = String>) -> Origins {
+    /// `public_url` is the address that people open: pages from there are ours, whatever Host a proxy passes on.
+    pub fn new(names: impl IntoIterator<Item = String>, public_url: Option<&str>) -> Origins {
+        let public = public_url.and_then(|url| {
+            let (scheme, rest) = url.split_once("://")?;
+            let authority = rest.split('/').next()?;
+            Some(format!("{scheme}://{authority}").to_ascii_lowercase())
+        });
         Origins {
+            public,
             names: names.into_iter().map(|name| name.to_ascii_lowercase()).collect(),
         }
     }
@@ -43,7 +52,7 @@ impl Origins {
             return Ok(());
         }
         let is_foreign = match request.header("Origin") {
-            Some(origin) => !is_own_origin(request, origin),
+            Some(origin) => !self.is_own(request, origin),
             None => request
                 .header("Sec-Fetch-Site")
                 .is_some_and(|site| site.eq_ignore_ascii_case("cross-site")),
@@ -53,15 +62,22 @@ impl Origins {
         }
         Ok(())
     }
-}
 
-/// Whether a request comes from a page of this server (or from the address bar): only then does a cookie count.
-pub fn is_same_origin(request: &Request) -> bool {
-    let site = request.header("Sec-Fetch-Site");
-    let is_own = request
-        .header("Origin")
-        .is_none_or(|origin| is_own_origin(request, origin));
-    is_own && site.is_none_or(|site| matches!(site, "same-origin" | "none"))
+    /// Whether a request comes from a page of this server (or from the address bar): only then does a cookie count.
+    pub fn is_same_origin(&self, request: &Request) -> bool {
+        let site = request.header("Sec-Fetch-Site");
+        let is_own = request
+            .header("Origin")
+            .is_none_or(|origin| self.is_own(request, origin));
+        is_own && site.is_none_or(|site| matches!(site, "same-origin" | "none"))
+    }
+
+    fn is_own(&self, request: &Request, origin: &str) -> bool {
+        self.public
+            .as_deref()
+            .is_some_and(|public| public.eq_ignore_ascii_case(origin))
+            || is_own_origin(request, origin)
+    }
 }
 
 /// An origin is ours when it names the host and port that the request was sent to. The scheme may differ: behind a
@@ -91,7 +107,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let origins = Origins::new(["Pi.local".to_owned(), "chat.example.com".to_owned()]);
+        let origins = Origins::new(["Pi.local".to_owned(), "chat.example.com".to_owned()], None);
         for ours in [
             "localhost",
             "LOCALHOST:8000",

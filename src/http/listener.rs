@@ -145,8 +145,11 @@ impl Shared {
 
     /// Parks a connection: from here on the poll thread has it.
     pub(super) fn arm(&self, conn: &Conn, state: &mut State, phase: Phase, interest: Interest) {
+        // A request that is arriving began to wait when it began to arrive, not with its latest byte.
+        if !matches!(phase, Phase::Head | Phase::Body(_)) {
+            state.since = Instant::now();
+        }
         state.phase = phase;
-        state.since = Instant::now();
         let event = match interest {
             Interest::Readable => Event::readable(conn.key),
             Interest::Writable => Event::writable(conn.key),
@@ -282,6 +285,7 @@ impl<'e> Poll<'e> {
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
                 self.sweep();
+                self.shared.jobs.hurry();
                 log::logger().flush();
                 if stopping.is_none() && stop.load(Ordering::Relaxed) {
                     stopping = Some(Instant::now());
@@ -474,19 +478,19 @@ impl<'e> Poll<'e> {
     /// Drops the connections that have been parked longest without a request; returns how many.
     /// A few at a time, so that a flood of newcomers does not cost a search each.
     fn shed(&mut self) -> usize {
-        let mut parked: Vec<(bool, Instant, usize)> = Vec::new();
+        let mut parked: Vec<(Instant, usize)> = Vec::new();
         for conn in self.conns.iter().flatten() {
             if let Some(state) = conn.try_lock()
-                && matches!(state.phase, Phase::Head | Phase::Draining)
+                && matches!(state.phase, Phase::Head | Phase::Body(_) | Phase::Draining)
             {
-                parked.push((state.is_half_received(), state.since, conn.key));
+                parked.push((state.since, conn.key));
             }
         }
         let count = (parked.len() / 64 + 1).min(parked.len());
         if count > 0 {
             parked.select_nth_unstable(count - 1);
         }
-        for &(_, _, key) in &parked[..count] {
+        for &(_, key) in &parked[..count] {
             if let Some(conn) = self.conns[key].clone() {
                 let mut state = conn.lock();
                 self.remove(&conn, &mut state);

@@ -35,7 +35,7 @@ use crate::error::Error;
 
 pub use decode::{Body, Created, Deferred, Endpoint, Form, Input, Json, NoContent, Path, Query, Raw};
 pub use forms::decode_percent;
-pub use host::{Origins, is_same_origin};
+pub use host::Origins;
 pub use listener::Engine;
 pub use push::{Gone, Push};
 pub use reply::Reply;

@@ -88,6 +88,13 @@ impl Request {
         })
     }
 
+    /// The values of every field of this name, in the order they came in; those that are not UTF-8 are left out.
+    pub fn headers<'r>(&'r self, name: &'r str) -> impl DoubleEndedIterator<Item = &'r str> {
+        let named = self.head.fields.iter();
+        let named = named.filter(move |(field, _)| self.bytes[field.clone()].eq_ignore_ascii_case(name.as_bytes()));
+        named.filter_map(|(_, value)| std::str::from_utf8(&self.bytes[value.clone()]).ok())
+    }
+
     /// Whether there is a field with such a name.
     pub fn has_header(&self, is_meant: impl Fn(&str) -> bool) -> bool {
         let mut names = self.head.fields.iter().map(|(name, _)| self.text(name));
@@ -157,7 +164,9 @@ impl Request {
 
 /// A body above a limit, with the limit in the sentence.
 pub(super) fn too_large(bytes_max: u64) -> Error {
-    let message = if bytes_max >= 1024 * 1024 {
+    let message = if bytes_max == 0 {
+        "The body is larger than this address takes".to_owned()
+    } else if bytes_max >= 1024 * 1024 {
         format!("The body is larger than {} MiB", bytes_max / (1024 * 1024))
     } else {
         format!("The body is larger than {} KiB", bytes_max / 1024)

@@ -119,12 +119,11 @@ impl Drop for Rig {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let outcome = self.engine.take().unwrap().join();
-        if thread::panicking() {
-            return;
+        if !thread::panicking() {
+            outcome.unwrap().unwrap();
+            until("no temporary file is left", || self.files() == 0);
         }
-        outcome.unwrap().unwrap();
-        until("no temporary file is left", || self.files() == 0);
-        std::fs::remove_dir_all(&self.spool).unwrap();
+        std::fs::remove_dir_all(&self.spool).ok();
     }
 }
 

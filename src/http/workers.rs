@@ -47,6 +47,10 @@ struct Lines {
     arrived: u64,
     reading: usize,
     writing: usize,
+    /// The oldest read has not moved for a tick: those who read must be waiting for something after all.
+    is_stuck: bool,
+    /// The oldest read at the last tick.
+    oldest_read: Option<u64>,
     /// Workers asleep. The last to fall asleep is woken first: a few workers do all the work, with warm caches, and the
     /// memory of the others is never touched.
     idle: Vec<Thread>,
@@ -64,6 +68,8 @@ impl Jobs {
                 arrived: 0,
                 reading: 0,
                 writing: 0,
+                is_stuck: false,
+                oldest_read: None,
                 idle: Vec::new(),
                 is_sought: false,
                 open: true,
@@ -96,7 +102,7 @@ impl Jobs {
 
     /// Wakes a sleeping worker if there is work that may be done now and nobody awake is looking for it.
     fn wake_helper(&self, mut lines: MutexGuard<'_, Lines>) {
-        let reads = !lines.reads.is_empty() && lines.reading < self.reads_awake;
+        let reads = !lines.reads.is_empty() && (lines.reading < self.reads_awake || lines.is_stuck);
         let writes = !lines.writes.is_empty() && lines.writing < self.writes_at_once;
         let helper = if (reads || writes) && !lines.is_sought {
             lines.idle.pop()
@@ -169,7 +175,7 @@ impl Jobs {
                 // A good moment to write the log out: nobody waits.
                 log::logger().flush();
                 lines = self.lock();
-                if self.first(&lines).is_some() {
+                if self.first(&lines).is_some() || !lines.open {
                     continue;
                 }
             }
@@ -183,6 +189,16 @@ impl Jobs {
             }
             turns_given = 0;
         }
+    }
+
+    /// Looks, at every tick of the poll thread, whether reads stand still behind readers that wait (for a disk, for a
+    /// lock), and wakes others until they move again.
+    pub(super) fn hurry(&self) {
+        let mut lines = self.lock();
+        let oldest = lines.reads.front().map(|(number, _)| *number);
+        lines.is_stuck = oldest.is_some() && oldest == lines.oldest_read;
+        lines.oldest_read = oldest;
+        self.wake_helper(lines);
     }
 
     /// Lets the workers end once the lines are empty.

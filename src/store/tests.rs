@@ -44,7 +44,7 @@ impl std::ops::Deref for Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         self.store.close();
-        std::fs::remove_dir_all(&self.location.folder).unwrap();
+        std::fs::remove_dir_all(&self.location.folder).ok();
     }
 }
 

@@ -213,6 +213,15 @@ pub fn find_user_by_login(read: &Read<'_>, login: &str) -> Result<Option<(User, 
     read.first(&sql, [login], |row| Ok((map(row)?, row.get(COLUMN_COUNT)?)))
 }
 
+/// How many administrators there are.
+///
+/// # Errors
+/// Those of the store.
+pub fn count_admins(read: &Read<'_>) -> Result<i64, Error> {
+    let sql = "SELECT count(*) FROM users WHERE external_id IS NULL AND role = 'admin'";
+    Ok(read.first(sql, (), |row| row.get(0))?.unwrap_or(0))
+}
+
 /// How many local accounts there are (users of other systems do not count: they cannot administer this one).
 ///
 /// # Errors

@@ -29,6 +29,9 @@ const GROUP_MAX: usize = 256;
 /// Jobs that may wait. More than all workers and turns can have in flight at their defaults.
 const QUEUE_MAX: usize = 1024;
 
+/// How often a store that failed is tried again while nobody writes.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
 /// How often old sessions and deleted conversations are cleared away.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3600);
 
@@ -218,7 +221,11 @@ impl Drop for Writer {
 fn serve(connection: &Connection, queue: &Queue) {
     let mut cleared: Option<Instant> = None;
     while let Some(group) = next_group(queue) {
+        let is_idle = group.is_empty();
         commit_group(connection, queue, group);
+        if is_idle && lock(&queue.trouble).is_some() && alone(connection, probe).is_ok() {
+            *lock(&queue.trouble) = None;
+        }
         if cleared.is_none_or(|at| at.elapsed() >= HOUSEKEEPING_EVERY) {
             cleared = Some(Instant::now());
             if let Err(error) = alone(connection, super::sessions::clear_away) {
@@ -232,11 +239,22 @@ fn serve(connection: &Connection, queue: &Queue) {
     }
 }
 
+/// The smallest write there is: whether the store works again shows without anybody having to send a message.
+fn probe(tx: &Tx<'_>) -> Result<(), Error> {
+    let sql = "UPDATE settings SET value = value WHERE key = 'written_by'";
+    tx.execute(sql, ()).map(drop)
+}
+
 /// Waits for jobs. An empty group means that it is time to look around; `None` that the store is closed.
 fn next_group(queue: &Queue) -> Option<Vec<Box<dyn Job>>> {
     let mut inbox = lock(&queue.inbox);
     if inbox.jobs.is_empty() && inbox.open {
-        let waited = queue.filled.wait_timeout(inbox, HOUSEKEEPING_EVERY);
+        let patience = if lock(&queue.trouble).is_some() {
+            PROBE_EVERY
+        } else {
+            HOUSEKEEPING_EVERY
+        };
+        let waited = queue.filled.wait_timeout(inbox, patience);
         inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
     }
     if inbox.jobs.is_empty() && !inbox.open {

@@ -6,6 +6,7 @@
 
 mod context;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -381,13 +382,15 @@ impl Place {
     /// Makes a new conversation known as busy, so that it can be stopped and waited for.
     fn settle(&mut self, conversation_id: i64) {
         let mut live = self.turns.live();
-        if self.conversation.is_none() {
-            self.conversation = Some(conversation_id);
-            let busy = Busy {
+        // Somebody else may have found the new conversation already and begun a turn there: that entry is theirs.
+        if self.conversation.is_none()
+            && let Entry::Vacant(place) = live.busy.entry(conversation_id)
+        {
+            place.insert(Busy {
                 stop: self.stop.clone(),
                 waiting: VecDeque::new(),
-            };
-            live.busy.insert(conversation_id, busy);
+            });
+            self.conversation = Some(conversation_id);
         }
         if live.is_stopping {
             self.stop.stop();
@@ -405,6 +408,8 @@ impl Place {
             busy.stop = self.stop.clone();
         } else {
             live.busy.remove(&id);
+            // From here on the entry may be another turn's: this place must not give it back.
+            self.conversation = None;
         }
         next
     }
