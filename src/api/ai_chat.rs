@@ -273,7 +273,7 @@ fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Responder) {
         Ok(ask) => ctx.app.turns.begin(
             ask,
             Box::new(move |outcome| {
-                let outcome = outcome.map_err(|problem| fault(problem, requested.as_deref(), failed));
+                let outcome = outcome.map_err(|problem| fault(problem, requested.as_deref()));
                 let reply = outcome.and_then(|done| {
                     let replied = Replied {
                         reply: done.text,
@@ -303,11 +303,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
                 AnyId::Text(text) => text,
             };
             let conversation = find(ctx, &ChatPath { chat_id })?;
-            Target::Existing {
-                id: conversation.id,
-                uuid: conversation.uuid,
-                system_prompt: conversation.system_prompt,
-            }
+            Target::from(conversation)
         }
     };
     ctx.app.count_message(&ctx.request, user.id)?;
@@ -317,8 +313,4 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         text: body.message,
         choice,
     })
-}
-
-fn failed(message: &str) -> Error {
-    Error::new(Kind::Unavailable, format!("Failed to get AI response: {message}"))
 }

@@ -209,15 +209,16 @@ fn unknown_model(requested: &str) -> Error {
     }])
 }
 
-/// A failed turn as an error: the model's failure in the words of `failed`, at the kind that tells what happened.
-fn fault(fault: Fault, requested: Option<&str>, failed: impl FnOnce(&str) -> Error) -> Error {
+/// A failed turn as an error. A model's failure is a 503 in the same words for every family.
+fn fault(fault: Fault, requested: Option<&str>) -> Error {
     match fault {
         Fault::Store(error) => error,
         Fault::Model(failure) => {
             if let (FailureKind::UnknownModel, Some(requested)) = (failure.kind, requested) {
                 return unknown_model(requested);
             }
-            let error = failed(&failure.message).caused_by(failure.message.clone());
+            let message = format!("Failed to get AI response: {}", failure.message);
+            let error = Error::new(Kind::Unavailable, message).caused_by(failure.message);
             match failure.retry_after_s {
                 Some(seconds) => error.retry_after(seconds),
                 None => error,

@@ -155,8 +155,8 @@ fn welcome(app: &App, external_id: &str) -> Result<User, Error> {
     }
 }
 
-/// A session to be stored, and the token that stands for it.
-pub(super) fn begin(app: &App, request: &Request, user: &User) -> Result<(NewSession, String), Error> {
+/// Stores a new session and returns the token that stands for it.
+pub(super) fn open(app: &App, request: &Request, user: &User) -> Result<String, Error> {
     let now = app.clock.now();
     let lifetime_s = i64::from(app.settings.secrets.token_minutes) * 60;
     let agent = request
@@ -180,13 +180,7 @@ pub(super) fn begin(app: &App, request: &Request, user: &User) -> Result<(NewSes
         version: user.session_version,
         session,
     };
-    Ok((new, token))
-}
-
-/// Stores a session and returns its token.
-pub(super) fn open(app: &App, request: &Request, user: &User) -> Result<String, Error> {
-    let (session, token) = begin(app, request, user)?;
-    app.store.write(move |tx| store::insert_session(tx, &session))?;
+    app.store.write(move |tx| store::insert_session(tx, &new))?;
     Ok(token)
 }
 

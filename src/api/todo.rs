@@ -42,16 +42,14 @@ fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>)
         Ok(ask) => ctx.app.turns.begin(
             ask,
             Box::new(move |outcome| {
-                let reply = outcome
-                    .map_err(|problem| fault(problem, None, failed))
-                    .and_then(|done| {
-                        let response = ChatResponse {
-                            conversation_id: done.conversation_id,
-                            response: done.text,
-                            tool_calls: Vec::new(),
-                        };
-                        Reply::json(200, &response)
-                    });
+                let reply = outcome.map_err(|problem| fault(problem, None)).and_then(|done| {
+                    let response = ChatResponse {
+                        conversation_id: done.conversation_id,
+                        response: done.text,
+                        tool_calls: Vec::new(),
+                    };
+                    Reply::json(200, &response)
+                });
                 respond.send_result(reply);
             }),
         ),
@@ -86,11 +84,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
                 Some(_) => Error::new(Kind::Forbidden, "Access denied. Conversation does not belong to user."),
                 None => missing(),
             })?;
-            Target::Existing {
-                id: conversation.id,
-                uuid: conversation.uuid,
-                system_prompt: conversation.system_prompt,
-            }
+            Target::from(conversation)
         }
     };
     ctx.app.count_message(&ctx.request, caller.user.id)?;
@@ -101,8 +95,4 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         text: body.message,
         choice,
     })
-}
-
-fn failed(message: &str) -> Error {
-    Error::new(Kind::Unavailable, format!("Failed to get AI response: {message}"))
 }

@@ -38,8 +38,6 @@ pub(super) struct State {
     /// Since when it is parked: the longest idle one makes room for others.
     pub(super) since: Instant,
     drained: usize,
-    /// The other side has said that it sends no more.
-    pub(super) is_half_closed: bool,
 }
 
 pub(super) enum Phase {
@@ -114,7 +112,6 @@ impl Conn {
                 deadline: now + limits.head_time,
                 since: now,
                 drained: 0,
-                is_half_closed: false,
             }),
         }
     }

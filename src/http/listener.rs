@@ -205,19 +205,24 @@ impl Shared {
 
     /// Answers what never became a request, and closes.
     fn refuse(self: &Arc<Self>, conn: &Arc<Conn>, status: u16, detail: &str) {
+        log::info!(target: "access", "- - {status} {detail}");
+        let bytes = self.print_last(Reply::detail(status, &json!({ "detail": detail })));
+        let mut state = conn.lock();
+        state.output.bytes = bytes;
+        state.output.keep_alive = false;
+        drop(state);
+        respond::resume(self, conn);
+    }
+
+    /// The bytes of a reply to what never became a request: the last on its connection.
+    fn print_last(&self, reply: Reply) -> Vec<u8> {
         let framed = Framed {
             minor: 1,
             is_head: false,
             keep_alive: false,
             id: self.next_id(),
         };
-        log::info!(target: "access", "- - {status} {detail}");
-        let printed = print(Reply::detail(status, &json!({ "detail": detail })), framed);
-        let mut state = conn.lock();
-        state.output.bytes = printed.map(|(bytes, _)| bytes).unwrap_or_default();
-        state.output.keep_alive = false;
-        drop(state);
-        respond::resume(self, conn);
+        print(reply, framed).map(|(bytes, _)| bytes).unwrap_or_default()
     }
 
     /// Moves what a slow client has not taken from memory into a file.
@@ -346,17 +351,9 @@ impl<'e> Poll<'e> {
         }
         if self.open >= self.shared.limits.connections_max && self.shed() == 0 {
             let body = json!({ "detail": "Too many connections; try again" });
-            let framed = Framed {
-                minor: 1,
-                is_head: false,
-                keep_alive: false,
-                id: self.shared.next_id(),
-            };
             let reply = Reply::detail(503, &body).header("Retry-After", "1");
-            if let Ok((bytes, _)) = print(reply, framed) {
-                // A new socket's buffer holds these few bytes.
-                drop((&stream).write(&bytes));
-            }
+            // A new socket's buffer holds these few bytes.
+            drop((&stream).write(&self.shared.print_last(reply)));
             return;
         }
         let key = self.free.pop().unwrap_or(self.conns.len());

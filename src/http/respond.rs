@@ -122,7 +122,7 @@ impl Exchange {
         state.output.bytes = bytes;
         state.output.sent = 0;
         state.output.source = source;
-        state.output.keep_alive = self.framed.keep_alive && !state.is_half_closed;
+        state.output.keep_alive = self.framed.keep_alive;
         state.output.ends = Some(now + self.shared.limits.time_for(state.output.bytes.len() as u64));
         true
     }

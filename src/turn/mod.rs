@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
-use crate::store::{self, Branch, NewConversation, NewMessage, NewUsage, Role, SharedStore, State, Tx, User};
+use crate::store::{
+    self, Branch, Conversation, NewConversation, NewMessage, NewUsage, Role, SharedStore, State, Tx, User,
+};
 
 /// How often the reply so far is saved. More often costs a commit each, less often loses more to a power cut.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
@@ -79,6 +81,16 @@ pub enum Target {
         /// Its own system prompt, which goes before the user's.
         system_prompt: Option<String>,
     },
+}
+
+impl From<Conversation> for Target {
+    fn from(conversation: Conversation) -> Target {
+        Target::Existing {
+            id: conversation.id,
+            uuid: conversation.uuid,
+            system_prompt: conversation.system_prompt,
+        }
+    }
 }
 
 /// A turn that has come to its end.
