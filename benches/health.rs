@@ -9,13 +9,14 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use polling::{Event, Events, PollMode, Poller};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
 
 /// Open connections, each with a request under way.
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
@@ -182,7 +183,7 @@ impl Server {
 
     /// What it answers: the peer is to answer the same.
     fn body(&self) -> Outcome<String> {
-        let mut stream = TcpStream::connect(self.address)?;
+        let mut stream = std::net::TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.write_all(&self.request())?;
         let mut answer = Vec::new();
@@ -250,27 +251,22 @@ impl Connection {
 fn measure(server: &Server, count: usize) -> Outcome<Round> {
     let request = server.request();
     let mut connections = Vec::with_capacity(count);
-    let poller = Poller::new()?;
+    let mut poll = Poll::new()?;
     for key in 0..count {
-        let stream = TcpStream::connect(server.address)?;
+        let stream = std::net::TcpStream::connect(server.address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        #[expect(
-            unsafe_code,
-            reason = "polling asks that a source be deleted before it closes: the poller is dropped before the connections"
-        )]
-        unsafe {
-            poller.add_with_mode(&stream, Event::readable(key), PollMode::Level)?;
-        }
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(key), Interest::READABLE)?;
         let (answer, asked) = (Vec::new(), Instant::now());
         connections.push(Connection { stream, answer, asked });
     }
     for connection in &mut connections {
         connection.ask(&request)?;
     }
-    load(&poller, &mut connections, &request, WARM_UP)?;
+    load(&mut poll, &mut connections, &request, WARM_UP)?;
     let (started, cpu_before) = (Instant::now(), server.cpu_time());
-    let latencies = load(&poller, &mut connections, &request, ROUND_TIME)?;
+    let latencies = load(&mut poll, &mut connections, &request, ROUND_TIME)?;
     let (took, cpu_after) = (started.elapsed(), server.cpu_time());
     let requests = latencies.len() as f64;
     let cpu = cpu_after.zip(cpu_before).map(|(after, before)| after - before);
@@ -282,18 +278,18 @@ fn measure(server: &Server, count: usize) -> Outcome<Round> {
 }
 
 /// Asks again wherever an answer has come, for so long; returns how long each answer took.
-fn load(poller: &Poller, connections: &mut [Connection], request: &[u8], time: Duration) -> Outcome<Vec<u64>> {
+fn load(poll: &mut Poll, connections: &mut [Connection], request: &[u8], time: Duration) -> Outcome<Vec<u64>> {
     let deadline = Instant::now() + time;
     let mut latencies = Vec::new();
-    let mut events = Events::new();
+    let mut events = Events::with_capacity(256);
     let mut piece = [0; 16 * 1024];
     while Instant::now() < deadline {
-        events.clear();
-        if poller.wait(&mut events, Some(SILENCE_MAX))? == 0 {
+        poll.poll(&mut events, Some(SILENCE_MAX))?;
+        if events.is_empty() {
             return Err("the server has fallen silent".into());
         }
-        for event in events.iter() {
-            let connection = &mut connections[event.key];
+        for event in &events {
+            let connection = &mut connections[event.token().0];
             match connection.stream.read(&mut piece) {
                 Ok(0) => return Err("the server has closed a connection".into()),
                 Ok(count) => connection.answer.extend_from_slice(&piece[..count]),

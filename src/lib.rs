@@ -17,7 +17,7 @@
 //! * [`commands`]: `serve`, and `fireside` alone: a few lines each over the library.
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP.
-//! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, polling).
+//! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, mio).
 //! * [`api`]: one file per family of clients: its table of routes, wire types, handlers.
 //! * [`turn`]: the life of one reply.
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).

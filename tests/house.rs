@@ -31,7 +31,7 @@ fn each_library_is_named_in_its_room_alone() {
     let rooms: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("tiny_http", &["src/http"][..]),
         ("httparse", &["src/http"]),
-        ("polling", &["src/http"]),
+        ("mio", &["src/http"]),
         ("socket2", &["src/http"]),
         ("rusqlite", &["src/store"]),
         ("ureq", &["src/models"]),

@@ -1,12 +1,15 @@
 //! One connection: a socket, a buffer, a deadline, and which part of an exchange it is in.
 //!
 //! A connection is either parked (the poll thread looks at it when its socket moves or its deadline passes) or busy
-//! (one worker, receiver or turn holds it). Arming the socket is one-shot, so the two never look at the same time.
+//! (one worker, receiver or turn holds it). The system announces once that a socket has moved; what is announced while
+//! it is busy is remembered (`is_ready`) and looked at when it is parked again.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
 
 use super::framing::Framing;
 use super::parse::{self, BodyLength, Head, Refusal, refuse};
@@ -28,6 +31,10 @@ pub(super) struct Conn {
 
 pub(super) struct State {
     pub(super) phase: Phase,
+    /// The socket may hold something to read.
+    pub(super) is_ready: bool,
+    /// The other side will send no more: its end is still to be read.
+    pub(super) is_ended: bool,
     /// Received and not consumed.
     pub(super) input: Vec<u8>,
     scanned: usize,
@@ -105,6 +112,8 @@ impl Conn {
             peer,
             state: Mutex::new(State {
                 phase: Phase::Head,
+                is_ready: false,
+                is_ended: false,
                 input: Vec::new(),
                 scanned: 0,
                 has_begun: false,
@@ -126,11 +135,22 @@ impl Conn {
     }
 
     /// Reads once into `scratch`. `Ok(None)`: nothing there. `Ok(Some(0))`: the other side has closed.
-    pub(super) fn read(&self, scratch: &mut [u8]) -> std::io::Result<Option<usize>> {
-        match (&self.stream).read(scratch) {
-            Ok(count) => Ok(Some(count)),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
-            Err(error) => Err(error),
+    pub(super) fn read(&self, state: &mut State, scratch: &mut [u8]) -> std::io::Result<Option<usize>> {
+        loop {
+            match (&self.stream).read(scratch) {
+                Ok(count) => {
+                    // A buffer that is not full has emptied the socket: what comes next is announced anew. An end that
+                    // was announced together with the bytes is not; and Windows announces only what was asked for in vain.
+                    state.is_ready = count == scratch.len() || state.is_ended || cfg!(windows);
+                    return Ok(Some(count));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    state.is_ready = false;
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -150,10 +170,18 @@ impl Conn {
         Flushed::All
     }
 
-    /// Ends the connection for both sides. The poll thread sees its end and lets go of it.
+    /// Ends the connection for both sides.
     pub(super) fn shut_down(&self) {
         // Fails only when it is down already.
         drop(self.stream.shutdown(Shutdown::Both));
+    }
+
+    /// Ends the connection; the poll thread lets go of it at its next tick at the latest.
+    pub(super) fn abandon(&self, state: &mut State) {
+        self.shut_down();
+        state.output = Outbox::default();
+        state.phase = Phase::Draining;
+        state.deadline = Instant::now();
     }
 }
 
@@ -179,7 +207,8 @@ impl State {
         drop(conn.stream.shutdown(Shutdown::Write));
         self.phase = Phase::Draining;
         self.input = Vec::new();
-        self.deadline = Instant::now() + DRAIN_TIME;
+        self.since = Instant::now();
+        self.deadline = self.since + DRAIN_TIME;
     }
 
     /// Counts bytes read over; false when the client has had its moment.

@@ -3,14 +3,15 @@
 //! It runs no handler and touches no disk, so neither a slow client nor a slow query delays anybody else.
 
 use std::io::{ErrorKind, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use polling::{Event, Events, Poller};
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Token, Waker};
 use serde_json::json;
 
 use super::conn::{Conn, Flushed, Outbox, Phase, State, Step};
@@ -23,8 +24,11 @@ use super::workers::{self, Job, Jobs, Line};
 use super::{Handler, Limits, push};
 use crate::error::Error;
 
-/// The key of the listening socket; connections have the smaller ones.
-const LISTENER: usize = usize::MAX - 1;
+/// The listening socket; connections have the smaller tokens.
+const LISTENER: Token = Token(usize::MAX);
+
+/// Another thread's call to look at a connection again.
+const CALL: Token = Token(usize::MAX - 1);
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -46,13 +50,16 @@ const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// The engine with its socket open.
 pub struct Engine {
+    poll: mio::Poll,
     listener: TcpListener,
     shared: Arc<Shared>,
 }
 
 /// What every thread of the engine reaches.
 pub(super) struct Shared {
-    pub(super) poller: Poller,
+    /// Connections whose input was announced while they were busy: it will not be announced again.
+    again: Mutex<Vec<usize>>,
+    waker: Waker,
     pub(super) jobs: Jobs,
     pub(super) receivers: Receivers,
     pub(super) handler: Arc<dyn Handler>,
@@ -61,20 +68,12 @@ pub(super) struct Shared {
     requests: AtomicU64,
 }
 
-/// What a parked connection waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Interest {
-    Readable,
-    Writable,
-    Both,
-}
-
 impl Engine {
     /// Opens the listening socket. With it open and nothing accepted yet, clients wait instead of being refused.
     ///
     /// # Errors
     /// The system's, for instance when the port is in use.
-    pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    pub fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
         let domain = socket2::Domain::for_address(address);
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
         #[cfg(unix)]
@@ -89,13 +88,19 @@ impl Engine {
     ///
     /// # Errors
     /// [`crate::error::Kind::Internal`] when the system gives no poller.
-    pub fn new(listener: TcpListener, limits: Limits, handler: Arc<dyn Handler>) -> Result<Engine, Error> {
-        let failed = |error| Error::internal("the poller did not start", error);
+    pub fn new(listener: std::net::TcpListener, limits: Limits, handler: Arc<dyn Handler>) -> Result<Engine, Error> {
+        let failed = |error| Error::internal("the poll thread has nothing to poll with", error);
+        let poll = mio::Poll::new().map_err(failed)?;
+        let mut listener = TcpListener::from_std(listener);
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)
+            .map_err(failed)?;
         // Request ids differ from one run of the server to the next.
         let first = uuid::Uuid::new_v4().as_u64_pair().0 & !0xffff_ffff;
         let jobs = Jobs::new(limits.workers, limits.workers_for_reads, limits.waiting_writes_max);
         let shared = Arc::new(Shared {
-            poller: Poller::new().map_err(failed)?,
+            again: Mutex::default(),
+            waker: Waker::new(poll.registry(), CALL).map_err(failed)?,
             jobs,
             receivers: Receivers::default(),
             handler,
@@ -103,7 +108,7 @@ impl Engine {
             stopping: AtomicBool::new(false),
             requests: AtomicU64::new(first),
         });
-        Ok(Engine { listener, shared })
+        Ok(Engine { poll, listener, shared })
     }
 
     /// Serves until `stop` is set, then ends gracefully: no new connections, requests in flight are answered.
@@ -113,7 +118,7 @@ impl Engine {
     pub fn run(self, stop: &AtomicBool) -> Result<(), Error> {
         let mut threads = workers::start(&self.shared, self.shared.limits.workers)?;
         threads.extend(receivers::start(&self.shared)?);
-        let outcome = Poll::new(self.listener, &self.shared).and_then(|mut poll| poll.run(stop));
+        let outcome = Poll::new(self.poll, self.listener, &self.shared).run(stop);
         self.shared.jobs.close();
         self.shared.receivers.close();
         join(threads);
@@ -143,20 +148,14 @@ impl Shared {
         RequestId(self.requests.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Parks a connection: from here on the poll thread has it.
-    pub(super) fn arm(&self, conn: &Conn, state: &mut State, phase: Phase, interest: Interest) {
-        // A request that is arriving began to wait when it began to arrive, not with its latest byte.
-        if !matches!(phase, Phase::Head | Phase::Body(_)) {
-            state.since = Instant::now();
-        }
-        state.phase = phase;
-        let event = match interest {
-            Interest::Readable => Event::readable(conn.key),
-            Interest::Writable => Event::writable(conn.key),
-            Interest::Both => Event::all(conn.key),
-        };
-        if let Err(error) = self.poller.modify(&conn.stream, event) {
-            log::debug!("a connection could not be watched: {error}");
+    /// Gives a connection back to the poll thread, which hears of what moves from here on. What has moved before it is
+    /// told here.
+    pub(super) fn park(&self, conn: &Conn, state: &State) {
+        if state.is_ready {
+            self.again.lock().unwrap_or_else(PoisonError::into_inner).push(conn.key);
+            if let Err(error) = self.waker.wake() {
+                log::error!("the poll thread could not be called: {error}");
+            }
         }
     }
 
@@ -169,8 +168,7 @@ impl Shared {
                     // The socket is empty at this point; if these bytes do not fit, the client goes on after its own wait.
                     drop((&conn.stream).write(b"HTTP/1.1 100 Continue\r\n\r\n"));
                 }
-                let phase = std::mem::replace(&mut state.phase, Phase::Busy);
-                self.arm(conn, &mut state, phase, Interest::Readable);
+                self.park(conn, &state);
             }
             Step::Whole(partial) => {
                 let line = Step::line(&partial.head.method);
@@ -238,54 +236,67 @@ impl Shared {
 
 /// The poll thread's own: every connection, by key.
 struct Poll<'e> {
+    poll: mio::Poll,
     shared: &'e Arc<Shared>,
     listener: Option<TcpListener>,
     conns: Vec<Option<Arc<Conn>>>,
     free: Vec<usize>,
     open: usize,
-    /// No descriptor could be had; accepting goes on at the next tick.
-    is_paused: bool,
+    /// Somebody may be waiting to be let in: at once, or at the next tick when no descriptor could be had.
+    knocking: Knocking,
     scratch: Vec<u8>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knocking {
+    Nobody,
+    Now,
+    Later,
+}
+
 impl<'e> Poll<'e> {
-    fn new(listener: TcpListener, shared: &'e Arc<Shared>) -> Result<Poll<'e>, Error> {
-        #[expect(
-            unsafe_code,
-            reason = "polling asks that a source be deleted before it closes: `stop_accepting` does, and so does the loop's end"
-        )]
-        let added = unsafe { shared.poller.add(&listener, Event::readable(LISTENER)) };
-        added.map_err(|error| Error::internal("the listening socket cannot be watched", error))?;
-        Ok(Poll {
+    fn new(poll: mio::Poll, listener: TcpListener, shared: &'e Arc<Shared>) -> Poll<'e> {
+        Poll {
+            poll,
             shared,
             listener: Some(listener),
             conns: Vec::new(),
             free: Vec::new(),
             open: 0,
-            is_paused: false,
+            knocking: Knocking::Nobody,
             scratch: vec![0; READ_BYTES],
-        })
+        }
     }
 
     fn run(&mut self, stop: &AtomicBool) -> Result<(), Error> {
-        let mut events = Events::with_capacity(NonZeroUsize::new(1024).unwrap_or(NonZeroUsize::MIN));
+        let mut events = Events::with_capacity(1024);
         let mut next_tick = Instant::now() + TICK;
         let mut stopping: Option<Instant> = None;
         let mut hurried = false;
         loop {
-            events.clear();
-            let wait = next_tick.saturating_duration_since(Instant::now());
-            self.shared
-                .poller
-                .wait(&mut events, Some(wait))
-                .map_err(|error| Error::internal("polling failed", error))?;
-            for event in events.iter() {
-                if event.key == LISTENER {
-                    self.accept();
-                } else if let Some(Some(conn)) = self.conns.get(event.key) {
-                    let conn = Arc::clone(conn);
-                    self.look(&conn, event.readable);
+            let wait = match self.knocking {
+                Knocking::Now => Duration::ZERO,
+                _ => next_tick.saturating_duration_since(Instant::now()),
+            };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => {
+                    return Err(Error::internal("polling failed", error));
                 }
+                _ => {}
+            }
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.knocking = Knocking::Now,
+                    CALL => {}
+                    Token(key) => self.look(key, Some(event)),
+                }
+            }
+            let again = std::mem::take(&mut *self.shared.again.lock().unwrap_or_else(PoisonError::into_inner));
+            for key in again {
+                self.look(key, None);
+            }
+            if self.knocking == Knocking::Now {
+                self.accept();
             }
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
@@ -312,15 +323,18 @@ impl<'e> Poll<'e> {
     fn accept(&mut self) {
         for _ in 0..ACCEPT_MAX {
             let Some(listener) = &self.listener else {
-                return;
+                break;
             };
             match listener.accept() {
                 Ok((stream, peer)) => self.welcome(stream, peer),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.knocking = Knocking::Nobody;
+                    return;
+                }
                 Err(error) if is_out_of_descriptors(&error) => {
                     if self.shed() == 0 {
                         // Nobody is idle. Trying again at once would only spin.
-                        self.is_paused = true;
+                        self.knocking = Knocking::Later;
                         return;
                     }
                 }
@@ -328,25 +342,10 @@ impl<'e> Poll<'e> {
                 Err(_) => {}
             }
         }
-        self.watch_listener();
     }
 
-    fn watch_listener(&mut self) {
-        self.is_paused = false;
-        if let Some(listener) = &self.listener
-            && let Err(error) = self.shared.poller.modify(listener, Event::readable(LISTENER))
-        {
-            log::error!("the listening socket is not watched: {error}");
-            self.is_paused = true;
-        }
-    }
-
-    fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
-        if stream
-            .set_nonblocking(true)
-            .and_then(|()| stream.set_nodelay(true))
-            .is_err()
-        {
+    fn welcome(&mut self, mut stream: TcpStream, peer: SocketAddr) {
+        if stream.set_nodelay(true).is_err() {
             return;
         }
         if self.open >= self.shared.limits.connections_max && self.shed() == 0 {
@@ -357,17 +356,13 @@ impl<'e> Poll<'e> {
             return;
         }
         let key = self.free.pop().unwrap_or(self.conns.len());
-        let conn = Arc::new(Conn::new(stream, key, peer, &self.shared.limits));
-        #[expect(
-            unsafe_code,
-            reason = "polling asks that a source be deleted before it closes: `remove` does"
-        )]
-        let added = unsafe { self.shared.poller.add(&conn.stream, Event::readable(key)) };
-        if let Err(error) = added {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut stream, Token(key), interest) {
             log::warn!("a connection cannot be watched: {error}");
             self.free.push(key);
             return;
         }
+        let conn = Arc::new(Conn::new(stream, key, peer, &self.shared.limits));
         if key == self.conns.len() {
             self.conns.push(Some(conn));
         } else {
@@ -376,54 +371,63 @@ impl<'e> Poll<'e> {
         self.open += 1;
     }
 
-    /// A connection's socket has moved.
-    fn look(&mut self, conn: &Arc<Conn>, is_readable: bool) {
+    /// A connection's socket has moved. It is announced once: what is not read now is remembered.
+    fn look(&mut self, key: usize, event: Option<&Event>) {
+        let Some(Some(conn)) = self.conns.get(key) else {
+            return;
+        };
+        let conn = &Arc::clone(conn);
         let mut state = conn.lock();
+        if let Some(event) = event {
+            state.is_ended |= event.is_read_closed() || event.is_error();
+            state.is_ready |= event.is_readable() || state.is_ended;
+        }
         match state.phase {
-            Phase::Head | Phase::Body(_) => match conn.read(&mut self.scratch) {
+            Phase::Head | Phase::Body(_) if state.is_ready => match conn.read(&mut state, &mut self.scratch) {
                 Ok(Some(count)) if count > 0 => {
                     let shared = self.shared;
                     let step = state.receive(&self.scratch[..count], &shared.limits, &*shared.handler);
                     drop(state);
                     shared.follow(conn, step);
                 }
-                Ok(None) => {
-                    let phase = std::mem::replace(&mut state.phase, Phase::Busy);
-                    self.shared.arm(conn, &mut state, phase, Interest::Readable);
-                }
+                Ok(None) => {}
                 Ok(Some(_)) | Err(_) => self.remove(conn, &mut state),
             },
-            Phase::Writing => match conn.flush(&mut state.output) {
-                Flushed::All if state.output.source.is_some() => {
-                    state.phase = Phase::Busy;
-                    drop(state);
-                    if let Err(Job::Resume(conn)) = self.shared.jobs.push(Line::Reads, Job::Resume(Arc::clone(conn))) {
-                        conn.shut_down();
+            Phase::Writing => {
+                let sent = state.output.sent;
+                match conn.flush(&mut state.output) {
+                    Flushed::All if state.output.source.is_some() => {
+                        state.phase = Phase::Busy;
+                        drop(state);
+                        if let Err(Job::Resume(conn)) =
+                            self.shared.jobs.push(Line::Reads, Job::Resume(Arc::clone(conn)))
+                        {
+                            conn.abandon(&mut conn.lock());
+                        }
                     }
+                    Flushed::All => {
+                        drop(state);
+                        respond::finish(self.shared, conn);
+                    }
+                    // What the client says does not count, only what it takes.
+                    Flushed::Some if state.output.sent > sent => {
+                        state.deadline = Instant::now() + self.shared.limits.stall_time;
+                    }
+                    Flushed::Some => {}
+                    Flushed::Broken => self.remove(conn, &mut state),
                 }
-                Flushed::All => {
-                    drop(state);
-                    respond::finish(self.shared, conn);
-                }
-                Flushed::Some => {
-                    state.deadline = Instant::now() + self.shared.limits.stall_time;
-                    self.shared.arm(conn, &mut state, Phase::Writing, Interest::Writable);
-                }
-                Flushed::Broken => self.remove(conn, &mut state),
-            },
-            Phase::Draining => match conn.read(&mut self.scratch) {
-                Ok(Some(count)) if count > 0 && state.may_drain(count) => {
-                    self.shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
-                }
-                Ok(None) => self.shared.arm(conn, &mut state, Phase::Draining, Interest::Readable),
+            }
+            Phase::Draining if state.is_ready => match conn.read(&mut state, &mut self.scratch) {
+                Ok(Some(count)) if count > 0 && state.may_drain(count) => self.shared.park(conn, &state),
+                Ok(None) => {}
                 _ => self.remove(conn, &mut state),
             },
             Phase::Push => {
-                if !push::look(self.shared, conn, &mut state, is_readable, &mut self.scratch) {
+                if !push::look(self.shared, conn, &mut state, &mut self.scratch) {
                     self.remove(conn, &mut state);
                 }
             }
-            Phase::Busy => {}
+            Phase::Head | Phase::Body(_) | Phase::Draining | Phase::Busy => {}
         }
     }
 
@@ -431,9 +435,6 @@ impl<'e> Poll<'e> {
     fn remove(&mut self, conn: &Conn, state: &mut State) {
         state.phase = Phase::Draining;
         state.output = Outbox::default();
-        if let Err(error) = self.shared.poller.delete(&conn.stream) {
-            log::debug!("a connection was not being watched: {error}");
-        }
         conn.shut_down();
         if let Some(slot) = self.conns.get_mut(conn.key)
             && slot.take().is_some()
@@ -445,8 +446,8 @@ impl<'e> Poll<'e> {
 
     /// Ends the connections whose time is over.
     fn sweep(&mut self) {
-        if self.is_paused {
-            self.watch_listener();
+        if self.knocking == Knocking::Later {
+            self.knocking = Knocking::Now;
         }
         let now = Instant::now();
         for key in 0..self.conns.len() {
@@ -499,11 +500,8 @@ impl<'e> Poll<'e> {
     /// Stopping: nobody new comes in, and idle connections end.
     fn stop_accepting(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
-        if let Some(listener) = self.listener.take()
-            && let Err(error) = self.shared.poller.delete(&listener)
-        {
-            log::debug!("the listening socket was not being watched: {error}");
-        }
+        self.listener = None;
+        self.knocking = Knocking::Nobody;
         for conn in self.conns.clone().into_iter().flatten() {
             if let Some(mut state) = conn.try_lock()
                 && matches!(state.phase, Phase::Head)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::conn::{Conn, Flushed, Phase, State};
-use super::listener::{Interest, Shared};
+use super::listener::Shared;
 
 /// The client has left, or has taken too little for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,8 @@ impl Push {
         let mut state = conn.lock();
         state.input = Vec::new();
         state.output.keep_alive = false;
-        shared.arm(&conn, &mut state, Phase::Push, Interest::Readable);
+        state.phase = Phase::Push;
+        shared.park(&conn, &state);
         drop(state);
         let push = Push { shared, conn };
         push.send(head).ok().map(|()| push)
@@ -54,7 +55,6 @@ impl Push {
             Flushed::All => Ok(()),
             Flushed::Some => {
                 state.deadline = Instant::now() + self.shared.limits.stall_time;
-                self.shared.arm(&self.conn, &mut state, Phase::Push, Interest::Both);
                 Ok(())
             }
             Flushed::Broken => {
@@ -73,33 +73,30 @@ impl Drop for Push {
         }
         if state.output.bytes.is_empty() {
             state.drain(&self.conn);
-            self.shared
-                .arm(&self.conn, &mut state, Phase::Draining, Interest::Readable);
+            self.shared.park(&self.conn, &state);
         } else {
             // What waits is sent first; the poll thread closes after it, as after any last reply.
             state.output.ends = Some(Instant::now() + self.shared.limits.stall_time);
-            self.shared
-                .arm(&self.conn, &mut state, Phase::Writing, Interest::Writable);
+            state.phase = Phase::Writing;
         }
     }
 }
 
 /// The poll thread's look at a pushed connection; false when it is over.
-pub(super) fn look(shared: &Shared, conn: &Conn, state: &mut State, is_readable: bool, scratch: &mut [u8]) -> bool {
+pub(super) fn look(shared: &Shared, conn: &Conn, state: &mut State, scratch: &mut [u8]) -> bool {
     // What the client says is read over: an event stream goes one way.
-    if is_readable && matches!(conn.read(scratch), Ok(Some(0)) | Err(_)) {
-        return false;
+    if state.is_ready {
+        if matches!(conn.read(state, scratch), Ok(Some(0)) | Err(_)) {
+            return false;
+        }
+        shared.park(conn, state);
     }
+    let sent = state.output.sent;
     match conn.flush(&mut state.output) {
-        Flushed::Broken => false,
-        Flushed::All => {
-            shared.arm(conn, state, Phase::Push, Interest::Readable);
-            true
-        }
-        Flushed::Some => {
-            state.deadline = Instant::now() + shared.limits.stall_time;
-            shared.arm(conn, state, Phase::Push, Interest::Both);
-            true
-        }
+        Flushed::Broken => return false,
+        // What the client says does not count, only what it takes.
+        Flushed::Some if state.output.sent > sent => state.deadline = Instant::now() + shared.limits.stall_time,
+        Flushed::Some | Flushed::All => {}
     }
+    true
 }

@@ -137,12 +137,13 @@ fn receive(
     let cut_off = |error| Error::new(Kind::Malformed, "The body was cut off").caused_by(error);
     let mut spool = shared.spool().map_err(disk)?;
     let mut socket = &conn.stream;
-    socket.set_nonblocking(false).map_err(cut_off)?;
+    let options = socket2::SockRef::from(socket);
+    options.set_nonblocking(false).map_err(cut_off)?;
     let reading = (|| {
         let stall = Some(shared.limits.stall_time);
-        socket
+        options
             .set_read_timeout(stall)
-            .and_then(|()| socket.set_write_timeout(stall))
+            .and_then(|()| options.set_write_timeout(stall))
             .map_err(cut_off)?;
         if expects_continue {
             socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(cut_off)?;
@@ -178,7 +179,7 @@ fn receive(
             }
         }
     })();
-    socket.set_nonblocking(true).map_err(cut_off)?;
+    options.set_nonblocking(true).map_err(cut_off)?;
     reading.map(|()| spool)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::conn::{Conn, Flushed, Phase, Step};
-use super::listener::{Interest, Shared};
+use super::listener::Shared;
 use super::push::Push;
 use super::reply::{Framed, Reply, print};
 use super::request::{Request, RequestId};
@@ -114,7 +114,7 @@ impl Exchange {
         let printed = print(reply, self.framed);
         let Ok((bytes, source)) = printed else {
             log::error!("a reply could not be framed");
-            self.conn.shut_down();
+            self.conn.abandon(&mut self.conn.lock());
             return false;
         };
         let now = Instant::now();
@@ -147,9 +147,7 @@ pub(super) fn resume(shared: &Arc<Shared>, conn: &Arc<Conn>) {
     loop {
         match conn.flush(&mut state.output) {
             Flushed::Broken => {
-                state.output.source = None;
-                conn.shut_down();
-                return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+                return conn.abandon(&mut state);
             }
             Flushed::Some => {
                 // A piece of a source is small enough to wait where it is.
@@ -158,11 +156,11 @@ pub(super) fn resume(shared: &Arc<Shared>, conn: &Arc<Conn>) {
                     && let Err(error) = shared.spill(&mut state.output)
                 {
                     log::warn!("a slow client was dropped: {error}");
-                    conn.shut_down();
-                    return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+                    return conn.abandon(&mut state);
                 }
+                state.phase = Phase::Writing;
                 state.deadline = Instant::now() + shared.limits.stall_time;
-                return shared.arm(conn, &mut state, Phase::Writing, Interest::Writable);
+                return;
             }
             Flushed::All => {}
         }
@@ -181,8 +179,7 @@ pub(super) fn resume(shared: &Arc<Shared>, conn: &Arc<Conn>) {
             Err(error) => {
                 // The length was promised: only a cut connection tells the client that it is not met.
                 log::warn!("a reply broke off: {error}");
-                conn.shut_down();
-                return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+                return conn.abandon(&mut state);
             }
         }
     }
@@ -195,11 +192,11 @@ pub(super) fn finish(shared: &Arc<Shared>, conn: &Arc<Conn>) {
     let mut state = conn.lock();
     if !state.output.keep_alive {
         state.drain(conn);
-        return shared.arm(conn, &mut state, Phase::Draining, Interest::Readable);
+        return shared.park(conn, &state);
     }
     state.next_request(&shared.limits);
     if state.input.is_empty() {
-        return shared.arm(conn, &mut state, Phase::Head, Interest::Readable);
+        return shared.park(conn, &state);
     }
     // Pipelined: it waits its turn behind the others' requests.
     let step = state.look(&shared.limits, &*shared.handler);
@@ -233,7 +230,7 @@ impl Job {
             // turned away as well, and so on down the stack: a packet holds more requests than a stack.
             let job = Job::Resume(Arc::clone(&exchange.conn));
             if exchange.shared.jobs.push(Line::Reads, job).is_err() {
-                exchange.conn.shut_down();
+                exchange.conn.abandon(&mut exchange.conn.lock());
             }
         }
     }

@@ -54,7 +54,7 @@ struct Lines {
     /// Workers asleep. The last to fall asleep is woken first: a few workers do all the work, with warm caches, and the
     /// memory of the others is never touched.
     idle: Vec<Thread>,
-    /// Whether a worker is awake and looking for work: then nobody needs to be woken.
+    /// Whether a worker is awake, or being woken, to look for work: then nobody else needs to be.
     is_sought: bool,
     open: bool,
 }
@@ -109,6 +109,8 @@ impl Jobs {
         } else {
             None
         };
+        // From here on it is awake, also while it is still on its way: the next job does not wake another.
+        lines.is_sought |= helper.is_some();
         drop(lines);
         if let Some(helper) = helper {
             helper.unpark();
@@ -187,6 +189,7 @@ impl Jobs {
                 thread::park();
                 lines = self.lock();
             }
+            is_seeker = true;
             turns_given = 0;
         }
     }
