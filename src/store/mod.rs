@@ -3,6 +3,7 @@
 //! Functions of the table modules take a [`Read`] or a [`Tx`] and return domain types. [`Store::read`] and
 //! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
 
+mod attachments;
 mod conversations;
 mod messages;
 mod open;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, Params, Row};
 
 use crate::error::{Error, Kind};
 
+pub use attachments::{Attachment, list_attachments};
 pub use conversations::{
     Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
     insert_conversation, list_conversations, owner_of_conversation, restore_conversation, update_conversation,
