@@ -3,12 +3,13 @@
 //! A handler is a plain function. What its parameters are made of (path, query, body) is said by their types, and the
 //! endpoint that wraps the function (`Json`, `Created`, …) says what becomes of its result.
 
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::answer::{Answer, Outcome, SchemaOf};
 use super::reply::Reply;
 use super::respond::Responder;
 use super::validate::{Shape, Source, missing};
@@ -17,9 +18,16 @@ use crate::error::{Error, Issue};
 /// What an endpoint reads from a request.
 #[derive(Debug, Default)]
 pub struct Spec {
-    pub(super) path: Option<Shape>,
-    pub(super) query: Option<Shape>,
-    pub(super) body: Option<(BodyKind, Shape)>,
+    pub(super) path: Option<Part>,
+    pub(super) query: Option<Part>,
+    pub(super) body: Option<(BodyKind, Part)>,
+}
+
+/// One part of a request: what it is checked against, and the schema that documents it.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) shape: Shape,
+    pub(super) schema: SchemaOf,
 }
 
 /// How a body is written.
@@ -43,7 +51,7 @@ impl Values {
         let mut issues = Vec::new();
         check_map(spec.path.as_ref(), &mut self.path, "path", &mut issues);
         check_map(spec.query.as_ref(), &mut self.query, "query", &mut issues);
-        if let Some((kind, shape)) = &spec.body {
+        if let Some((kind, Part { shape, .. })) = &spec.body {
             let mut at = vec!["body".into()];
             match (&mut self.body, kind) {
                 (Some(body), BodyKind::Json) => shape.check(body, Source::Json, &mut at, &mut issues),
@@ -59,10 +67,10 @@ impl Values {
     }
 }
 
-fn check_map(shape: Option<&Shape>, map: &mut Map<String, Value>, name: &str, issues: &mut Vec<Issue>) {
-    if let Some(shape) = shape {
+fn check_map(part: Option<&Part>, map: &mut Map<String, Value>, name: &str, issues: &mut Vec<Issue>) {
+    if let Some(part) = part {
         let mut value = Value::Object(std::mem::take(map));
-        shape.check(&mut value, Source::Text, &mut vec![name.into()], issues);
+        part.shape.check(&mut value, Source::Text, &mut vec![name.into()], issues);
         if let Value::Object(checked) = value {
             *map = checked;
         }
@@ -103,6 +111,22 @@ fn shape<T: JsonSchema>() -> Shape {
     Shape::from_schema(schema.as_value())
 }
 
+/// Parameters: documented one by one.
+fn parameters<T: JsonSchema>() -> Part {
+    Part {
+        shape: shape::<T>(),
+        schema: T::json_schema,
+    }
+}
+
+/// A body: documented under its type's name.
+fn body<T: JsonSchema>() -> Part {
+    Part {
+        shape: shape::<T>(),
+        schema: SchemaGenerator::subschema_for::<T>,
+    }
+}
+
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
     serde_json::from_value(value).map_err(|error| Error::internal("an input type and its schema disagree", error))
 }
@@ -117,7 +141,7 @@ impl Input for () {
 
 impl<T: DeserializeOwned + JsonSchema> Input for Path<T> {
     fn describe(spec: &mut Spec) {
-        spec.path = Some(shape::<T>());
+        spec.path = Some(parameters::<T>());
     }
 
     fn take(values: &mut Values) -> Result<Self, Error> {
@@ -127,7 +151,7 @@ impl<T: DeserializeOwned + JsonSchema> Input for Path<T> {
 
 impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
     fn describe(spec: &mut Spec) {
-        spec.query = Some(shape::<T>());
+        spec.query = Some(parameters::<T>());
     }
 
     fn take(values: &mut Values) -> Result<Self, Error> {
@@ -137,7 +161,7 @@ impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
 
 impl<T: DeserializeOwned + JsonSchema> Input for Body<T> {
     fn describe(spec: &mut Spec) {
-        spec.body = Some((BodyKind::Json, shape::<T>()));
+        spec.body = Some((BodyKind::Json, body::<T>()));
     }
 
     fn take(values: &mut Values) -> Result<Self, Error> {
@@ -147,7 +171,7 @@ impl<T: DeserializeOwned + JsonSchema> Input for Body<T> {
 
 impl<T: DeserializeOwned + JsonSchema> Input for Form<T> {
     fn describe(spec: &mut Spec) {
-        spec.body = Some((BodyKind::Form, shape::<T>()));
+        spec.body = Some((BodyKind::Form, body::<T>()));
     }
 
     fn take(values: &mut Values) -> Result<Self, Error> {
@@ -171,6 +195,9 @@ pub trait Endpoint<C>: Sync {
     /// What it reads.
     fn spec(&self) -> Spec;
 
+    /// What it answers when all is well; nothing, if its type does not say.
+    fn outcomes(&self) -> Vec<Outcome>;
+
     /// Answers a request whose parts were checked against `spec`.
     fn answer(&self, ctx: &C, values: Values, respond: Responder);
 }
@@ -184,11 +211,11 @@ pub struct Created<C, I, O>(pub fn(&C, I) -> Result<O, Error>);
 /// A handler that says nothing: status 204.
 pub struct NoContent<C, I>(pub fn(&C, I) -> Result<(), Error>);
 
-/// A handler that makes its whole reply.
-pub struct Raw<C, I>(pub fn(&C, I) -> Result<Reply, Error>);
+/// A handler that makes its whole reply. Its output's type says which: `Typed`, `Html`, `File`, …
+pub struct Raw<C, I, O>(pub fn(&C, I) -> Result<O, Error>);
 
-/// A handler that answers later, from another thread.
-pub struct Deferred<C, I>(pub fn(&C, I, Responder));
+/// A handler that answers later, from another thread: through a `Later`, whose type says what.
+pub struct Deferred<C, I, R>(pub fn(&C, I, R));
 
 fn spec<I: Input>() -> Spec {
     let mut spec = Spec::default();
@@ -196,9 +223,13 @@ fn spec<I: Input>() -> Spec {
     spec
 }
 
-impl<C, I: Input, O: Serialize> Endpoint<C> for Json<C, I, O> {
+impl<C, I: Input, O: Serialize + JsonSchema> Endpoint<C> for Json<C, I, O> {
     fn spec(&self) -> Spec {
         spec::<I>()
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        vec![Outcome::json::<O>(200)]
     }
 
     fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
@@ -207,9 +238,13 @@ impl<C, I: Input, O: Serialize> Endpoint<C> for Json<C, I, O> {
     }
 }
 
-impl<C, I: Input, O: Serialize> Endpoint<C> for Created<C, I, O> {
+impl<C, I: Input, O: Serialize + JsonSchema> Endpoint<C> for Created<C, I, O> {
     fn spec(&self) -> Spec {
         spec::<I>()
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        vec![Outcome::json::<O>(201)]
     }
 
     fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
@@ -223,30 +258,43 @@ impl<C, I: Input> Endpoint<C> for NoContent<C, I> {
         spec::<I>()
     }
 
+    fn outcomes(&self) -> Vec<Outcome> {
+        vec![Outcome::empty(204)]
+    }
+
     fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
         let output = I::take(&mut values).and_then(|input| self.0(ctx, input));
         respond.send_result(output.map(|()| Reply::empty(204)));
     }
 }
 
-impl<C, I: Input> Endpoint<C> for Raw<C, I> {
+impl<C, I: Input, O: Answer + Into<Reply>> Endpoint<C> for Raw<C, I, O> {
     fn spec(&self) -> Spec {
         spec::<I>()
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        O::outcomes()
     }
 
     fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
-        respond.send_result(I::take(&mut values).and_then(|input| self.0(ctx, input)));
+        let output = I::take(&mut values).and_then(|input| self.0(ctx, input));
+        respond.send_result(output.map(Into::into));
     }
 }
 
-impl<C, I: Input> Endpoint<C> for Deferred<C, I> {
+impl<C, I: Input, R: Answer + From<Responder>> Endpoint<C> for Deferred<C, I, R> {
     fn spec(&self) -> Spec {
         spec::<I>()
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        R::outcomes()
     }
 
     fn answer(&self, ctx: &C, mut values: Values, respond: Responder) {
         match I::take(&mut values) {
-            Ok(input) => self.0(ctx, input, respond),
+            Ok(input) => self.0(ctx, input, respond.into()),
             Err(error) => respond.send_result(Err(error)),
         }
     }

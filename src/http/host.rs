@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use tiny_http::Method;
 
+use super::cors::Sharing;
 use super::request::Request;
 use crate::error::{Error, Kind};
 
@@ -15,6 +16,8 @@ pub struct Origins {
     names: Vec<String>,
     /// Scheme and authority of the address that people open, if it is another than the one requests arrive at.
     public: Option<String>,
+    /// Other sites whose pages may use this server, as browsers name them; `*` for all.
+    shared: Vec<String>,
 }
 
 impl Origins {
@@ -28,8 +31,43 @@ impl Origins {
         });
         Origins {
             public,
+            shared: Vec::new(),
             names: names.into_iter().map(|name| name.to_ascii_lowercase()).collect(),
         }
+    }
+
+    /// The same, and pages of these origins (as [`super::parse_origin`] makes them, or `*`) may use this server too. They
+    /// sign in with a token of their own: the cookie of our pages never counts for theirs.
+    #[must_use]
+    pub fn shared_with(self, shared: Vec<String>) -> Origins {
+        Origins { shared, ..self }
+    }
+
+    /// Which other origin's pages may read the reply to a request.
+    pub fn sharing(&self, request: &Request) -> Sharing {
+        if self.shared.is_empty() {
+            return Sharing::Off;
+        }
+        match request.header("Origin") {
+            Some(origin) if self.shares_with(origin) => Sharing::With(origin.to_owned()),
+            _ => Sharing::Nobody,
+        }
+    }
+
+    fn shares_with(&self, origin: &str) -> bool {
+        self.shared
+            .iter()
+            .any(|shared| shared == "*" || shared.eq_ignore_ascii_case(origin))
+    }
+
+    /// Whether a request comes from a page that only `*` lets in: anybody's. Nobody vouched for it, so that it must not
+    /// enjoy what this machine's own user does. Pages of a server on this machine are its user's.
+    pub fn is_from_anybody(&self, request: &Request) -> bool {
+        let is_known = |origin: &str| {
+            let here = origin.split_once("://").is_some_and(|(_, authority)| is_here(authority));
+            here || self.is_own(request, origin) || self.shared.iter().any(|shared| shared.eq_ignore_ascii_case(origin))
+        };
+        request.header("Origin").is_some_and(|origin| !is_known(origin))
     }
 
     /// Whether a `Host` (with or without port) is one of ours.
@@ -52,7 +90,7 @@ impl Origins {
             return Ok(());
         }
         let is_foreign = match request.header("Origin") {
-            Some(origin) => !self.is_own(request, origin),
+            Some(origin) => !self.is_own(request, origin) && !self.shares_with(origin),
             None => request
                 .header("Sec-Fetch-Site")
                 .is_some_and(|site| site.eq_ignore_ascii_case("cross-site")),
@@ -89,6 +127,15 @@ fn is_own_origin(request: &Request, origin: &str) -> bool {
     let default = if scheme == "https" { ":443" } else { ":80" };
     let bare = |text: &str| text.strip_suffix(default).unwrap_or(text).to_ascii_lowercase();
     request.header("Host").is_some_and(|host| bare(host) == bare(authority))
+}
+
+/// Whether an authority is this machine under a name that no other machine has.
+fn is_here(authority: &str) -> bool {
+    let name = without_port(authority).to_ascii_lowercase();
+    let literal = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn without_port(host: &str) -> &str {

@@ -9,13 +9,16 @@
 //! allocates whatever length a client declares, ends its accept loop when descriptors run out, and has no limits on
 //! heads, bodies, idle time or connections.
 
+mod answer;
 mod conn;
+mod cors;
 mod decode;
 mod forms;
 mod framing;
 mod host;
 mod listener;
 mod multipart;
+pub mod openapi;
 mod parse;
 mod push;
 mod receivers;
@@ -33,6 +36,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 
+pub use answer::{Answer, Either, Empty, File, Html, Later, Outcome, Typed};
+pub use cors::{Sharing, parse_origin};
 pub use decode::{Body, Created, Deferred, Endpoint, Form, Input, Json, NoContent, Path, Query, Raw};
 pub use forms::decode_percent;
 pub use host::Origins;
@@ -41,7 +46,7 @@ pub use push::{Gone, Push};
 pub use reply::Reply;
 pub use request::{Request, RequestId};
 pub use respond::Responder;
-pub use router::{Auth, Call, Route, Router, delete, get, patch, post, put};
+pub use router::{Auth, Call, Family, Route, Router, delete, get, patch, post, put};
 pub use tiny_http::Method;
 
 /// What the engine calls.
@@ -57,6 +62,11 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Whether a request with this Host (or absolute target) is for us. Called on the poll thread: no waiting.
     fn knows_host(&self, host: &str) -> bool;
+
+    /// Which other origin's pages may read the reply. Called on the poll thread: no waiting.
+    fn sharing(&self, _request: &Request) -> Sharing {
+        Sharing::Off
+    }
 
     /// The server is stopping and requests are still being answered: come to an end. Called on the poll thread.
     fn hurry(&self);

@@ -105,7 +105,7 @@ impl Reply {
 }
 
 /// The only match from kinds to statuses.
-fn status(kind: Kind) -> u16 {
+pub(super) fn status(kind: Kind) -> u16 {
     match kind {
         Kind::Malformed => 400,
         Kind::Unauthenticated => 401,

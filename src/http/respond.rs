@@ -1,10 +1,12 @@
 //! The way back: from a handler's reply to the socket, on whatever thread the reply is made.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::conn::{Conn, Flushed, Phase, Step};
+use super::cors::Sharing;
 use super::listener::Shared;
 use super::push::Push;
 use super::reply::{Framed, Reply, print};
@@ -28,6 +30,8 @@ struct Exchange {
     started: Instant,
     /// Method and path, for the log.
     line: String,
+    /// Which other origin's pages may read the reply.
+    sharing: Sharing,
 }
 
 impl Responder {
@@ -44,6 +48,7 @@ impl Responder {
                     id: request.id(),
                 },
                 started: Instant::now(),
+                sharing: shared.handler.sharing(request),
                 line: if log::log_enabled!(target: "access", log::Level::Info) {
                     format!("{} {}", request.method(), request.path())
                 } else {
@@ -87,7 +92,8 @@ impl Responder {
     pub fn push(mut self, head: &[u8]) -> Option<Push> {
         let exchange = self.exchange.take()?;
         exchange.log(200);
-        Push::begin(exchange.shared, exchange.conn, head)
+        let head = exchange.shared_head(head);
+        Push::begin(exchange.shared, exchange.conn, &head)
     }
 }
 
@@ -111,6 +117,8 @@ impl Exchange {
     /// Puts a reply into the outbox, from where [`resume`] sends it; false when it cannot be framed.
     fn load(&self, reply: Reply) -> bool {
         self.log(reply.status());
+        let fields = self.sharing.fields().into_iter();
+        let reply = fields.fold(reply, |reply, (name, value)| reply.header(name, value));
         let printed = print(reply, self.framed);
         let Ok((bytes, source)) = printed else {
             log::error!("a reply could not be framed");
@@ -125,6 +133,22 @@ impl Exchange {
         state.output.keep_alive = self.framed.keep_alive;
         state.output.ends = Some(now + self.shared.limits.time_for(state.output.bytes.len() as u64));
         true
+    }
+
+    /// A head that is written already, with the fields that other origins' browsers look for.
+    fn shared_head<'h>(&self, head: &'h [u8]) -> Cow<'h, [u8]> {
+        let fields = self.sharing.fields();
+        let end = head.windows(4).position(|window| window == b"\r\n\r\n");
+        let Some(end) = end.filter(|_| !fields.is_empty()) else {
+            return Cow::Borrowed(head);
+        };
+        let lines: String = fields
+            .iter()
+            // As in `Reply::header`, nothing of a client's may break lines.
+            .filter(|(_, value)| value.bytes().all(|byte| (32..127).contains(&byte)))
+            .map(|(name, value)| format!("\r\n{name}: {value}"))
+            .collect();
+        Cow::Owned([&head[..end], lines.as_bytes(), &head[end..]].concat())
     }
 
     /// One line a request: never the query, which may hold a token.

@@ -1,4 +1,5 @@
-//! Routes as data: the tables of all families, read for dispatch, 404, 405 and `Allow`, authentication and validation.
+//! Routes as data: the tables of all families, read for dispatch, 404, 405 and `Allow`, authentication, validation and
+//! documentation.
 //!
 //! Both forms of a path, with and without a slash at its end, are served, and never by a redirect (Dart and curl lose
 //! the body on those). Where two routes differ by that slash alone, the slash decides.
@@ -26,6 +27,8 @@ pub enum Auth {
     Public,
     /// Anyone signed in.
     User,
+    /// Anyone, from this server's own pages (or no page at all): what sets or takes their session's cookie.
+    Page,
 }
 
 /// One row of a family's table.
@@ -40,6 +43,17 @@ pub struct Route<C: 'static> {
     pub summary: &'static str,
     /// Doing it.
     pub endpoint: &'static dyn Endpoint<C>,
+    /// How it may fail, beyond what every route with its method, its inputs and its `auth` may; for the documentation.
+    pub errors: &'static [Kind],
+}
+
+impl<C> Route<C> {
+    /// The same row, which says how else it may fail.
+    #[must_use]
+    pub const fn fails(mut self, errors: &'static [Kind]) -> Route<C> {
+        self.errors = errors;
+        self
+    }
 }
 
 macro_rules! methods {
@@ -51,12 +65,22 @@ macro_rules! methods {
             summary: &'static str,
             endpoint: &'static dyn Endpoint<C>,
         ) -> Route<C> {
-            Route { method: Method::$method, path, auth, summary, endpoint }
+            Route { method: Method::$method, path, auth, summary, endpoint, errors: &[] }
         }
     )* };
 }
 
 methods!(get Get, post Post, put Put, patch Patch, delete Delete);
+
+/// One family's table, under the name that the documentation gives it.
+pub struct Family<C: 'static> {
+    /// A word or two.
+    pub name: &'static str,
+    /// A sentence about it.
+    pub about: &'static str,
+    /// Its rows.
+    pub routes: &'static [Route<C>],
+}
 
 /// All routes, ready for dispatch.
 pub struct Router<C: 'static> {
@@ -83,10 +107,10 @@ pub struct Call<'r, C: 'static> {
 
 impl<C> Router<C> {
     /// Reads the tables.
-    pub fn new(tables: &[&'static [Route<C>]]) -> Router<C> {
+    pub fn new(families: &[Family<C>]) -> Router<C> {
         let mut root = Node::default();
         let mut entries = Vec::new();
-        for route in tables.iter().copied().flatten() {
+        for route in families.iter().flat_map(|family| family.routes) {
             root.add(route.path, entries.len());
             entries.push((route, route.endpoint.spec()));
         }
@@ -103,6 +127,14 @@ impl<C> Router<C> {
     /// # Errors
     /// The reply 404, or 405 with `Allow`.
     pub fn find(&self, request: &Request) -> Result<Call<'_, C>, Reply> {
+        self.find_for(request, request.method())
+    }
+
+    /// The route that a request would have with another method: what a preflight asks for.
+    ///
+    /// # Errors
+    /// As [`Router::find`].
+    pub fn find_for(&self, request: &Request, method: &Method) -> Result<Call<'_, C>, Reply> {
         let not_found = || Reply::detail(404, &serde_json::json!({ "detail": "Not Found" }));
         let path = request.path().strip_prefix('/').ok_or_else(not_found)?;
         let (path, has_slash) = match path.strip_suffix('/') {
@@ -111,7 +143,7 @@ impl<C> Router<C> {
         };
         let mut parameters = Map::new();
         let (exact, other) = self.root.find(path, has_slash, &mut parameters).ok_or_else(not_found)?;
-        let wanted = match request.method() {
+        let wanted = match method {
             Method::Head => &Method::Get,
             method => method,
         };

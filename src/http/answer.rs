@@ -1,0 +1,184 @@
+//! What handlers answer when all is well, said by their types, so that the OpenAPI document can be read from their
+//! signatures. What may go wrong is said by a route's facts (`router`).
+
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+
+use super::reply::Reply;
+use super::respond::Responder;
+use crate::error::Error;
+
+/// Makes a schema, or a reference to one that the generator keeps.
+pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// One way an endpoint answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    pub(super) status: u16,
+    /// The media type; none without a body.
+    pub(super) media: Option<&'static str>,
+    /// The schema of a body that is JSON.
+    pub(super) schema: Option<SchemaOf>,
+}
+
+impl Outcome {
+    /// JSON in the form of `T`.
+    pub fn json<T: JsonSchema>(status: u16) -> Outcome {
+        Outcome {
+            status,
+            media: Some("application/json"),
+            schema: Some(SchemaGenerator::subschema_for::<T>),
+        }
+    }
+
+    /// A body of this media type.
+    pub fn media(status: u16, media: &'static str) -> Outcome {
+        Outcome {
+            status,
+            media: Some(media),
+            schema: None,
+        }
+    }
+
+    /// No body.
+    pub fn empty(status: u16) -> Outcome {
+        Outcome {
+            status,
+            media: None,
+            schema: None,
+        }
+    }
+}
+
+/// A type that says how it answers.
+pub trait Answer {
+    /// Every outcome when all is well.
+    fn outcomes() -> Vec<Outcome>;
+}
+
+/// A reply that says nothing about itself.
+impl Answer for Reply {
+    fn outcomes() -> Vec<Outcome> {
+        Vec::new()
+    }
+}
+
+impl Answer for Responder {
+    fn outcomes() -> Vec<Outcome> {
+        Vec::new()
+    }
+}
+
+/// A reply with JSON in the form of `T`, for handlers that add header fields. `T` may borrow: a handler's signature says
+/// `Typed<View<'static>>`, and what it returns may live as short as it likes.
+pub struct Typed<T, const STATUS: u16 = 200>(Reply, PhantomData<fn(T)>);
+
+impl<T: Serialize, const STATUS: u16> Typed<T, STATUS> {
+    /// The value as JSON.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Internal`] when it cannot be written as JSON.
+    pub fn json(value: &T) -> Result<Self, Error> {
+        Reply::json(STATUS, value).map(Self::made)
+    }
+}
+
+impl<T, const STATUS: u16> Typed<T, STATUS> {
+    /// A reply whose body has this form already.
+    pub fn made(reply: Reply) -> Self {
+        Typed(reply, PhantomData)
+    }
+
+    /// The same with something done to the reply: a header field more, another status.
+    #[must_use]
+    pub fn map(self, change: impl FnOnce(Reply) -> Reply) -> Self {
+        Typed(change(self.0), PhantomData)
+    }
+}
+
+impl<T, const STATUS: u16> From<Typed<T, STATUS>> for Reply {
+    fn from(typed: Typed<T, STATUS>) -> Reply {
+        typed.0
+    }
+}
+
+impl<T: JsonSchema, const STATUS: u16> Answer for Typed<T, STATUS> {
+    fn outcomes() -> Vec<Outcome> {
+        vec![Outcome::json::<T>(STATUS)]
+    }
+}
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident $outcomes:expr;)*) => { $(
+        $(#[$doc])*
+        pub struct $name(pub Reply);
+
+        impl From<$name> for Reply {
+            fn from(body: $name) -> Reply {
+                body.0
+            }
+        }
+
+        impl Answer for $name {
+            fn outcomes() -> Vec<Outcome> {
+                $outcomes.into()
+            }
+        }
+    )* };
+}
+
+bodies! {
+    /// A page, unless the client has it already.
+    Html [Outcome::media(200, "text/html"), Outcome::empty(304)];
+    /// A file of any kind, unless the client has it already.
+    File [Outcome::media(200, "*/*"), Outcome::empty(304)];
+    /// Nothing but header fields.
+    Empty [Outcome::empty(204)];
+}
+
+/// One of two answers, by what the client asks for.
+pub enum Either<A, B> {
+    /// The one.
+    This(A),
+    /// The other.
+    That(B),
+}
+
+impl<A: Into<Reply>, B: Into<Reply>> From<Either<A, B>> for Reply {
+    fn from(either: Either<A, B>) -> Reply {
+        match either {
+            Either::This(answer) => answer.into(),
+            Either::That(answer) => answer.into(),
+        }
+    }
+}
+
+impl<A: Answer, B: Answer> Answer for Either<A, B> {
+    fn outcomes() -> Vec<Outcome> {
+        [A::outcomes(), B::outcomes()].concat()
+    }
+}
+
+/// The right to answer one request later, with an `A`.
+pub struct Later<A>(Responder, PhantomData<fn(A)>);
+
+impl<A: Into<Reply>> Later<A> {
+    /// Sends the answer, or an error in its common form.
+    pub fn send(self, result: Result<A, Error>) {
+        self.0.send_result(result.map(Into::into));
+    }
+}
+
+impl<A> From<Responder> for Later<A> {
+    fn from(respond: Responder) -> Later<A> {
+        Later(respond, PhantomData)
+    }
+}
+
+impl<A: Answer> Answer for Later<A> {
+    fn outcomes() -> Vec<Outcome> {
+        A::outcomes()
+    }
+}
