@@ -102,7 +102,7 @@ impl App {
             .flatten()
             .chain(public)
             .chain(settings.allowed_hosts.clone());
-        let origins = Origins::new(names, settings.public_url.as_deref());
+        let origins = Origins::new(names, settings.public_url.as_deref()).shared_with(settings.cors_origins.clone());
         Ok(App {
             turns: Arc::new(turns),
             models,
@@ -132,9 +132,10 @@ impl App {
     }
 
     /// Whether a request is *local*: the server is private, and no proxy has passed the request on (which would make
-    /// the internet look like this machine).
+    /// the internet look like this machine), and no page of a site that nobody named has sent it.
     pub fn is_local(&self, request: &Request) -> bool {
         self.is_private()
+            && !self.origins.is_from_anybody(request)
             && !request.has_header(|name| {
                 name.eq_ignore_ascii_case("forwarded")
                     || name

@@ -13,6 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::auth::Algorithm;
 use crate::error::{Error, Kind};
+use crate::http::parse_origin;
 use crate::store::{DATABASE_FILE, Location};
 
 /// One setting: how it is given and what it means.
@@ -151,6 +152,13 @@ pub const SETTINGS: &[Setting] = &[
         "none",
         "Further host name to answer to; may be given again",
     )),
+    list(row(
+        "cors-origin",
+        "FIRESIDE_CORS_ORIGIN",
+        "ORIGIN",
+        "none",
+        "Other site whose pages may use the API, such as http://localhost:3000; * is every site; may be given again",
+    )),
     row(
         "public-url",
         "FIRESIDE_PUBLIC_URL",
@@ -246,6 +254,8 @@ pub struct Settings {
     pub signup: Option<Signup>,
     /// Further names to answer to.
     pub allowed_hosts: Vec<String>,
+    /// Other sites whose pages may use the API; `*` for all.
+    pub cors_origins: Vec<String>,
     /// Address that people open.
     pub public_url: Option<String>,
     /// How much is logged.
@@ -529,6 +539,17 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
             _ => None,
         })?,
         allowed_hosts: given.all("allowed-host", "a host name", host_name)?,
+        cors_origins: given.all(
+            "cors-origin",
+            "* or an origin such as https://app.example.com",
+            |text| {
+                if text == "*" {
+                    Some(text.to_owned())
+                } else {
+                    parse_origin(text)
+                }
+            },
+        )?,
         public_url: given.parsed("public-url", "a URL such as https://chat.example.com", |text| {
             let (scheme, rest) = text.split_once("://")?;
             let host = rest.split('/').next()?;

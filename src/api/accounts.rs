@@ -8,33 +8,38 @@ use super::Ctx;
 use super::session;
 use super::views::{self, UserView};
 use crate::error::{Error, Issue, Kind};
-use crate::http::{Auth, Body, Form, Json, NoContent, Path, Query, Raw, Reply, Route, delete, get, patch, post};
+use crate::http::{
+    Auth, Body, Empty, Form, Json, NoContent, Path, Query, Raw, Reply, Route, Typed, delete, get, patch, post,
+};
 use crate::store::{self, Admin, NewUser, User, UserPatch};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
-    post("/auth/register", Auth::Public, "Make an account", &Raw(register)),
-    post("/auth/login", Auth::Public, "Sign in with JSON", &Json(login)),
+    post("/auth/register", Auth::Public, "Make an account", &Raw(register)).fails(&[Kind::Conflict, Kind::RateLimited]),
+    post("/auth/login", Auth::Public, "Sign in with JSON", &Json(login)).fails(SIGN_IN),
     post(
         "/auth/token",
         Auth::Public,
         "Sign in with a form (OAuth2 password flow)",
         &Json(token),
-    ),
+    )
+    .fails(SIGN_IN),
     post(
         "/token",
         Auth::Public,
         "Sign in with a form (OAuth2 password flow)",
         &Json(token),
-    ),
+    )
+    .fails(SIGN_IN),
     post(
         "/auth/session",
-        Auth::Public,
+        Auth::Page,
         "Sign in with a cookie (the web UI)",
         &Raw(begin_session),
-    ),
+    )
+    .fails(SIGN_IN),
     delete(
         "/auth/session",
-        Auth::Public,
+        Auth::Page,
         "Sign out and take the cookie away",
         &Raw(end_session),
     ),
@@ -47,7 +52,8 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     ),
     get("/users/me", Auth::User, "The caller's account", &Raw(me)),
     get("/auth/me", Auth::User, "The caller's account", &Raw(me)),
-    patch("/users/me", Auth::User, "Change the caller's account", &Raw(update_me)),
+    patch("/users/me", Auth::User, "Change the caller's account", &Raw(update_me))
+        .fails(&[Kind::Conflict, Kind::RateLimited]),
     get(
         "/sessions",
         Auth::User,
@@ -61,6 +67,9 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         &NoContent(end_one_session),
     ),
 ];
+
+/// How signing in fails.
+const SIGN_IN: &[Kind] = &[Kind::Unauthenticated, Kind::RateLimited];
 
 /// Bytes of a password. argon2 takes any number; a limit keeps hashing time independent of it.
 const PASSWORD_BYTES_MAX: usize = 1024;
@@ -89,31 +98,34 @@ struct RegisterQuery {
     session: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Registered<'a> {
     #[serde(flatten)]
     user: UserView<'a>,
-    access_token: &'a str,
-    token_type: &'static str,
+    /// Not with `session`: there it is in the cookie, out of JavaScript's reach.
+    #[serde(flatten)]
+    token: Option<Token>,
 }
 
-fn register(ctx: &Ctx, (Query(query), Body(body)): (Query<RegisterQuery>, Body<Register>)) -> Result<Reply, Error> {
+type Made = Typed<Registered<'static>, 201>;
+
+fn register(ctx: &Ctx, (Query(query), Body(body)): (Query<RegisterQuery>, Body<Register>)) -> Result<Made, Error> {
+    if query.session {
+        session::require_own_page(&ctx.app, &ctx.request)?;
+    }
     let code = body.setup_code.clone();
     let user = make_account(ctx, body, code.as_deref())?;
     let token = session::open(&ctx.app, &ctx.request, &user)?;
+    let user = views::user(&user);
     if query.session {
-        return Ok(session::with_cookie(
-            &ctx.app,
-            Reply::json(201, &views::user(&user))?,
-            &token,
-        ));
+        let registered = Typed::json(&Registered { user, token: None })?;
+        return Ok(registered.map(|reply| session::with_cookie(&ctx.app, reply, &token)));
     }
-    let registered = Registered {
-        user: views::user(&user),
-        access_token: &token,
+    let token = Some(Token {
+        access_token: token,
         token_type: "bearer",
-    };
-    Reply::json(201, &registered)
+    });
+    Typed::json(&Registered { user, token })
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -127,7 +139,7 @@ struct CreateUser {
 }
 
 /// As `register`, in this family's words: 200 instead of 201, 400 instead of 409.
-fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>) -> Result<Reply, Error> {
+fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>) -> Result<Typed<UserView<'static>>, Error> {
     let register = Register {
         email: body.email,
         password: body.password,
@@ -139,7 +151,7 @@ fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>) -> Result<Reply, Error> 
         Kind::Conflict => Error::new(Kind::Malformed, error.message().to_owned()),
         _ => error,
     })?;
-    Reply::json(200, &views::user(&user))
+    Typed::json(&views::user(&user))
 }
 
 /// Makes an account if the caller may: where sign-up is open, or with the setup code.
@@ -228,7 +240,7 @@ struct Login {
     password: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Token {
     access_token: String,
     token_type: &'static str,
@@ -295,14 +307,14 @@ fn authenticate(ctx: &Ctx, login: &str, password: &str) -> Result<User, Error> {
     }
 }
 
-fn begin_session(ctx: &Ctx, Body(body): Body<Login>) -> Result<Reply, Error> {
+fn begin_session(ctx: &Ctx, Body(body): Body<Login>) -> Result<Empty, Error> {
     let user = authenticate_json(ctx, &body)?;
     let token = session::open(&ctx.app, &ctx.request, &user)?;
-    Ok(session::with_cookie(&ctx.app, Reply::empty(204), &token))
+    Ok(Empty(session::with_cookie(&ctx.app, Reply::empty(204), &token)))
 }
 
 /// Public, because the cookie must go also when its session has ended already.
-fn end_session(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
+fn end_session(ctx: &Ctx, (): ()) -> Result<Empty, Error> {
     if let Some(token) = session::token(&ctx.app, &ctx.request) {
         match session::identify(&ctx.app, token) {
             Ok(caller) => session::end(&ctx.app, &caller)?,
@@ -310,10 +322,10 @@ fn end_session(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
             Err(error) => return Err(error),
         }
     }
-    Ok(session::without_cookie(&ctx.app, Reply::empty(204)))
+    Ok(Empty(session::without_cookie(&ctx.app, Reply::empty(204))))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct LoggedOut {
     detail: &'static str,
 }
@@ -323,8 +335,8 @@ fn logout(ctx: &Ctx, (): ()) -> Result<LoggedOut, Error> {
     Ok(LoggedOut { detail: "Logged out" })
 }
 
-fn me(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
-    Reply::json(200, &views::user(ctx.user()?))
+fn me(ctx: &Ctx, (): ()) -> Result<Typed<UserView<'static>>, Error> {
+    Typed::json(&views::user(ctx.user()?))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -348,7 +360,7 @@ struct UpdateMe {
     system_prompt: Option<String>,
 }
 
-fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>) -> Result<Reply, Error> {
+fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>) -> Result<Typed<UserView<'static>>, Error> {
     let caller = ctx.caller()?;
     if let Some(username) = &body.username {
         check_username(username)?;
@@ -383,7 +395,7 @@ fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>) -> Result<Reply, Error> {
         }
         Ok(user)
     })?;
-    Reply::json(200, &views::user(&user))
+    Typed::json(&views::user(&user))
 }
 
 /// A stolen session must not be enough to take the account; nor may it be used to guess the password.
@@ -398,7 +410,8 @@ fn check_current_password(ctx: &Ctx, user: &User, password: &str) -> Result<(), 
         })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
 struct SessionView {
     id: String,
     user_agent: Option<String>,

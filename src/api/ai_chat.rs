@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::views::{self, ChatView};
+use super::views::{self, ChatView, MessageView};
 use super::{AnyId, Ctx, conversation_ref, fault, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
-    Auth, Body, Created, Deferred, Json, NoContent, Path, Query, Raw, Reply, Responder, Route, delete, get, patch, post,
+    Auth, Body, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch, post,
 };
 use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
 use crate::turn::{Ask, Target};
@@ -50,7 +50,8 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         Auth::User,
         "Send a message and wait for the reply",
         &Deferred(chat),
-    ),
+    )
+    .fails(&[Kind::NotFound, Kind::RateLimited]),
 ];
 
 #[derive(Deserialize, JsonSchema)]
@@ -114,7 +115,7 @@ fn default_limit() -> i64 {
     50
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ChatList {
     chats: Vec<ChatView>,
     total: i64,
@@ -163,7 +164,9 @@ fn messages_limit() -> i64 {
     500
 }
 
-fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Reply, Error> {
+type Messages = Typed<Vec<MessageView<'static>>>;
+
+fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
     let (owner, chat) = (ctx.user()?.id, path.chat()?);
     let before = query.before.and_then(|before| before.conversation());
     let found = ctx.app.store.read(|read| {
@@ -181,7 +184,7 @@ fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMe
         .into_iter()
         .map(|message| views::message(message, &chat_id))
         .collect();
-    Reply::json(200, &views)
+    Typed::json(&views)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -260,16 +263,16 @@ impl JsonSchema for TextId {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Replied {
     reply: String,
     chat_id: String,
 }
 
-fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Responder) {
+fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Later<Typed<Replied>>) {
     let requested = body.model.clone();
     match prepare(ctx, body) {
-        Err(error) => respond.send_result(Err(error)),
+        Err(error) => respond.send(Err(error)),
         Ok(ask) => ctx.app.turns.begin(
             ask,
             Box::new(move |outcome| {
@@ -279,9 +282,9 @@ fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Responder) {
                         reply: done.text,
                         chat_id: done.conversation_uuid,
                     };
-                    Reply::json(200, &replied)
+                    Typed::json(&replied)
                 });
-                respond.send_result(reply);
+                respond.send(reply);
             }),
         ),
     }

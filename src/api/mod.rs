@@ -2,7 +2,9 @@
 
 mod accounts;
 mod ai_chat;
+mod docs;
 mod session;
+mod swagger;
 mod system;
 mod todo;
 mod ui;
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Issue, Kind};
-use crate::http::{Auth, Handler, Reply, Request, Responder, Route, Router};
+use crate::http::{Auth, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing};
 use crate::models::FailureKind;
 use crate::store::{ConversationRef, User};
 use crate::turn::Fault;
@@ -26,13 +28,26 @@ use session::Caller;
 use ui::Assets;
 
 /// Every family's table.
-const TABLES: &[&[Route<Ctx>]] = &[
-    system::ROUTES,
-    accounts::ROUTES,
-    ai_chat::ROUTES,
-    todo::ROUTES,
-    ui::ROUTES,
+const TABLES: &[Family<Ctx>] = &[
+    family("Server", "The server about itself", system::ROUTES),
+    family("Accounts", "Making accounts, signing in and out", accounts::ROUTES),
+    family(
+        "AI chat",
+        "The AI Chat Backend's routes: chats with UUIDs",
+        ai_chat::ROUTES,
+    ),
+    family(
+        "Todo assistant",
+        "The user's id in the path, integer conversation ids",
+        todo::ROUTES,
+    ),
+    family("Documentation", "This document, and pages that show it", docs::ROUTES),
+    family("Web UI", "Pages and files for browsers", ui::ROUTES),
 ];
+
+const fn family(name: &'static str, about: &'static str, routes: &'static [Route<Ctx>]) -> Family<Ctx> {
+    Family { name, about, routes }
+}
 
 /// One route, as documentation and tests see it.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +64,8 @@ pub struct RouteFacts {
 
 /// Every route of every family, in the tables' order.
 pub fn routes() -> impl Iterator<Item = RouteFacts> {
-    TABLES.iter().copied().flatten().map(|route| RouteFacts {
+    let routes = TABLES.iter().flat_map(|family| family.routes);
+    routes.map(|route| RouteFacts {
         method: route.method.as_str(),
         path: route.path,
         auth: route.auth,
@@ -66,6 +82,11 @@ pub fn markdown() -> String {
     std::iter::once("| route | token | what it does |\n|---|---|---|\n".to_owned())
         .chain(rows)
         .collect()
+}
+
+/// The OpenAPI document of all routes.
+pub fn openapi() -> String {
+    docs::text()
 }
 
 /// What a handler reaches: the application, the request, and who makes it.
@@ -114,8 +135,25 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Whether a request, or the one that a preflight announces, is for what only our own pages may use.
+    fn is_for_own_pages(&self, request: &Request) -> bool {
+        let announced = request.header("Access-Control-Request-Method");
+        let announced = announced.and_then(|name| name.parse::<Method>().ok());
+        let method = match (request.method(), &announced) {
+            (Method::Options, Some(announced)) => announced,
+            (method, _) => method,
+        };
+        let call = self.router.find_for(request, method);
+        call.is_ok_and(|call| call.auth() == Auth::Page)
+    }
+}
+
 impl Handler for Service {
     fn handle(&self, request: Request, respond: Responder) {
+        if let Some(reply) = self.sharing(&request).answer_preflight(&request) {
+            return respond.send(reply);
+        }
         if let Err(error) = self.app.origins.check(&request) {
             return respond.send_result(Err(error));
         }
@@ -149,6 +187,13 @@ impl Handler for Service {
 
     fn knows_host(&self, host: &str) -> bool {
         self.app.origins.knows_host(host)
+    }
+
+    fn sharing(&self, request: &Request) -> Sharing {
+        match self.app.origins.sharing(request) {
+            Sharing::With(_) if self.is_for_own_pages(request) => Sharing::Nobody,
+            sharing => sharing,
+        }
     }
 
     fn hurry(&self) {

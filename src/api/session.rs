@@ -50,11 +50,22 @@ fn refused() -> Error {
 pub(super) fn find_caller(app: &App, request: &Request, auth: Auth) -> Result<Option<Caller>, Error> {
     match auth {
         Auth::Public => Ok(None),
+        Auth::Page => require_own_page(app, request).map(|()| None),
         Auth::User => {
             let token = token(app, request).ok_or_else(not_authenticated)?;
             identify(app, token).map(Some)
         }
     }
+}
+
+/// Refuses pages of other origins, those of `--cors-origin` too: the cookie is for our own alone, and nobody else may
+/// give it to their visitors or take it from them.
+pub(super) fn require_own_page(app: &App, request: &Request) -> Result<(), Error> {
+    if app.origins.is_same_origin(request) {
+        return Ok(());
+    }
+    let message = "Only this server's own pages sign in with a cookie";
+    Err(Error::new(Kind::Forbidden, message))
 }
 
 /// The token of a request: the `Authorization` header's, else the cookie's if one of our own pages sends it.

@@ -1,10 +1,11 @@
 //! The server about itself: `/`, `/health`, `/api/version`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Ctx, ui};
 use crate::error::Error;
-use crate::http::{Auth, Json, Raw, Reply, Route, get};
+use crate::http::{Auth, Either, Html, Json, Raw, Reply, Route, Typed, get};
 use crate::store::{self, Admin};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -23,20 +24,20 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     ),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Greeting {
     message: &'static str,
     version: &'static str,
     docs: &'static str,
 }
 
-fn root(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
+fn root(ctx: &Ctx, (): ()) -> Result<Either<Typed<Greeting>, Html>, Error> {
     if ctx
         .request
         .header("Accept")
         .is_some_and(|accept| accept.contains("text/html"))
     {
-        return ui::shell(ctx, ());
+        return ui::shell(ctx, ()).map(Either::That);
     }
     let greeting = Greeting {
         message: "Fireside",
@@ -44,18 +45,20 @@ fn root(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
         docs: "/docs",
     };
     // The same address is a page for browsers: what is kept of one must not serve the other.
-    Ok(Reply::json(200, &greeting)?.header("Vary", "Accept"))
+    let greeting = Typed::json(&greeting)?;
+    Ok(Either::This(greeting.map(|reply| reply.header("Vary", "Accept"))))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Health {
+    #[schemars(extend("enum" = ["healthy", "failing"]))]
     status: &'static str,
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
 }
 
-fn health(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
+fn health(ctx: &Ctx, (): ()) -> Result<Typed<Health>, Error> {
     let detail = ctx.app.store.trouble();
     let (code, status) = if detail.is_none() {
         (200, "healthy")
@@ -67,13 +70,15 @@ fn health(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
         version: env!("CARGO_PKG_VERSION"),
         detail,
     };
-    Reply::json(code, &health)
+    // Failing, it has the form of an error and more.
+    Reply::json(code, &health).map(Typed::made)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Version {
     name: &'static str,
     version: &'static str,
+    #[schemars(extend("enum" = ["setup", "first", "open", "closed"]))]
     signup: &'static str,
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{AnyId, Ctx, fault};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Body, Deferred, Path, Reply, Responder, Route, post};
+use crate::http::{Auth, Body, Deferred, Later, Path, Route, Typed, post};
 use crate::store;
 use crate::turn::{Ask, Target};
 
@@ -15,7 +15,8 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[post(
     Auth::User,
     "Send a message and wait for the reply",
     &Deferred(chat),
-)];
+)
+.fails(&[Kind::Malformed, Kind::NotFound, Kind::RateLimited])];
 
 #[derive(Deserialize, JsonSchema)]
 struct ChatPath {
@@ -23,22 +24,26 @@ struct ChatPath {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TodoChatRequest")]
 struct ChatRequest {
     message: String,
     #[serde(default)]
     conversation_id: Option<AnyId>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TodoChatResponse")]
 struct ChatResponse {
     conversation_id: i64,
     response: String,
     tool_calls: Vec<Value>,
 }
 
-fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>), respond: Responder) {
+type Respond = Later<Typed<ChatResponse>>;
+
+fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>), respond: Respond) {
     match prepare(ctx, &path, body) {
-        Err(error) => respond.send_result(Err(error)),
+        Err(error) => respond.send(Err(error)),
         Ok(ask) => ctx.app.turns.begin(
             ask,
             Box::new(move |outcome| {
@@ -48,9 +53,9 @@ fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>)
                         response: done.text,
                         tool_calls: Vec::new(),
                     };
-                    Reply::json(200, &response)
+                    Typed::json(&response)
                 });
-                respond.send_result(reply);
+                respond.send(reply);
             }),
         ),
     }

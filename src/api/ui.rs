@@ -1,5 +1,6 @@
 //! The web UI's files: the shell at every `/ui` address, everything else under `/assets/<hash of all>/`, for ever.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path as FilePath, PathBuf};
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use super::Ctx;
 use crate::auth::digest_hex;
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Path, Raw, Reply, Route, get};
+use crate::http::{Auth, File, Html, Path, Raw, Reply, Request, Route, get};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get("/ui", Auth::Public, "The web UI", &Raw(shell)),
@@ -40,6 +41,9 @@ const SHELL: &str = "index.html";
 /// What the shell says where the files' folder belongs.
 const BASE: &str = "{{base}}";
 
+/// What pages of the documentation say where the way to the root belongs.
+const ROOT: &str = "{{root}}";
+
 /// Nothing from elsewhere, nothing inline: text from people and models cannot become a program, nor call home.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
     connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
@@ -53,7 +57,8 @@ pub(super) struct Assets {
     files: BTreeMap<String, Asset>,
 }
 
-struct Asset {
+/// What is sent often and never changes.
+pub(super) struct Asset {
     bytes: Vec<u8>,
     etag: String,
     /// Compressed at the first request and then kept.
@@ -61,13 +66,31 @@ struct Asset {
 }
 
 impl Asset {
-    fn new(bytes: Vec<u8>) -> Asset {
+    pub(super) fn new(bytes: Vec<u8>) -> Asset {
         let etag = format!("\"{}\"", &digest_hex(&bytes)[..16]);
         Asset {
             bytes,
             etag,
             gzip: OnceLock::new(),
         }
+    }
+
+    /// The whole of it, compressed for those who take it so, or 304 for those who have it.
+    pub(super) fn reply(&self, request: &Request, media_type: &'static str, cache_control: &str) -> Reply {
+        let common = |reply: Reply| {
+            reply
+                .header("Cache-Control", cache_control)
+                .header("ETag", &self.etag)
+                .header("Vary", "Accept-Encoding, Accept")
+        };
+        if is_known(request, &self.etag) {
+            return common(Reply::empty(304));
+        }
+        if accepts_gzip(request) && is_text(media_type) && !self.gzip().is_empty() {
+            let reply = Reply::bytes(200, media_type, self.gzip().to_vec());
+            return common(reply.header("Content-Encoding", "gzip"));
+        }
+        common(Reply::bytes(200, media_type, self.bytes.clone()))
     }
 
     fn gzip(&self) -> &[u8] {
@@ -101,6 +124,12 @@ impl Assets {
             .collect();
         Assets { folder, version, files }
     }
+
+    /// Where the files are, from the root.
+    fn base(&self) -> String {
+        let version = self.folder.as_ref().map_or(self.version.as_str(), |_| "folder");
+        format!("/assets/{version}")
+    }
 }
 
 fn with_base(shell: &[u8], base: &str) -> Vec<u8> {
@@ -123,16 +152,34 @@ struct PagePath {
     _path: String,
 }
 
-fn page(ctx: &Ctx, _: Path<PagePath>) -> Result<Reply, Error> {
+fn page(ctx: &Ctx, _: Path<PagePath>) -> Result<Html, Error> {
     shell(ctx, ())
 }
 
 /// The shell. It names the files it needs, so it is asked for anew each time and they never are.
-pub(super) fn shell(ctx: &Ctx, (): ()) -> Result<Reply, Error> {
+pub(super) fn shell(ctx: &Ctx, (): ()) -> Result<Html, Error> {
     let reply = serve(ctx, SHELL, "no-cache")?;
-    Ok(reply
-        .header("Content-Security-Policy", POLICY)
-        .header("Cross-Origin-Opener-Policy", "same-origin"))
+    let reply = reply.header("Content-Security-Policy", POLICY);
+    Ok(Html(reply.header("Cross-Origin-Opener-Policy", "same-origin")))
+}
+
+/// A page of the documentation. It names its files by ways from where it is, so that it works below any path; a slash at
+/// the end of its own address is one folder more to leave.
+pub(super) fn documentation(ctx: &Ctx, name: &str, policy: &str) -> Result<Html, Error> {
+    let bytes = match &ctx.assets.folder {
+        Some(folder) => Cow::Owned(read(folder, name)?),
+        None => Cow::Borrowed(&*ctx.assets.files.get(name).ok_or_else(not_found)?.bytes),
+    };
+    let root = if ctx.request.path().ends_with('/') { ".." } else { "." };
+    let base = format!("{root}{}", ctx.assets.base());
+    let page = String::from_utf8_lossy(&with_base(&bytes, &base)).replace(ROOT, root);
+    let reply = Reply::bytes(200, media_type(name), page.into_bytes());
+    Ok(Html(
+        reply
+            .header("Cache-Control", "no-cache")
+            .header("Content-Security-Policy", policy)
+            .header("Cross-Origin-Opener-Policy", "same-origin"),
+    ))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -141,13 +188,14 @@ struct AssetPath {
     path: String,
 }
 
-fn asset(ctx: &Ctx, Path(path): Path<AssetPath>) -> Result<Reply, Error> {
+fn asset(ctx: &Ctx, Path(path): Path<AssetPath>) -> Result<File, Error> {
     // Another version's address does not find today's file: a page made of both would work like neither.
     let is_current = path.version == ctx.assets.version || ctx.assets.folder.is_some();
-    if path.path == SHELL || !is_current {
+    // Pages have addresses of their own, and policies that come with those.
+    if path.path.ends_with(".html") || !is_current {
         return Err(not_found());
     }
-    serve(ctx, &path.path, "public, max-age=31536000, immutable")
+    serve(ctx, &path.path, "public, max-age=31536000, immutable").map(File)
 }
 
 fn not_found() -> Error {
@@ -158,36 +206,26 @@ fn serve(ctx: &Ctx, name: &str, cache_control: &str) -> Result<Reply, Error> {
     if let Some(folder) = &ctx.assets.folder {
         let bytes = read(folder, name)?;
         let bytes = if name == SHELL {
-            with_base(&bytes, "/assets/folder")
+            with_base(&bytes, &ctx.assets.base())
         } else {
             bytes
         };
         return Ok(Reply::bytes(200, media_type(name), bytes).header("Cache-Control", "no-store"));
     }
     let asset = ctx.assets.files.get(name).ok_or_else(not_found)?;
-    let request = &ctx.request;
-    let common = |reply: Reply| {
-        reply
-            .header("Cache-Control", cache_control)
-            .header("ETag", &asset.etag)
-            .header("Vary", "Accept-Encoding, Accept")
-    };
-    let is_known = request.header("If-None-Match").is_some_and(|tags| {
-        tags.split(',')
-            .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == asset.etag)
-    });
-    if is_known {
-        return Ok(common(Reply::empty(304)));
-    }
-    let is_gzip_welcome = request.header("Accept-Encoding").is_some_and(accepts_gzip);
-    if is_gzip_welcome && is_text(name) && !asset.gzip().is_empty() {
-        let reply = Reply::bytes(200, media_type(name), asset.gzip().to_vec());
-        return Ok(common(reply.header("Content-Encoding", "gzip")));
-    }
-    Ok(common(Reply::bytes(200, media_type(name), asset.bytes.clone())))
+    Ok(asset.reply(&ctx.request, media_type(name), cache_control))
 }
 
-fn accepts_gzip(value: &str) -> bool {
+/// Whether the client has the version of this tag already.
+pub(super) fn is_known(request: &Request, etag: &str) -> bool {
+    request.header("If-None-Match").is_some_and(|tags| {
+        tags.split(',')
+            .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag)
+    })
+}
+
+pub(super) fn accepts_gzip(request: &Request) -> bool {
+    let value = request.header("Accept-Encoding").unwrap_or("");
     value.split(',').any(|coding| {
         let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
         let is_refused = matches!(
@@ -209,8 +247,8 @@ fn read(folder: &FilePath, name: &str) -> Result<Vec<u8>, Error> {
     std::fs::read(folder.join(name)).map_err(|error| not_found().caused_by(error))
 }
 
-fn is_text(name: &str) -> bool {
-    !matches!(name.rsplit('.').next(), Some("png" | "ico" | "woff2" | "jpg"))
+fn is_text(media_type: &str) -> bool {
+    !matches!(media_type, "image/png" | "application/octet-stream")
 }
 
 fn media_type(name: &str) -> &'static str {

@@ -1,16 +1,19 @@
 //! The wire objects that families share.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::store::{Admin, Conversation, Message, Role, User};
 
 /// A user object.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "User")]
 pub(super) struct UserView<'a> {
     id: &'a str,
     username: Option<&'a str>,
     email: Option<&'a str>,
     display_name: Option<&'a str>,
+    #[schemars(extend("enum" = ["admin", "user"]))]
     role: &'static str,
     created_at: &'a str,
 }
@@ -27,7 +30,8 @@ pub(super) fn user(user: &User) -> UserView<'_> {
 }
 
 /// A conversation under the name of a chat.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Chat")]
 pub(super) struct ChatView {
     id: String,
     conversation_id: i64,
@@ -59,20 +63,25 @@ pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
 }
 
 /// A message, as the family with integer ids emits it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Message")]
 pub(super) struct MessageView<'a> {
     id: i64,
     chat_id: &'a str,
+    #[schemars(extend("enum" = ["user", "assistant"]))]
     role: &'static str,
     content: String,
     created_at: String,
     r#type: String,
+    #[schemars(extend("enum" = ["user", "ai"]))]
     sender: &'static str,
     timestamp: String,
     status: String,
+    #[schemars(with = "Vec<String>")]
     media_urls: serde_json::Value,
     reply_to_id: Option<String>,
     importance_level: String,
+    #[schemars(extend("enum" = ["complete", "streaming", "interrupted", "stopped", "failed"]))]
     state: &'static str,
     model: Option<String>,
     error: Option<String>,

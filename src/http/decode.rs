@@ -70,7 +70,8 @@ impl Values {
 fn check_map(part: Option<&Part>, map: &mut Map<String, Value>, name: &str, issues: &mut Vec<Issue>) {
     if let Some(part) = part {
         let mut value = Value::Object(std::mem::take(map));
-        part.shape.check(&mut value, Source::Text, &mut vec![name.into()], issues);
+        part.shape
+            .check(&mut value, Source::Text, &mut vec![name.into()], issues);
         if let Value::Object(checked) = value {
             *map = checked;
         }

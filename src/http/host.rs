@@ -64,7 +64,9 @@ impl Origins {
     /// enjoy what this machine's own user does. Pages of a server on this machine are its user's.
     pub fn is_from_anybody(&self, request: &Request) -> bool {
         let is_known = |origin: &str| {
-            let here = origin.split_once("://").is_some_and(|(_, authority)| is_here(authority));
+            let here = origin
+                .split_once("://")
+                .is_some_and(|(_, authority)| is_here(authority));
             here || self.is_own(request, origin) || self.shared.iter().any(|shared| shared.eq_ignore_ascii_case(origin))
         };
         request.header("Origin").is_some_and(|origin| !is_known(origin))

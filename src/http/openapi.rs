@@ -150,7 +150,11 @@ impl Writer {
             .map(|name| {
                 // A name that the handler does not read is there all the same.
                 let schema = described["properties"][name].take();
-                let schema = if schema.is_null() { json!({ "type": "string" }) } else { schema };
+                let schema = if schema.is_null() {
+                    json!({ "type": "string" })
+                } else {
+                    schema
+                };
                 parameter(name, "path", true, schema)
             })
             .collect();
@@ -235,7 +239,10 @@ fn content(kind: BodyKind, schema: &Value) -> Value {
 
 fn parameter(name: &str, place: &str, is_required: bool, mut schema: Value) -> Value {
     let mut parameter = json!({ "name": name, "in": place, "required": is_required });
-    if let Some(description) = schema.as_object_mut().and_then(|schema| schema.shift_remove("description")) {
+    if let Some(description) = schema
+        .as_object_mut()
+        .and_then(|schema| schema.shift_remove("description"))
+    {
         parameter["description"] = description;
     }
     parameter["schema"] = schema;
@@ -284,16 +291,25 @@ fn failures<C>(route: &Route<C>, spec: &Spec) -> Vec<Kind> {
 fn failure(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Malformed => ("BadRequest", "The request makes no sense as it is"),
-        Kind::Unauthenticated => ("Unauthorized", "Nobody is signed in, or the credentials are not accepted"),
+        Kind::Unauthenticated => (
+            "Unauthorized",
+            "Nobody is signed in, or the credentials are not accepted",
+        ),
         Kind::Forbidden => ("Forbidden", "Not allowed, or sent by another site's page"),
         Kind::NotFound => ("NotFound", "No such thing, or not the caller's"),
         Kind::Conflict => ("Conflict", "The state of the thing forbids it"),
         Kind::TooLarge => ("TooLarge", "Larger than the limit that `detail` names"),
         Kind::Invalid => ("Invalid", "The request does not fit its schema"),
         Kind::RateLimited => ("RateLimited", "Too many attempts or messages"),
-        Kind::Internal => ("InternalError", "A mistake of the server's; the log knows more under `request_id`"),
+        Kind::Internal => (
+            "InternalError",
+            "A mistake of the server's; the log knows more under `request_id`",
+        ),
         Kind::Upstream => ("BadGateway", "A model's server failed"),
-        Kind::Unavailable => ("Unavailable", "A model or the store is not available now; try again later"),
+        Kind::Unavailable => (
+            "Unavailable",
+            "A model or the store is not available now; try again later",
+        ),
         Kind::UpstreamTimeout => ("GatewayTimeout", "A model's server did not answer in time"),
         Kind::StorageFull => ("StorageFull", "The disk is full or read-only"),
     }
@@ -341,7 +357,11 @@ fn field(kind: Kind) -> Option<(&'static str, &'static str, Value)> {
     match kind {
         Kind::Unauthenticated => {
             let about = "Which scheme is accepted";
-            Some(("WWW-Authenticate", about, json!({ "type": "string", "const": "Bearer" })))
+            Some((
+                "WWW-Authenticate",
+                about,
+                json!({ "type": "string", "const": "Bearer" }),
+            ))
         }
         Kind::RateLimited | Kind::Unavailable | Kind::StorageFull => {
             let about = "Seconds until trying again makes sense";
@@ -381,12 +401,20 @@ fn error_schemas() -> Vec<(String, Value)> {
     });
     let issues = json!({ "type": "array", "items": { "$ref": format!("#{SCHEMAS}/ValidationError") } });
     let object = |properties: Value| {
-        let required: Vec<String> = properties.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+        let required: Vec<String> = properties
+            .as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .cloned()
+            .collect();
         json!({ "type": "object", "required": required, "properties": properties })
     };
     vec![
         ("Error".into(), object(json!({ "detail": detail }))),
-        ("InternalError".into(), object(json!({ "detail": detail, "request_id": id }))),
+        (
+            "InternalError".into(),
+            object(json!({ "detail": detail, "request_id": id })),
+        ),
         ("HTTPValidationError".into(), object(json!({ "detail": issues }))),
         ("ValidationError".into(), issue),
     ]
