@@ -415,7 +415,9 @@ fn check_current_password(ctx: &Ctx, user: &User, password: &str) -> Result<(), 
 struct SessionView {
     id: String,
     user_agent: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    #[schemars(extend("format" = "date-time"))]
     expires_at: String,
     is_current: bool,
 }

@@ -9,12 +9,14 @@ use crate::store::{Admin, Conversation, Message, Role, User};
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "User")]
 pub(super) struct UserView<'a> {
+    #[schemars(extend("format" = "uuid"))]
     id: &'a str,
     username: Option<&'a str>,
     email: Option<&'a str>,
     display_name: Option<&'a str>,
     #[schemars(extend("enum" = ["admin", "user"]))]
     role: &'static str,
+    #[schemars(extend("format" = "date-time"))]
     created_at: &'a str,
 }
 
@@ -33,13 +35,18 @@ pub(super) fn user(user: &User) -> UserView<'_> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Chat")]
 pub(super) struct ChatView {
+    #[schemars(extend("format" = "uuid"))]
     id: String,
     conversation_id: i64,
+    #[schemars(extend("format" = "uuid"))]
     user_id: String,
     title: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    #[schemars(extend("format" = "date-time"))]
     updated_at: String,
     message_count: i64,
+    #[schemars(extend("format" = "date-time"))]
     last_message_time: Option<String>,
     last_message_content: String,
     is_pinned: bool,
@@ -67,14 +74,17 @@ pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
 #[schemars(rename = "Message")]
 pub(super) struct MessageView<'a> {
     id: i64,
+    #[schemars(extend("format" = "uuid"))]
     chat_id: &'a str,
     #[schemars(extend("enum" = ["user", "assistant"]))]
     role: &'static str,
     content: String,
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
     r#type: String,
     #[schemars(extend("enum" = ["user", "ai"]))]
     sender: &'static str,
+    #[schemars(extend("format" = "date-time"))]
     timestamp: String,
     status: String,
     #[schemars(with = "Vec<String>")]

@@ -35,6 +35,7 @@ const FLAGS: &[&str] = &[
     "--trusted-proxy",
     "--signup",
     "--allowed-host",
+    "--cors-origin",
     "--public-url",
     "--log",
     "--open",

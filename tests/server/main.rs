@@ -16,6 +16,10 @@ mod captures;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod engine;

@@ -6,14 +6,19 @@ use serde_json::json;
 
 use crate::rig::{Launch, Server, forge};
 
-/// Runs a script of `examples/`; `None` when this machine has no curl.
+/// Runs a script of `examples/`; `None` when this machine has no curl, or no Python for those in Python.
 fn run(script: &str, server: &Server, variables: &[(&str, &str)]) -> Option<Output> {
-    if Command::new("curl").arg("--version").output().is_err() {
-        println!("skipped: no curl on this machine");
+    let (needed, interpreter) = if script.ends_with(".py") {
+        ("python3", "python3")
+    } else {
+        ("curl", "sh")
+    };
+    if Command::new(needed).arg("--version").output().is_err() {
+        println!("skipped: no {needed} on this machine");
         return None;
     }
     let path = format!("{}/examples/{script}", env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new("sh");
+    let mut command = Command::new(interpreter);
     command
         .arg(&path)
         .current_dir(server.launch().home())
@@ -84,10 +89,27 @@ fn the_todo_session_runs_with_a_token_from_elsewhere() {
 }
 
 #[test]
+fn the_python_client_runs() {
+    let server = Server::start();
+    for _ in 0..2 {
+        let Some(output) = run("client.py", &server, &[]) else {
+            return;
+        };
+        check(&output, &["Chat ", "user: Hello, AI!", "assistant: Echo: Hello, AI!"]);
+    }
+    let Some(output) = run("client.py", &server, &[("PASSWORD", "another")]) else {
+        return;
+    };
+    assert!(!output.status.success());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("401: Incorrect username or password"), "{stderr}");
+}
+
+#[test]
 fn the_scripts_fail_when_the_server_does() {
     let mut server = Server::start();
     server.kill();
-    for script in ["curl-ai-chat.sh", "curl-todo.sh"] {
+    for script in ["curl-ai-chat.sh", "curl-todo.sh", "client.py"] {
         let Some(output) = run(script, &server, &[]) else {
             return;
         };

@@ -1,10 +1,14 @@
-//! The web UI in a real browser, on the real binary: from the first account to signing out and in again.
+//! The web UI in a real browser, on the real binary: from the first account to signing out and in again. Its module
+//! `docs` does the same to the pages of the documentation.
 //!
 //! Along the way nothing may be logged as an error, no policy (CSP, Trusted Types) may be violated, and no
 //! request may leave the server's origin. Where no Chromium is installed the test says so and passes, unless
 //! `FIRESIDE_TEST_BROWSER=required`. `FIRESIDE_SCREENSHOTS=DIR` keeps a picture of each state.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[cfg(test)]
+mod docs;
 
 use headless_chrome::browser::tab::point::Point;
 use headless_chrome::protocol::cdp::types::Event;
@@ -16,6 +20,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,18 +35,10 @@ const PASSWORD: &str = "a quiet evening by the fire";
 
 #[test]
 fn from_the_first_account_to_signing_in_again() {
-    let Some(chromium) = find_chromium() else {
-        let required = std::env::var_os("FIRESIDE_TEST_BROWSER").is_some_and(|value| value == "required");
-        assert!(
-            !required,
-            "FIRESIDE_TEST_BROWSER=required, but there is no Chromium in CHROME or PATH"
-        );
-        eprintln!("skipped: no Chromium in CHROME or PATH");
+    let Some((server, browser)) = start() else {
         return;
     };
-    let server = Server::start();
-    let browser = launch(&chromium, &server.dir.join("browser"));
-    let page = Page::open(&browser, &server.origin);
+    let page = Page::open(&browser, &format!("{}/", server.origin));
 
     sign_up(&page);
     converse(&page);
@@ -51,27 +48,35 @@ fn from_the_first_account_to_signing_in_again() {
     on_a_phone(&page);
     in_the_dark(&page);
 
-    assert_eq!(page.complaints(), Vec::<String>::new(), "the browser complained");
-    let requests = page.requests();
-    assert!(
-        requests.iter().any(|url| url.ends_with("/app.js")),
-        "requests are not seen: {requests:?}"
-    );
-    let own = |url: &String| url.starts_with(&format!("{}/", server.origin)) || url.starts_with("data:");
-    let foreign: Vec<_> = requests.iter().filter(|url| !own(url)).collect();
-    assert!(foreign.is_empty(), "requests left the origin: {foreign:?}");
+    page.assert_quiet(&server.origin, "/app.js");
+}
+
+/// A server and a browser; none where there is no Chromium.
+fn start() -> Option<(Server, Browser)> {
+    let Some(chromium) = find_chromium() else {
+        let required = std::env::var_os("FIRESIDE_TEST_BROWSER").is_some_and(|value| value == "required");
+        assert!(
+            !required,
+            "FIRESIDE_TEST_BROWSER=required, but there is no Chromium in CHROME or PATH"
+        );
+        eprintln!("skipped: no Chromium in CHROME or PATH");
+        return None;
+    };
+    let server = Server::start();
+    let browser = launch(&chromium, &server.dir.join("browser"));
+    Some((server, browser))
 }
 
 /// The mark is drawn as a file, as the page's icon and in the page; drawings of it that differ would be a mistake.
 #[test]
 fn the_mark_is_the_same_everywhere() {
-    let file = include_str!("../assets/icon.svg");
+    let file = include_str!("../../assets/icon.svg");
     let path = file
         .split(" d=\"")
         .nth(1)
         .and_then(|rest| rest.split('"').next())
         .expect("one path");
-    assert_eq!(include_str!("../assets/index.html").matches(path).count(), 2);
+    assert_eq!(include_str!("../../assets/index.html").matches(path).count(), 2);
 }
 
 fn sign_up(page: &Page) {
@@ -225,7 +230,9 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("browser-{}", std::process::id()));
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("browser-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(dir.join("data")).expect("a directory for the test");
         let mut child = Command::new(env!("CARGO_BIN_EXE_fireside"))
             .args(["serve", "--port", "0", "--data"])
@@ -277,7 +284,7 @@ struct Page {
 }
 
 impl Page {
-    fn open(browser: &Browser, origin: &str) -> Self {
+    fn open(browser: &Browser, url: &str) -> Self {
         let tab = browser.new_tab().expect("a tab");
         let complaints = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -307,7 +314,7 @@ impl Page {
         page.prefer("light");
         page.resize(DESKTOP);
         // As a browser asks for it: the root answers people with the page.
-        page.tab.navigate_to(&format!("{origin}/")).expect("the page");
+        page.tab.navigate_to(url).expect("the page");
         page
     }
 
@@ -317,6 +324,19 @@ impl Page {
 
     fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// Nothing was complained about, and nothing was asked of anybody but the server, whose `file` was.
+    fn assert_quiet(&self, origin: &str, file: &str) {
+        assert_eq!(self.complaints(), Vec::<String>::new(), "the browser complained");
+        let requests = self.requests();
+        assert!(
+            requests.iter().any(|url| url.ends_with(file)),
+            "requests are not seen: {requests:?}"
+        );
+        let own = |url: &String| url.starts_with(&format!("{origin}/")) || url.starts_with("data:");
+        let foreign: Vec<_> = requests.iter().filter(|url| !own(url)).collect();
+        assert!(foreign.is_empty(), "requests left the origin: {foreign:?}");
     }
 
     /// The value of a JavaScript expression; null while the page is on its way to another.
