@@ -1,7 +1,7 @@
 //! The OpenAPI document: the reviewed copy in `openapi.json`, and what makes it valid and whole.
 //! `UPDATE=1 cargo test --test openapi` writes the copy anew.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -91,10 +91,16 @@ fn every_reference_leads_somewhere_and_nothing_is_left_over() {
             assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
             used.insert(pointer.to_owned());
         }
-        assert!(!fields.contains_key("$schema") && !fields.contains_key("$defs"), "{fields:?}");
+        assert!(
+            !fields.contains_key("$schema") && !fields.contains_key("$defs"),
+            "{fields:?}"
+        );
     });
     for name in document["components"]["schemas"].as_object().unwrap().keys() {
-        assert!(used.contains(&format!("/components/schemas/{name}")), "nobody refers to {name}");
+        assert!(
+            used.contains(&format!("/components/schemas/{name}")),
+            "nobody refers to {name}"
+        );
     }
     assert!(used.len() > 20, "only {} references", used.len());
 }
@@ -130,8 +136,6 @@ fn every_operation_is_whole() {
     }
 }
 
-/// A handler that returns a bare `Reply` (or takes a bare `Responder`) says nothing about it: see `http::Typed`,
-/// `http::Later` and their neighbours.
 #[test]
 fn every_operation_says_what_it_answers() {
     let document = document();
@@ -141,13 +145,18 @@ fn every_operation_says_what_it_answers() {
         let good = responses.iter().filter(|(status, _)| status.starts_with('2'));
         assert!(good.clone().count() > 0, "{at} has no answer when all is well");
         for (status, response) in good {
-            let has_content = response["content"].as_object().is_some_and(|content| !content.is_empty());
+            let has_content = response["content"]
+                .as_object()
+                .is_some_and(|content| !content.is_empty());
             assert_eq!(has_content, status != "204", "{at}: what does {status} hold?");
         }
         for (status, response) in responses {
             let number: u16 = status.parse().expect(&at);
-            assert!((200..600).contains(&number), "{at}: {status}");
-            assert!(response.get("$ref").is_some() || response["description"].is_string(), "{at}");
+            assert!((100..600).contains(&number), "{at}: {status}");
+            assert!(
+                response.get("$ref").is_some() || response["description"].is_string(),
+                "{at}"
+            );
             if let Some(schema) = response.pointer("/content/application~1json/schema") {
                 assert!(schema.is_object(), "{at}: {schema}");
             }

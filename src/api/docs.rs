@@ -10,7 +10,7 @@ use super::ui::{self, Asset};
 use super::{Ctx, TABLES, swagger};
 use crate::error::{Error, Kind};
 use crate::http::openapi::{self, Info};
-use crate::http::{Auth, File, Html, Path, Raw, Route, Typed, get};
+use crate::http::{Auth, Either, File, Html, Path, Raw, Route, Typed, Unchanged, get};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -52,13 +52,10 @@ pub(super) fn text() -> String {
     format!("{:#}\n", openapi::document(&INFO, TABLES))
 }
 
-fn document(ctx: &Ctx, (): ()) -> Result<Typed<Map<String, Value>>, Error> {
+fn document(ctx: &Ctx, (): ()) -> Result<Either<Typed<Map<String, Value>>, Unchanged>, Error> {
     let document = DOCUMENT.get_or_init(|| Asset::new(openapi::document(&INFO, TABLES).to_string().into_bytes()));
-    Ok(Typed::made(document.reply(
-        &ctx.request,
-        "application/json",
-        "no-cache",
-    )))
+    let reply = document.reply(&ctx.request, "application/json", "no-cache");
+    Ok(Either::This(Typed::made(reply)))
 }
 
 fn try_it(ctx: &Ctx, (): ()) -> Result<Html, Error> {

@@ -53,22 +53,13 @@ impl Outcome {
 }
 
 /// A type that says how it answers.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say what it answers",
+    note = "return `Typed<T>` for JSON, `Html`, `File` or `Empty`; to answer later take `Later<Typed<T>>`"
+)]
 pub trait Answer {
     /// Every outcome when all is well.
     fn outcomes() -> Vec<Outcome>;
-}
-
-/// A reply that says nothing about itself.
-impl Answer for Reply {
-    fn outcomes() -> Vec<Outcome> {
-        Vec::new()
-    }
-}
-
-impl Answer for Responder {
-    fn outcomes() -> Vec<Outcome> {
-        Vec::new()
-    }
 }
 
 /// A reply with JSON in the form of `T`, for handlers that add header fields. `T` may borrow: a handler's signature says
@@ -134,6 +125,8 @@ bodies! {
     Html [Outcome::media(200, "text/html"), Outcome::empty(304)];
     /// A file of any kind, unless the client has it already.
     File [Outcome::media(200, "*/*"), Outcome::empty(304)];
+    /// What the client has already.
+    Unchanged [Outcome::empty(304)];
     /// Nothing but header fields.
     Empty [Outcome::empty(204)];
 }

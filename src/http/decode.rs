@@ -196,7 +196,7 @@ pub trait Endpoint<C>: Sync {
     /// What it reads.
     fn spec(&self) -> Spec;
 
-    /// What it answers when all is well; nothing, if its type does not say.
+    /// What it answers when all is well.
     fn outcomes(&self) -> Vec<Outcome>;
 
     /// Answers a request whose parts were checked against `spec`.

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-pub use answer::{Answer, Either, Empty, File, Html, Later, Outcome, Typed};
+pub use answer::{Answer, Either, Empty, File, Html, Later, Outcome, Typed, Unchanged};
 pub use cors::{Sharing, parse_origin};
 pub use decode::{Body, Created, Deferred, Endpoint, Form, Input, Json, NoContent, Path, Query, Raw};
 pub use forms::decode_percent;

@@ -182,9 +182,6 @@ impl Writer {
                 response["content"][media] = schema.map_or_else(|| json!({}), |schema| json!({ "schema": schema }));
             }
         }
-        if responses.is_empty() {
-            responses.insert("200".to_owned(), json!({ "description": description(200) }));
-        }
         responses
     }
 
@@ -422,6 +419,7 @@ fn error_schemas() -> Vec<(String, Value)> {
 
 fn description(status: u16) -> &'static str {
     match status {
+        101 => "The connection speaks another protocol from here on",
         201 => "Created",
         204 => "Done",
         304 => "Not changed since the version that the client has",

@@ -14,7 +14,7 @@ fn a_route_can_be_tried() {
         page.shot("docs-light");
         authorize(&page);
         execute(&page, "get_users_me", "200");
-        let reply = "document.querySelector('.live-responses-table .response-col_description').textContent";
+        let reply = "document.querySelector('.live-responses-table tbody .response-col_description').textContent";
         page.wait("the account", &format!("{reply}.includes('{EMAIL}')"));
         page.shot("docs-tried");
         page.prefer("dark");
@@ -58,7 +58,7 @@ fn execute(page: &Page, operation: &str, status: &str) {
     press(page, &format!("{operation} .opblock-summary-control"));
     press(page, &format!("{operation} .try-out__btn"));
     press(page, &format!("{operation} .execute"));
-    let shown = "document.querySelector('.live-responses-table .response-col_status')?.textContent";
+    let shown = "document.querySelector('.live-responses-table tbody .response-col_status')?.textContent";
     page.wait("a reply", &format!("({shown} ?? '').startsWith('{status}')"));
 }
 
@@ -132,6 +132,6 @@ fn find(page: &Page) {
 }
 
 fn assert_wide_enough(page: &Page) {
-    let over = page.eval("document.documentElement.scrollWidth - innerWidth");
+    let over = page.eval("document.documentElement.scrollWidth - document.documentElement.clientWidth");
     assert_eq!(over, 0, "the page is wider than the window");
 }

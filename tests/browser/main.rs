@@ -5,7 +5,12 @@
 //! request may leave the server's origin. Where no Chromium is installed the test says so and passes, unless
 //! `FIRESIDE_TEST_BROWSER=required`. `FIRESIDE_SCREENSHOTS=DIR` keeps a picture of each state.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says why it was skipped"
+)]
 
 #[cfg(test)]
 mod docs;
@@ -231,7 +236,11 @@ struct Server {
 impl Server {
     fn start() -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("browser-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "browser-{}-{}",
+            std::process::id(),
+            COUNTER.fetch_add(1, Ordering::Relaxed)
+        );
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(dir.join("data")).expect("a directory for the test");
         let mut child = Command::new(env!("CARGO_BIN_EXE_fireside"))

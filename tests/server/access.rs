@@ -1,44 +1,345 @@
-//! Every route of the program's own tables, asked without a token, with a bad one and with an expired one: routes for
-//! users answer 401, all others do not.
+//! The access matrix: every route of the program's own tables × no token, a bad one, an expired one, an unsigned one and
+//! another user's. What is sent is made from `/openapi.json`, so a new route needs nothing here, unless it is open
+//! ([`OPEN`]) or names a kind of thing that no route named before ([`Estate::id`]).
 
-use fireside::api;
+use std::collections::BTreeSet;
+
+use fireside::api::{self, RouteFacts};
 use fireside::http::Auth;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::rig::{Launch, forge};
+use crate::rig::{Account, Algorithm, Call, Launch, Reply, Server, claims, forge, forge_with};
 
-/// A path with something in the place of each parameter.
-fn concrete(path: &str) -> String {
-    path.split('/')
-        .map(|part| if part.starts_with('{') { "1" } else { part })
-        .collect::<Vec<_>>()
-        .join("/")
+/// Routes that ask for no token, and why.
+const OPEN: &[(&str, &str)] = &[
+    (
+        "GET /",
+        "a greeting and the UI's shell, which hold nothing of anybody's",
+    ),
+    ("GET /health", "asked by supervisors, who have no account"),
+    ("GET /api/version", "tells the UI whether visitors may sign up"),
+    ("POST /auth/register", "comes before there is a token"),
+    ("POST /users/", "comes before there is a token"),
+    ("POST /auth/login", "gives the token"),
+    ("POST /auth/token", "gives the token"),
+    ("POST /token", "gives the token"),
+    ("POST /auth/session", "gives the cookie"),
+    ("DELETE /auth/session", "takes the cookie also when its session is over"),
+    ("GET /openapi.json", "the same for everybody, as it is in the source"),
+    ("GET /docs", "the same for everybody"),
+    ("GET /docs/{file}", "the same for everybody"),
+    ("GET /redoc", "the same for everybody"),
+    ("GET /ui", "the page that asks who somebody is"),
+    ("GET /ui/{path...}", "the page that asks who somebody is"),
+    ("GET /assets/{version}/{path...}", "the same for everybody"),
+];
+
+const SECRET: &str = "a secret of more than thirty-two bytes, for tests";
+
+/// Stands in everything that the owner writes, and must never reach anybody else.
+const MARK: &str = "between-me-and-the-model";
+
+fn name(route: &RouteFacts) -> String {
+    format!("{} {}", route.method, route.path)
 }
 
 #[test]
-fn every_route_asks_for_what_its_row_says() {
-    let secret = "a secret of more than thirty-two bytes, for tests";
-    let server = Launch::new().env("JWT_SECRET_KEY", secret).start();
-    let expired = forge(
-        secret,
-        &json!({"sub": "nobody", "jti": "1", "ver": 1, "exp": 1_000_000_000}),
+fn only_these_routes_are_open() {
+    let open = api::routes().filter(|route| route.auth != Auth::User);
+    let open: BTreeSet<String> = open.map(|route| name(&route)).collect();
+    let listed: BTreeSet<String> = OPEN.iter().map(|(route, _)| (*route).to_owned()).collect();
+    assert_eq!(
+        open, listed,
+        "a route without a token belongs into OPEN, with the reason"
     );
-    let mut guarded = 0;
+}
+
+#[test]
+fn nobody_gets_in_without_a_token_that_is_valid() {
+    let server = Launch::new().env("JWT_SECRET_KEY", SECRET).start();
+    let document = server.get("/openapi.json").send().json();
+    let owner = server.account("owner");
+    let estate = Estate::new(&server, &owner);
+    let before = estate.state();
+    let tokens = invalid_tokens(&owner);
     for route in api::routes() {
-        let path = concrete(route.path);
-        for token in [None, Some("nonsense"), Some(expired.as_str())] {
-            let call = server.call(route.method, &path);
-            let reply = token.into_iter().fold(call, |call, token| call.bearer(token)).send();
-            let asks = reply.status == 401 && reply.json()["detail"].is_string();
-            assert_eq!(
-                asks,
-                route.auth == Auth::User,
-                "{} {path} {token:?}: {}",
-                route.method,
-                reply.status
-            );
+        let asks = route.auth == Auth::User;
+        for request in requests(&document, &route, &estate) {
+            for (kind, token) in &tokens {
+                for target in [request.target.clone(), with_other_slash(&request.target)] {
+                    // Signing in answers 401 as well, to a wrong password: only what asks for a token gets a body.
+                    let call = if asks {
+                        request.call(&server, &target)
+                    } else {
+                        server.call(route.method, &target)
+                    };
+                    let reply = token.iter().fold(call, |call, token| call.bearer(token)).send();
+                    let at = format!("{} {target}, {kind}: {}", route.method, reply.text());
+                    assert_eq!(reply.status == 401, asks, "{at}");
+                    if asks {
+                        assert_eq!(reply.header("WWW-Authenticate"), Some("Bearer"), "{at}");
+                        assert!(reply.json()["detail"].is_string(), "{at}");
+                    }
+                }
+            }
         }
-        guarded += usize::from(route.auth == Auth::User);
     }
-    assert!(guarded > 10, "only {guarded} routes ask for a token");
+    assert_eq!(estate.state(), before, "the owner still has what there was");
+}
+
+/// Tokens that are the owner's own but for what makes them invalid.
+fn invalid_tokens(owner: &Account) -> Vec<(&'static str, Option<String>)> {
+    let (signed, signature) = owner.token.rsplit_once('.').expect("a signature");
+    let valid = claims(&owner.token);
+    let mut expired = valid.clone();
+    expired["exp"] = json!(1_000_000_000);
+    let reversed: String = signature.chars().rev().collect();
+    let unsigned = |alg: &str| Some(forge_with(Algorithm::Unsigned, alg, SECRET, &valid));
+    vec![
+        ("no token", None),
+        ("no token at all", Some("nonsense".to_owned())),
+        ("a bad signature", Some(format!("{signed}.{reversed}"))),
+        ("another secret", Some(forge(&SECRET.to_uppercase(), &valid))),
+        ("expired", Some(forge(SECRET, &expired))),
+        ("alg none", unsigned("none")),
+        ("alg NONE", unsigned("NONE")),
+        ("no signature", unsigned("HS256")),
+    ]
+}
+
+#[test]
+fn nobody_reaches_what_is_somebody_elses() {
+    let server = Launch::new().env("JWT_SECRET_KEY", SECRET).start();
+    let document = server.get("/openapi.json").send().json();
+    // The first account is the admin: the stranger is somebody without rights, and then somebody with them.
+    let admin = server.account("admin");
+    let owner = server.account("owner");
+    let stranger = server.account("stranger");
+    let mut refused = 0;
+    for route in api::routes().filter(|route| route.auth == Auth::User) {
+        let estate = Estate::new(&server, &owner);
+        if route.path.ends_with("/restore") {
+            estate.delete_chat();
+        }
+        for request in requests(&document, &route, &estate) {
+            for other in [&stranger, &admin] {
+                let reply = request
+                    .call(&server, &request.target)
+                    .bearer(&server.login(other))
+                    .send();
+                let at = format!("{} {}: {} {}", route.method, request.target, reply.status, reply.text());
+                if request.names_owned {
+                    assert!(matches!(reply.status, 403 | 404), "{at}");
+                    refused += 1;
+                } else {
+                    assert!((200..300).contains(&reply.status), "{at}");
+                }
+                for mark in [MARK, &owner.email, &owner.id, &owner.token] {
+                    assert!(!reply.text().contains(mark), "{at}");
+                }
+            }
+            // That it was refused says something only if the owner is not.
+            let reply = request
+                .call(&server, &request.target)
+                .bearer(&server.login(&owner))
+                .send();
+            let at = format!("{} {}: {} {}", route.method, request.target, reply.status, reply.text());
+            assert!((200..300).contains(&reply.status), "{at}");
+        }
+    }
+    assert!(refused >= 16, "only {refused} requests were about the owner's things");
+    server.check_alive();
+}
+
+/// One of each thing that a route may be about, all of them the owner's.
+struct Estate<'a> {
+    server: &'a Server,
+    owner: &'a Account,
+    chat: Value,
+    message: Value,
+}
+
+impl<'a> Estate<'a> {
+    fn new(server: &'a Server, owner: &'a Account) -> Self {
+        let chat = server.chat(&owner.token, MARK);
+        let body = json!({ "message": MARK, "chat_id": chat["id"] });
+        let reply = server.post("/chat").bearer(&owner.token).json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let mut estate = Estate {
+            server,
+            owner,
+            chat,
+            message: Value::Null,
+        };
+        let path = format!("/chats/{}/messages", text(&estate.chat["id"]));
+        estate.message = estate.get(&path).json()[1].clone();
+        estate
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        self.server.get(path).bearer(&self.owner.token).send()
+    }
+
+    fn delete_chat(&self) {
+        let path = format!("/chats/{}", text(&self.chat["id"]));
+        assert_eq!(self.server.delete(&path).bearer(&self.owner.token).send().status, 204);
+    }
+
+    /// What a parameter of a path, or a field of a body, of this name may hold. A new session each time: the request that
+    /// ends it is sent more than once.
+    fn id(&self, name: &str) -> Option<Value> {
+        Some(match name {
+            "user_id" => json!(self.owner.id),
+            "chat_id" => self.chat["id"].clone(),
+            "conversation_id" => self.chat["conversation_id"].clone(),
+            "message_id" => self.message["id"].clone(),
+            "session_id" => claims(&self.server.login(self.owner))["jti"].clone(),
+            _ => return None,
+        })
+    }
+
+    /// The owner's account, the chat's title and its messages.
+    fn state(&self) -> (Value, Value, usize) {
+        let chat = text(&self.chat["id"]);
+        let messages = self.get(&format!("/chats/{chat}/messages")).json();
+        (
+            self.get("/users/me").json(),
+            self.get(&format!("/chats/{chat}")).json()["title"].clone(),
+            messages.as_array().expect("a list").len(),
+        )
+    }
+}
+
+/// A request that a route takes.
+struct Request {
+    method: &'static str,
+    target: String,
+    /// Media type and fields.
+    body: Option<(String, Vec<(String, Value)>)>,
+    /// Whether it is about something of the owner's.
+    names_owned: bool,
+}
+
+/// What a route takes, once for each media type of its body: the least that is valid, about the owner's things where it
+/// can be about any.
+fn requests(document: &Value, route: &RouteFacts, estate: &Estate<'_>) -> Vec<Request> {
+    let path = route.path.replace("...}", "}");
+    let operation = &document["paths"][&path][route.method.to_lowercase()];
+    let mut target = path;
+    let mut names_owned = false;
+    let mut separator = '?';
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let name = text(&parameter["name"]);
+        let schema = &parameter["schema"];
+        if parameter["in"] == "path" {
+            let id = estate.id(&name);
+            assert!(
+                id.is_some() || route.auth != Auth::User,
+                "{target}: which of the owner's things is {name}? Estate::id does not know"
+            );
+            names_owned |= id.is_some();
+            let value = text(&id.unwrap_or_else(|| "1".into()));
+            target = target.replace(&format!("{{{name}}}"), &value);
+        } else if parameter["required"] == true {
+            target.push_str(&format!("{separator}{name}={}", text(&sample(document, schema))));
+            separator = '&';
+        }
+    }
+    let bare = |body, names_owned| Request {
+        method: route.method,
+        target: target.clone(),
+        body,
+        names_owned,
+    };
+    let Some(content) = operation.pointer("/requestBody/content").and_then(Value::as_object) else {
+        return vec![bare(None, names_owned)];
+    };
+    let bodies = content.iter().map(|(media_type, content)| {
+        let (fields, is_about_owned) = fields(document, &content["schema"], estate);
+        bare(Some((media_type.clone(), fields)), names_owned || is_about_owned)
+    });
+    bodies.collect()
+}
+
+/// The fields of a body, and whether one of them names something of the owner's.
+fn fields(document: &Value, schema: &Value, estate: &Estate<'_>) -> (Vec<(String, Value)>, bool) {
+    let schema = resolve(document, schema);
+    let required: Vec<&Value> = schema["required"].as_array().into_iter().flatten().collect();
+    let mut fields = Vec::new();
+    let mut is_about_owned = false;
+    for (name, schema) in schema["properties"].as_object().expect("an object") {
+        if let Some(id) = estate.id(name) {
+            fields.push((name.clone(), id));
+            is_about_owned = true;
+        } else if required.contains(&&json!(name)) {
+            fields.push((name.clone(), sample(document, schema)));
+        }
+    }
+    (fields, is_about_owned)
+}
+
+fn resolve<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).expect("a schema"),
+        None => schema,
+    }
+}
+
+/// Something that fits a schema.
+fn sample(document: &Value, schema: &Value) -> Value {
+    let schema = resolve(document, schema);
+    if let Some(value) = schema["enum"].get(0) {
+        return value.clone();
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
+    match kind {
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
+        Some("boolean") => json!(true),
+        Some("array") => json!([]),
+        Some("object") => json!({}),
+        Some("string") => json!("sample"),
+        _ => panic!("no sample of {schema}"),
+    }
+}
+
+/// As it stands in a path or a form.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl Request {
+    fn call(&self, server: &Server, target: &str) -> Call {
+        let call = server.call(self.method, target);
+        let Some((media_type, fields)) = &self.body else {
+            return call;
+        };
+        let texts: Vec<(&str, String)> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), text(value)))
+            .collect();
+        let texts: Vec<(&str, &str)> = texts.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        match media_type.as_str() {
+            "application/json" => call.json(&fields.iter().cloned().collect::<Map<_, _>>().into()),
+            "application/x-www-form-urlencoded" => call.form(&texts),
+            "multipart/form-data" => call.multipart(&texts),
+            other => panic!("no way to send {other}"),
+        }
+    }
+}
+
+/// The same path with a slash at its end, or without it.
+fn with_other_slash(target: &str) -> String {
+    let (path, query) = target
+        .split_once('?')
+        .map_or((target, ""), |(path, query)| (path, query));
+    let path = match path.strip_suffix('/') {
+        Some("") => "/".to_owned(),
+        Some(path) => path.to_owned(),
+        None => format!("{path}/"),
+    };
+    if query.is_empty() {
+        path
+    } else {
+        format!("{path}?{query}")
+    }
 }

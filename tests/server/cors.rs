@@ -46,7 +46,12 @@ fn varies(reply: &Reply) -> bool {
 
 #[track_caller]
 fn check_shared(reply: &Reply, origin: &str) {
-    assert_eq!(reply.header("Access-Control-Allow-Origin"), Some(origin), "{}", reply.status);
+    assert_eq!(
+        reply.header("Access-Control-Allow-Origin"),
+        Some(origin),
+        "{}",
+        reply.status
+    );
     assert_eq!(reply.header("Access-Control-Allow-Credentials"), Some("true"));
     assert_eq!(reply.count("Access-Control-Allow-Origin"), 1);
     assert!(varies(reply), "{:?}", reply.headers);
@@ -77,10 +82,15 @@ fn a_preflight_is_answered() {
     let server = server(&[APP]);
     for path in ["/chats", "/chats/", "/chat", "/nowhere"] {
         let call = preflight(&server, path, APP);
-        let reply = call.header("Access-Control-Request-Headers", "authorization,x-mine").send();
+        let reply = call
+            .header("Access-Control-Request-Headers", "authorization,x-mine")
+            .send();
         assert_eq!(reply.status, 200, "{path}");
         check_shared(&reply, APP);
-        assert_eq!(reply.header("Access-Control-Allow-Headers"), Some("authorization,x-mine"));
+        assert_eq!(
+            reply.header("Access-Control-Allow-Headers"),
+            Some("authorization,x-mine")
+        );
         assert_eq!(reply.header("Access-Control-Max-Age"), Some("600"));
         let methods = reply.header("Access-Control-Allow-Methods").unwrap();
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
@@ -137,7 +147,11 @@ fn refusals_before_any_route_can_be_read() {
     let reply = server.get("/health").host("evil.example").header("Origin", APP).send();
     assert_eq!(reply.status, 421);
     // What never became a request may go without.
-    assert!(reply.header("Access-Control-Allow-Origin").is_none_or(|origin| origin == APP));
+    assert!(
+        reply
+            .header("Access-Control-Allow-Origin")
+            .is_none_or(|origin| origin == APP)
+    );
 }
 
 #[test]
@@ -145,7 +159,11 @@ fn others_get_nothing_and_change_nothing() {
     let server = server(&[APP]);
     let account = server.account("ada");
     for origin in HOSTILE {
-        let reply = server.get("/chats").bearer(&account.token).header("Origin", origin).send();
+        let reply = server
+            .get("/chats")
+            .bearer(&account.token)
+            .header("Origin", origin)
+            .send();
         assert_eq!(reply.status, 200);
         check_withheld(&reply);
         let call = server.post("/chats").bearer(&account.token).header("Origin", origin);
@@ -161,9 +179,19 @@ fn others_get_nothing_and_change_nothing() {
 fn cookie(server: &Server, name: &str) -> String {
     let account = server.account(name);
     let body = json!({"email": account.email, "password": account.password});
-    let reply = server.post("/auth/session").header("Origin", &server.origin()).json(&body).send();
+    let reply = server
+        .post("/auth/session")
+        .header("Origin", &server.origin())
+        .json(&body)
+        .send();
     assert_eq!(reply.status, 204, "{}", reply.text());
-    reply.header("Set-Cookie").unwrap().split(';').next().unwrap().to_owned()
+    reply
+        .header("Set-Cookie")
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -173,7 +201,11 @@ fn the_cookie_never_counts_for_other_pages() {
         let cookie = cookie(&server, "ada");
         let own = server.get("/users/me").header("Cookie", &cookie).send();
         assert_eq!(own.status, 200);
-        for call in [server.get("/users/me"), server.post("/auth/logout"), server.get("/sessions")] {
+        for call in [
+            server.get("/users/me"),
+            server.post("/auth/logout"),
+            server.get("/sessions"),
+        ] {
             let call = call.header("Cookie", &cookie).header("Origin", APP);
             for site in ["same-site", "cross-site", "same-origin"] {
                 let reply = call.clone().header("Sec-Fetch-Site", site).send();
@@ -192,7 +224,11 @@ fn the_cookie_never_counts_for_other_pages() {
         assert_eq!(reply.status, 400);
         check_withheld(&reply);
         let body = json!({"email": "eve@example.com", "password": "secret"});
-        let reply = server.post("/auth/register?session=1").header("Origin", APP).json(&body).send();
+        let reply = server
+            .post("/auth/register?session=1")
+            .header("Origin", APP)
+            .json(&body)
+            .send();
         assert_eq!((reply.status, reply.header("Set-Cookie")), (403, None));
         let kept = server.get("/users/me").header("Cookie", &cookie).send();
         assert_eq!(kept.status, 200, "the session is still there");
@@ -240,7 +276,10 @@ fn a_star_does_not_make_every_page_a_local_user() {
 #[test]
 fn origins_may_come_from_the_environment() {
     let server = Launch::new()
-        .env("FIRESIDE_CORS_ORIGIN", "http://localhost:3000, https://App.example.com:443")
+        .env(
+            "FIRESIDE_CORS_ORIGIN",
+            "http://localhost:3000, https://App.example.com:443",
+        )
         .start();
     for origin in [APP, "https://app.example.com"] {
         check_shared(&server.get("/health").header("Origin", origin).send(), origin);
@@ -262,9 +301,17 @@ fn what_is_no_origin_is_refused_by_name() {
     ] {
         let exit = Launch::new().args(&["--cors-origin", value]).run();
         assert!(exit.code.is_some_and(|code| code != 0), "{value}");
-        assert!(exit.stderr.contains("--cors-origin") && exit.stderr.contains(value), "{}", exit.stderr);
+        assert!(
+            exit.stderr.contains("--cors-origin") && exit.stderr.contains(value),
+            "{}",
+            exit.stderr
+        );
     }
     let exit = Launch::new().env("FIRESIDE_CORS_ORIGIN", "http://a.example,nope").run();
     assert!(exit.code.is_some_and(|code| code != 0));
-    assert!(exit.stderr.contains("FIRESIDE_CORS_ORIGIN") && exit.stderr.contains("nope"), "{}", exit.stderr);
+    assert!(
+        exit.stderr.contains("FIRESIDE_CORS_ORIGIN") && exit.stderr.contains("nope"),
+        "{}",
+        exit.stderr
+    );
 }

@@ -120,7 +120,10 @@ fn pages_find_their_files_and_hold_no_program() {
             "{policy}"
         );
         assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
-        assert!(!page.contains("{{") && !page.contains("//") && !page.contains("<style"), "{page}");
+        assert!(
+            !page.contains("{{") && !page.contains("//") && !page.contains("<style"),
+            "{page}"
+        );
         assert!(page.split("<script").skip(1).all(|tag| tag.contains(" src=")), "{page}");
         let addresses = addresses(&page, path);
         assert!(addresses.len() > 3, "{addresses:?}");

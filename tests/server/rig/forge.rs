@@ -48,6 +48,12 @@ pub(crate) fn forge_with(algorithm: Algorithm, alg: &str, secret: &str, claims: 
     format!("{signed}.{signature}")
 }
 
+/// What a token claims.
+pub(crate) fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).expect("three parts");
+    serde_json::from_slice(&decode(payload)).expect("claims in JSON")
+}
+
 fn hmac(block: usize, secret: &[u8], message: &[u8], hash: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let mut key = if secret.len() > block {
         hash(secret)
@@ -60,9 +66,10 @@ fn hmac(block: usize, secret: &[u8], message: &[u8], hash: impl Fn(&[u8]) -> Vec
     hash(&[pad(0x5c).as_slice(), &inner].concat())
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 /// Base64url without padding (RFC 4648 §5).
 fn encode(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
         let word = chunk
@@ -77,9 +84,20 @@ fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// The opposite of [`encode`].
+fn decode(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for chunk in text.as_bytes().chunks(4) {
+        let sextet = |letter: &u8| ALPHABET.iter().position(|known| known == letter).expect("base64url");
+        let word = chunk.iter().fold(0, |word, letter| word << 6 | sextet(letter)) << (6 * (4 - chunk.len()));
+        bytes.extend((1..chunk.len()).map(|at| (word >> (24 - 8 * at)).to_le_bytes()[0]));
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Algorithm, encode};
+    use super::{Algorithm, decode, encode};
 
     #[test]
     fn base64url_is_unpadded() {
@@ -91,6 +109,7 @@ mod tests {
             ("foob", "Zm9vYg"),
         ] {
             assert_eq!(encode(bytes.as_bytes()), text);
+            assert_eq!(decode(text), bytes.as_bytes());
         }
     }
 

@@ -7,7 +7,7 @@ mod server;
 mod shape;
 mod upstream;
 
-pub(crate) use forge::{Algorithm, forge, forge_with};
+pub(crate) use forge::{Algorithm, claims, forge, forge_with};
 pub(crate) use http::{Call, Connection, Ending, Reply, parse_replies, percent};
 pub(crate) use server::{Account, Exit, Launch, Server};
 pub(crate) use shape::{check_shape, invalid};
