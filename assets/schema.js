@@ -36,7 +36,7 @@ function listWords(items) {
 
 /** What a value must keep to beyond its type, in words. */
 function limits(schema) {
-  const { enum: values, const: only, minLength, maxLength, minimum, maximum, pattern } = schema;
+  const { enum: values, const: only, minLength, maxLength, minimum, maximum, pattern, not } = schema;
   const range = (low, high, unit) => {
     if (low != null && high != null) return `${low} to ${high}${unit}`;
     return low != null ? `at least ${low}${unit}` : `at most ${high}${unit}`;
@@ -47,6 +47,7 @@ function limits(schema) {
     (minLength ?? maxLength) != null && range(minLength, maxLength, " characters"),
     (minimum ?? maximum) != null && range(minimum, maximum, ""),
     pattern && `matches ${pattern}`,
+    not?.pattern && `does not match ${not.pattern}`,
     schema.default != null && `default ${JSON.stringify(schema.default)}`,
   ].filter(Boolean);
 }
@@ -90,8 +91,13 @@ export function schemaView(schema) {
     { class: "schema" },
     schema.description && el("p", null, prose(schema.description)),
     schema.properties ? fieldList(schema) : el("p", { class: "type" }, typeWords(schema), limits(schema).join(", ")),
-    (schema.allOf ?? (schema.properties && schema.anyOf) ?? []).map((part) =>
-      el("p", { class: "type" }, "and ", typeWords(part)),
-    ),
+    (schema.allOf ?? []).map((part) => el("p", { class: "type" }, "and ", typeWords(part))),
+    schema.properties && schema.anyOf && el("p", { class: "type" }, "with ", schema.anyOf.flatMap(choiceWords)),
   );
+}
+
+/** One of the forms that an object may have: its name, or the fields that it must have. */
+function choiceWords(choice, i) {
+  const words = choice.required?.map((name) => el("code", null, name)) ?? typeWords(choice);
+  return i ? [" or ", ...words] : words;
 }

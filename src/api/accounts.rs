@@ -84,7 +84,7 @@ struct Register {
     #[schemars(length(max = 200))]
     display_name: Option<String>,
     #[serde(default)]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
     username: Option<String>,
     /// The one-time code that makes the first account off loopback.
     #[serde(default)]
@@ -130,7 +130,7 @@ fn register(ctx: &Ctx, (Query(query), Body(body)): (Query<RegisterQuery>, Body<R
 
 #[derive(Deserialize, JsonSchema)]
 struct CreateUser {
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
     username: String,
     #[schemars(email)]
     email: String,
@@ -215,6 +215,9 @@ fn check_password(password: &str) -> Result<(), Error> {
     ))
 }
 
+/// What [`check_username`] refuses, for the documentation.
+const NO_USERNAME: &str = r"@|^\s|\s$|[\x00-\x1f\x7f-\x9f]";
+
 /// With an `@` a user name could be taken for somebody's e-mail address.
 fn check_username(username: &str) -> Result<(), Error> {
     let is_fine = !username.contains('@') && username.trim() == username && !username.chars().any(char::is_control);
@@ -232,12 +235,19 @@ fn check_username(username: &str) -> Result<(), Error> {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(extend("anyOf" = named_by(&["email", "username"])))]
 struct Login {
     #[serde(default)]
     email: Option<String>,
     #[serde(default)]
     username: Option<String>,
     password: String,
+}
+
+/// For the documentation: one of these fields is there.
+fn named_by(fields: &[&str]) -> Vec<Value> {
+    let one = |name: &&str| json!({ "required": [name], "properties": { *name: { "type": "string" } } });
+    fields.iter().map(one).collect()
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -345,7 +355,7 @@ struct UpdateMe {
     #[schemars(length(max = 200))]
     display_name: Option<String>,
     #[serde(default)]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
     username: Option<String>,
     #[serde(default)]
     #[schemars(email)]

@@ -1,6 +1,9 @@
 //! The pages of the documentation: signing in and trying a route in Swagger UI, and reading the reference.
 
-use crate::{DESKTOP, EMAIL, PASSWORD, PHONE, Page, start};
+use crate::{DESKTOP, EMAIL, PASSWORD, Page, start};
+
+/// A small phone.
+const PHONE: (u32, u32) = (360, 740);
 
 #[test]
 fn a_route_can_be_tried() {
@@ -23,6 +26,12 @@ fn a_route_can_be_tried() {
             "document.documentElement.classList.contains('dark-mode')",
         );
         page.shot("docs-dark");
+        page.resize(PHONE);
+        assert_wide_enough(&page);
+        page.shot("docs-phone-dark");
+        page.prefer("light");
+        page.eval("(scrollTo({ top: 0, behavior: 'instant' }), 1)");
+        page.shot("docs-phone-light");
         page.assert_quiet(&server.origin, "/swagger-ui-bundle.js");
     }
 }
