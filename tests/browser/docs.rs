@@ -27,8 +27,8 @@ fn a_route_can_be_tried() {
         );
         page.shot("docs-dark");
         page.resize(PHONE);
-        assert_wide_enough(&page);
         page.shot("docs-phone-dark");
+        assert_wide_enough(&page);
         page.prefer("light");
         page.eval("(scrollTo({ top: 0, behavior: 'instant' }), 1)");
         page.shot("docs-phone-light");
