@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::types::FromSql;
 
@@ -23,9 +23,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-
-/// How long anything may take that should be quick; generous, because the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::patience::until;
 
 /// A store in a folder of its own, which goes away with it.
 struct Rig {
@@ -162,16 +160,6 @@ impl Rig {
         let sql = sql.to_owned();
         self.write(move |tx| tx.0.0.execute_batch(&sql).map_err(failed))
             .unwrap();
-    }
-}
-
-/// Asks until the answer is yes.
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(1));
     }
 }
 
