@@ -28,8 +28,8 @@ pub use conversations::{
     insert_conversation, list_conversations, owner_of_conversation, restore_conversation, update_conversation,
 };
 pub use messages::{
-    Branch, Message, NewMessage, Role, State, finish_message, insert_message, interrupt_streaming, list_branch,
-    save_partial,
+    Branch, Message, NewMessage, Role, State, find_message_id, finish_message, insert_message, interrupt_streaming,
+    list_branch, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use sessions::{
