@@ -10,7 +10,7 @@ mod open;
 mod readers;
 mod sessions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod usage;
 mod users;
 mod writer;

@@ -195,3 +195,16 @@ impl Live {
 pub(super) fn unavailable(message: &'static str, retry_after_s: u32) -> Error {
     Error::new(Kind::Unavailable, message).retry_after(retry_after_s)
 }
+
+#[cfg(test)]
+impl Live {
+    /// Sends that wait, and the bytes of their texts.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.waiting, self.waiting_bytes)
+    }
+
+    /// Nobody writes, nobody waits, and nothing is left of those who did.
+    pub(super) fn is_empty(&self) -> bool {
+        self.busy.is_empty() && self.turns == 0 && self.waiting() == (0, 0)
+    }
+}
