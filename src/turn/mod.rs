@@ -236,7 +236,7 @@ impl Turns {
     /// Waits until a conversation's instant sends are stored; each is one commit, and no more can come.
     fn await_instants(&self, conversation: &str) {
         let has_instants = |live: &mut Live| live.has_instants(conversation);
-        drop(has_instants);
+        drop(self.moved.wait_while(self.live(), has_instants));
     }
 
     /// Runs `save`, again and again while the store is in trouble: a reply that somebody waits for (and pays for) is
@@ -246,7 +246,7 @@ impl Turns {
         let mut pause = SAVE_AGAIN_AFTER;
         loop {
             match save() {
-                Err(error) if false && is_passing(&error) && self.pause(since, pause) => {
+                Err(error) if is_passing(&error) && self.pause(since, pause) => {
                     log::warn!("a reply is not stored yet: {error}");
                     pause = (pause * 2).min(SAVE_AGAIN_AFTER_MAX);
                 }
