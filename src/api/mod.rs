@@ -3,6 +3,7 @@
 mod accounts;
 mod ai_chat;
 mod session;
+mod sign_in;
 mod system;
 mod todo;
 mod ui;
