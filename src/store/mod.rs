@@ -6,6 +6,7 @@
 mod attachments;
 mod conversations;
 mod messages;
+mod migrate;
 mod open;
 mod readers;
 mod sessions;
