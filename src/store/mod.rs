@@ -5,6 +5,7 @@
 
 mod attachments;
 mod conversations;
+mod housekeeping;
 mod messages;
 mod migrate;
 mod open;
