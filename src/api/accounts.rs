@@ -1,40 +1,46 @@
 //! Accounts: making them, signing in and out, and the web UI's session. Shared by every family.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Ctx;
-use super::session;
+use super::sign_in::{Claim, PASSWORD_BYTES_MAX, Visit, answer_later};
 use super::views::{self, UserView};
+use super::{Ctx, session};
+use crate::app::App;
+use crate::auth::Hashing;
 use crate::error::{Error, Issue, Kind};
 use crate::http::{
-    Auth, Body, Empty, Form, Json, NoContent, Path, Query, Raw, Reply, Route, Typed, delete, get, patch, post,
+    Auth, Body, Deferred, Empty, Form, Json, Later, NoContent, Path, Query, Raw, Reply, Route, Typed, delete, get,
+    patch, post,
 };
 use crate::store::{self, Admin, NewUser, User, UserPatch};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
-    post("/auth/register", Auth::Public, "Make an account", &Raw(register)).fails(&[Kind::Conflict, Kind::RateLimited]),
-    post("/auth/login", Auth::Public, "Sign in with JSON", &Json(login)).fails(SIGN_IN),
+    post("/auth/register", Auth::Public, "Make an account", &Deferred(register))
+        .fails(&[Kind::Conflict, Kind::RateLimited]),
+    post("/auth/login", Auth::Public, "Sign in with JSON", &Deferred(login)).fails(SIGN_IN),
     post(
         "/auth/token",
         Auth::Public,
         "Sign in with a form (OAuth2 password flow)",
-        &Json(token),
+        &Deferred(token),
     )
     .fails(SIGN_IN),
     post(
         "/token",
         Auth::Public,
         "Sign in with a form (OAuth2 password flow)",
-        &Json(token),
+        &Deferred(token),
     )
     .fails(SIGN_IN),
     post(
         "/auth/session",
         Auth::Page,
         "Sign in with a cookie (the web UI)",
-        &Raw(begin_session),
+        &Deferred(begin_session),
     )
     .fails(SIGN_IN),
     delete(
@@ -48,12 +54,17 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/users/",
         Auth::Public,
         "Make an account with a user name",
-        &Raw(create_user),
+        &Deferred(create_user),
     ),
     get("/users/me", Auth::User, "The caller's account", &Raw(me)),
     get("/auth/me", Auth::User, "The caller's account", &Raw(me)),
-    patch("/users/me", Auth::User, "Change the caller's account", &Raw(update_me))
-        .fails(&[Kind::Conflict, Kind::RateLimited]),
+    patch(
+        "/users/me",
+        Auth::User,
+        "Change the caller's account",
+        &Deferred(update_me),
+    )
+    .fails(&[Kind::Conflict, Kind::RateLimited]),
     get(
         "/sessions",
         Auth::User,
@@ -70,9 +81,6 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
 
 /// How signing in fails.
 const SIGN_IN: &[Kind] = &[Kind::Unauthenticated, Kind::RateLimited];
-
-/// Bytes of a password. argon2 takes any number; a limit keeps hashing time independent of it.
-const PASSWORD_BYTES_MAX: usize = 1024;
 
 #[derive(Deserialize, JsonSchema)]
 struct Register {
@@ -107,25 +115,26 @@ struct Registered<'a> {
     token: Option<Token>,
 }
 
-type Made = Typed<Registered<'static>, 201>;
+type Made = Later<Typed<Registered<'static>, 201>>;
 
-fn register(ctx: &Ctx, (Query(query), Body(body)): (Query<RegisterQuery>, Body<Register>)) -> Result<Made, Error> {
-    if query.session {
-        session::require_own_page(&ctx.app, &ctx.request)?;
-    }
-    let code = body.setup_code.clone();
-    let user = make_account(ctx, body, code.as_deref())?;
-    let token = session::open(&ctx.app, &ctx.request, &user)?;
-    let user = views::user(&user);
-    if query.session {
-        let registered = Typed::json(&Registered { user, token: None })?;
-        return Ok(registered.map(|reply| session::with_cookie(&ctx.app, reply, &token)));
-    }
-    let token = Some(Token {
-        access_token: token,
-        token_type: "bearer",
+fn register(ctx: &Ctx, (Query(query), Body(body)): (Query<RegisterQuery>, Body<Register>), respond: Made) {
+    let allowed = if query.session {
+        session::require_own_page(&ctx.app, &ctx.request)
+    } else {
+        Ok(())
+    };
+    let account = allowed.and_then(|()| NewAccount::new(ctx, body));
+    answer_later(ctx, account, respond, move |account, hashing| {
+        let user = account.make(hashing)?;
+        let token = account.visit.open_session(&user)?;
+        let user = views::user(&user);
+        if query.session {
+            let registered = Typed::json(&Registered { user, token: None })?;
+            return Ok(registered.map(|reply| session::with_cookie(&account.visit.app, reply, &token)));
+        }
+        let token = Some(Token::bearer(token));
+        Typed::json(&Registered { user, token })
     });
-    Typed::json(&Registered { user, token })
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -139,7 +148,7 @@ struct CreateUser {
 }
 
 /// As `register`, in this family's words: 200 instead of 201, 400 instead of 409.
-fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>) -> Result<Typed<UserView<'static>>, Error> {
+fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>, respond: Later<Typed<UserView<'static>>>) {
     let register = Register {
         email: body.email,
         password: body.password,
@@ -147,46 +156,73 @@ fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>) -> Result<Typed<UserView
         username: Some(body.username),
         setup_code: None,
     };
-    let user = make_account(ctx, register, None).map_err(|error| match error.kind() {
-        Kind::Conflict => Error::new(Kind::Malformed, error.message().to_owned()),
-        _ => error,
-    })?;
-    Typed::json(&views::user(&user))
+    answer_later(ctx, NewAccount::new(ctx, register), respond, |account, hashing| {
+        let user = account.make(hashing).map_err(|error| match error.kind() {
+            Kind::Conflict => Error::new(Kind::Malformed, error.message().to_owned()),
+            _ => error,
+        })?;
+        Typed::json(&views::user(&user))
+    });
 }
 
-/// Makes an account if the caller may: where sign-up is open, or with the setup code.
-fn make_account(ctx: &Ctx, body: Register, setup_code: Option<&str>) -> Result<User, Error> {
-    check_password(&body.password)?;
-    if let Some(username) = &body.username {
-        check_username(username)?;
-    }
-    let policy = ctx.app.signup(&ctx.request);
-    let insert = |admin: Admin| {
-        let new = NewUser {
-            uuid: ctx.app.clock.uuid(),
-            external_id: None,
-            username: body.username.clone(),
-            email: Some(body.email.clone()),
-            display_name: body.display_name.clone(),
-            password_hash: Some(ctx.app.hasher.hash(&body.password)?),
-            admin,
-            created_at: ctx.now(),
-        };
-        ctx.app.store.write(move |tx| store::insert_user(tx, &new))
-    };
-    match (setup_code, policy) {
-        (Some(code), _) => {
-            let key = format!("setup|{}", ctx.client_address());
-            let now = ctx.app.clock.now().seconds();
-            ctx.app.throttle.check(&key, now)?;
-            let made = ctx.app.with_setup_code(code, || insert(Admin::Yes));
-            if matches!(&made, Err(error) if error.kind() == Kind::Forbidden) {
-                ctx.app.throttle.fail(&key, now);
-            }
-            made
+/// What failures to guess the setup code are counted under.
+const SETUP: &str = "setup";
+
+/// An account that its visitor may make: where sign-up is open, or with the setup code.
+struct NewAccount {
+    visit: Visit,
+    body: Register,
+    /// `None`: the setup code decides.
+    admin: Option<Admin>,
+}
+
+impl NewAccount {
+    /// Strangers who may not are turned away here, before they take anybody's place at the hash threads.
+    fn new(ctx: &Ctx, body: Register) -> Result<NewAccount, Error> {
+        check_password(&body.password)?;
+        if let Some(username) = &body.username {
+            check_username(username)?;
         }
-        (None, Some(admin)) => insert(admin),
-        (None, None) => Err(Error::new(Kind::Forbidden, "Registration is closed")),
+        let visit = Visit::new(ctx);
+        let admin = match (&body.setup_code, ctx.app.signup(&ctx.request)) {
+            (Some(_), _) => {
+                visit.check_failures(SETUP)?;
+                None
+            }
+            (None, Some(admin)) => Some(admin),
+            (None, None) => return Err(Error::new(Kind::Forbidden, "Registration is closed")),
+        };
+        Ok(NewAccount { visit, body, admin })
+    }
+
+    fn make(&self, hashing: &Hashing) -> Result<User, Error> {
+        if let Some(admin) = self.admin {
+            return self.insert(admin, hashing);
+        }
+        // Again, because others have tried meanwhile.
+        self.visit.check_failures(SETUP)?;
+        let code = self.body.setup_code.as_deref().unwrap_or_default();
+        let app = &self.visit.app;
+        let made = app.with_setup_code(code, || self.insert(Admin::Yes, hashing));
+        if matches!(&made, Err(error) if error.kind() == Kind::Forbidden) {
+            self.visit.count_failure(SETUP);
+        }
+        made
+    }
+
+    fn insert(&self, admin: Admin, hashing: &Hashing) -> Result<User, Error> {
+        let app = &self.visit.app;
+        let new = NewUser {
+            uuid: app.clock.uuid(),
+            external_id: None,
+            username: self.body.username.clone(),
+            email: Some(self.body.email.clone()),
+            display_name: self.body.display_name.clone(),
+            password_hash: Some(hashing.hash(&self.body.password)?),
+            admin,
+            created_at: app.clock.now().text(),
+        };
+        app.store.write(move |tx| store::insert_user(tx, &new))
     }
 }
 
@@ -256,21 +292,28 @@ struct Token {
     token_type: &'static str,
 }
 
-fn login(ctx: &Ctx, Body(body): Body<Login>) -> Result<Token, Error> {
-    let user = authenticate_json(ctx, &body)?;
-    bearer(ctx, &user)
+impl Token {
+    fn bearer(access_token: String) -> Token {
+        Token {
+            access_token,
+            token_type: "bearer",
+        }
+    }
 }
 
-fn bearer(ctx: &Ctx, user: &User) -> Result<Token, Error> {
-    Ok(Token {
-        access_token: session::open(&ctx.app, &ctx.request, user)?,
-        token_type: "bearer",
-    })
+fn login(ctx: &Ctx, Body(body): Body<Login>, respond: Later<Typed<Token>>) {
+    answer_later(ctx, claim(ctx, body), respond, bearer);
 }
 
-fn authenticate_json(ctx: &Ctx, body: &Login) -> Result<User, Error> {
-    match body.email.as_deref().or(body.username.as_deref()) {
-        Some(login) => authenticate(ctx, login, &body.password),
+/// Signs in with a token.
+fn bearer(claim: Claim, hashing: &Hashing) -> Result<Typed<Token>, Error> {
+    let user = claim.verify(hashing)?;
+    Typed::json(&Token::bearer(claim.visit.open_session(&user)?))
+}
+
+fn claim(ctx: &Ctx, body: Login) -> Result<Claim, Error> {
+    match body.email.or(body.username) {
+        Some(login) => Claim::new(ctx, &login, body.password),
         None => {
             // The password is not shown again, not even to the one who sent it.
             Err(problem("missing", "email", "Field required", json!({}), None))
@@ -290,37 +333,16 @@ struct PasswordForm {
     password: String,
 }
 
-fn token(ctx: &Ctx, Form(form): Form<PasswordForm>) -> Result<Token, Error> {
-    let user = authenticate(ctx, &form.username, &form.password)?;
-    bearer(ctx, &user)
+fn token(ctx: &Ctx, Form(form): Form<PasswordForm>, respond: Later<Typed<Token>>) {
+    answer_later(ctx, Claim::new(ctx, &form.username, form.password), respond, bearer);
 }
 
-/// Who has this login and password. Unknown users take as long as wrong passwords, and both count as failures.
-fn authenticate(ctx: &Ctx, login: &str, password: &str) -> Result<User, Error> {
-    let key = format!("{}|{}", login.to_lowercase(), ctx.client_address());
-    let now = ctx.app.clock.now().seconds();
-    ctx.app.throttle.check(&key, now)?;
-    let found = ctx.app.store.read(|read| store::find_user_by_login(read, login))?;
-    let stored = found.as_ref().and_then(|(_, hash)| hash.as_deref());
-    let is_right = password.len() <= PASSWORD_BYTES_MAX && ctx.app.hasher.verify(password, stored)?;
-    // Again, because others have tried meanwhile: of many guesses at once only the first few are told anything.
-    ctx.app.throttle.check(&key, now)?;
-    match found {
-        Some((user, _)) if is_right && !user.disabled => {
-            ctx.app.throttle.clear(&key);
-            Ok(user)
-        }
-        _ => {
-            ctx.app.throttle.fail(&key, now);
-            Err(Error::new(Kind::Unauthenticated, "Incorrect username or password"))
-        }
-    }
-}
-
-fn begin_session(ctx: &Ctx, Body(body): Body<Login>) -> Result<Empty, Error> {
-    let user = authenticate_json(ctx, &body)?;
-    let token = session::open(&ctx.app, &ctx.request, &user)?;
-    Ok(Empty(session::with_cookie(&ctx.app, Reply::empty(204), &token)))
+fn begin_session(ctx: &Ctx, Body(body): Body<Login>, respond: Later<Empty>) {
+    answer_later(ctx, claim(ctx, body), respond, |claim, hashing| {
+        let user = claim.verify(hashing)?;
+        let token = claim.visit.open_session(&user)?;
+        Ok(Empty(session::with_cookie(&claim.visit.app, Reply::empty(204), &token)))
+    });
 }
 
 /// Public, because the cookie must go also when its session has ended already.
@@ -370,54 +392,85 @@ struct UpdateMe {
     system_prompt: Option<String>,
 }
 
-fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>) -> Result<Typed<UserView<'static>>, Error> {
-    let caller = ctx.caller()?;
-    if let Some(username) = &body.username {
-        check_username(username)?;
+fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>, respond: Later<Typed<UserView<'static>>>) {
+    match Change::new(ctx, body) {
+        Ok(change) if change.claim.is_none() => respond.send(change.store()),
+        change => answer_later(ctx, change, respond, Change::prove),
     }
-    if body.password.is_some() || body.email.is_some() {
-        let current = body.current_password.as_deref();
-        let current =
-            current.ok_or_else(|| problem("missing", "current_password", "Field required", json!({}), None))?;
-        check_current_password(ctx, &caller.user, current)?;
-    }
-    let password_hash = match &body.password {
-        Some(password) => {
-            check_password(password)?;
-            Some(ctx.app.hasher.hash(password)?)
-        }
-        None => None,
-    };
-    let is_new_password = password_hash.is_some();
-    let patch = UserPatch {
-        display_name: body.display_name,
-        username: body.username,
-        email: body.email,
-        password_hash,
-        system_prompt: body.system_prompt,
-    };
-    let user_id = caller.user.id;
-    let kept = caller.session_id().map(str::to_owned);
-    let user = ctx.app.store.write(move |tx| {
-        let user = store::update_user(tx, user_id, &patch)?;
-        if is_new_password {
-            store::end_other_sessions(tx, &user, kept.as_deref())?;
-        }
-        Ok(user)
-    })?;
-    Typed::json(&views::user(&user))
 }
 
-/// A stolen session must not be enough to take the account; nor may it be used to guess the password.
-fn check_current_password(ctx: &Ctx, user: &User, password: &str) -> Result<(), Error> {
-    let wrong = || Error::new(Kind::Forbidden, "The current password is wrong");
-    let login = user.email.as_deref().ok_or_else(wrong)?;
-    authenticate(ctx, login, password)
-        .map(drop)
-        .map_err(|error| match error.kind() {
-            Kind::Unauthenticated => wrong(),
-            _ => error,
+/// What a user changes about their account.
+struct Change {
+    app: Arc<App>,
+    user_id: i64,
+    /// The session that goes on when the others end.
+    kept: Option<String>,
+    /// A stolen session must not be enough to take the account; nor may it be used to guess the password.
+    claim: Option<Claim>,
+    password: Option<String>,
+    patch: UserPatch,
+}
+
+impl Change {
+    fn new(ctx: &Ctx, body: UpdateMe) -> Result<Change, Error> {
+        let caller = ctx.caller()?;
+        if let Some(username) = &body.username {
+            check_username(username)?;
+        }
+        if let Some(password) = &body.password {
+            check_password(password)?;
+        }
+        let claim = if body.password.is_some() || body.email.is_some() {
+            let missing = || problem("missing", "current_password", "Field required", json!({}), None);
+            let current = body.current_password.ok_or_else(missing)?;
+            let login = caller.user.email.as_deref().ok_or_else(wrong_password)?;
+            Some(Claim::new(ctx, login, current)?)
+        } else {
+            None
+        };
+        Ok(Change {
+            app: Arc::clone(&ctx.app),
+            user_id: caller.user.id,
+            kept: caller.session_id().map(str::to_owned),
+            claim,
+            password: body.password,
+            patch: UserPatch {
+                display_name: body.display_name,
+                username: body.username,
+                email: body.email,
+                password_hash: None,
+                system_prompt: body.system_prompt,
+            },
         })
+    }
+
+    fn prove(mut self, hashing: &Hashing) -> Result<Typed<UserView<'static>>, Error> {
+        if let Some(claim) = &self.claim {
+            claim.verify(hashing).map_err(|error| match error.kind() {
+                Kind::Unauthenticated => wrong_password(),
+                _ => error,
+            })?;
+        }
+        let password = self.password.as_deref();
+        self.patch.password_hash = password.map(|password| hashing.hash(password)).transpose()?;
+        self.store()
+    }
+
+    fn store(self) -> Result<Typed<UserView<'static>>, Error> {
+        let (user_id, patch, kept) = (self.user_id, self.patch, self.kept);
+        let user = self.app.store.write(move |tx| {
+            let user = store::update_user(tx, user_id, &patch)?;
+            if patch.password_hash.is_some() {
+                store::end_other_sessions(tx, &user, kept.as_deref())?;
+            }
+            Ok(user)
+        })?;
+        Typed::json(&views::user(&user))
+    }
+}
+
+fn wrong_password() -> Error {
+    Error::new(Kind::Forbidden, "The current password is wrong")
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -4,6 +4,7 @@ mod accounts;
 mod ai_chat;
 mod docs;
 mod session;
+mod sign_in;
 mod swagger;
 mod system;
 mod todo;

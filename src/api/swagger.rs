@@ -73,7 +73,8 @@ pub(super) fn file(name: &str) -> Option<&'static SwaggerFile> {
 impl SwaggerFile {
     /// The file as it is kept, or unpacked on its way for the few who do not take it so.
     pub(super) fn reply(&self, request: &Request) -> Reply {
-        let etag = format!("\"{:08x}\"", self.crc);
+        let is_gzip = ui::accepts_gzip(request);
+        let etag = format!("\"{:08x}{}\"", self.crc, if is_gzip { "-gzip" } else { "" });
         let common = |reply: Reply| {
             reply
                 .header("Cache-Control", "no-cache")
@@ -84,7 +85,7 @@ impl SwaggerFile {
             return common(Reply::empty(304));
         }
         let send = |length: u64, source: Box<dyn Read + Send>| Reply::stream(200, self.media_type, length, source);
-        if ui::accepts_gzip(request) {
+        if is_gzip {
             let reply = send(self.gzip.len() as u64, Box::new(self.gzip));
             return common(reply.header("Content-Encoding", "gzip"));
         }

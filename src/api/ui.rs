@@ -61,32 +61,37 @@ pub(super) struct Assets {
 pub(super) struct Asset {
     bytes: Vec<u8>,
     etag: String,
+    gzip_etag: String,
     /// Compressed at the first request and then kept.
     gzip: OnceLock<Vec<u8>>,
 }
 
 impl Asset {
     pub(super) fn new(bytes: Vec<u8>) -> Asset {
-        let etag = format!("\"{}\"", &digest_hex(&bytes)[..16]);
+        let tag = &digest_hex(&bytes)[..16];
         Asset {
+            etag: format!("\"{tag}\""),
+            gzip_etag: format!("\"{tag}-gzip\""),
             bytes,
-            etag,
             gzip: OnceLock::new(),
         }
     }
 
     /// The whole of it, compressed for those who take it so, or 304 for those who have it.
     pub(super) fn reply(&self, request: &Request, media_type: &'static str, cache_control: &str) -> Reply {
+        let is_gzip = accepts_gzip(request) && is_text(media_type) && !self.gzip().is_empty();
+        // Other bytes, another tag: a cache must not take one for the other.
+        let etag = if is_gzip { &self.gzip_etag } else { &self.etag };
         let common = |reply: Reply| {
             reply
                 .header("Cache-Control", cache_control)
-                .header("ETag", &self.etag)
+                .header("ETag", etag)
                 .header("Vary", "Accept-Encoding, Accept")
         };
-        if is_known(request, &self.etag) {
+        if is_known(request, etag) {
             return common(Reply::empty(304));
         }
-        if accepts_gzip(request) && is_text(media_type) && !self.gzip().is_empty() {
+        if is_gzip {
             let reply = Reply::bytes(200, media_type, self.gzip().to_vec());
             return common(reply.header("Content-Encoding", "gzip"));
         }

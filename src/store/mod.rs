@@ -5,12 +5,14 @@
 
 mod attachments;
 mod conversations;
+mod housekeeping;
 mod messages;
+mod migrate;
 mod open;
 mod readers;
 mod sessions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod usage;
 mod users;
 mod writer;
@@ -28,8 +30,8 @@ pub use conversations::{
     insert_conversation, list_conversations, owner_of_conversation, restore_conversation, update_conversation,
 };
 pub use messages::{
-    Branch, Message, NewMessage, Role, State, finish_message, insert_message, interrupt_streaming, list_branch,
-    save_partial,
+    Branch, Message, NewMessage, Role, State, find_message_id, finish_message, insert_message, interrupt_streaming,
+    list_branch, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use sessions::{

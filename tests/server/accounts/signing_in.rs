@@ -1,9 +1,11 @@
 //! The doors for a name and a password: JSON, forms of both kinds, and what is no form.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{check_401, check_me, token_shape};
-use crate::rig::{Server, check_shape, invalid, percent};
+use crate::rig::{Connection, Launch, Server, check_shape, invalid, percent};
 
 #[test]
 fn login_answers_with_a_token_or_one_sentence() {
@@ -163,5 +165,68 @@ fn broken_forms_are_refused() {
             ),
             "{kind}"
         );
+    }
+}
+
+/// Those whom the queue has no room for are told at once, and to come back.
+#[test]
+fn a_larger_crowd_than_can_be_hashed_is_told_to_come_back() {
+    const CROWD: usize = 300;
+    let server = Launch::new().args(&["--workers", "4"]).start();
+    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| server.connect()).collect();
+    for (index, connection) in crowd.iter_mut().enumerate() {
+        let body = json!({"email": format!("stranger{index}@example.com"), "password": "x"});
+        connection.send(&server.post("/auth/login").json(&body).bytes());
+    }
+    let replies: Vec<_> = crowd.iter_mut().map(|connection| connection.reply("POST")).collect();
+    let (refused, answered): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 503);
+    assert!(answered.iter().all(|reply| reply.status == 401));
+    // Two are being hashed, 64 wait.
+    assert!(answered.len() >= 64 && !refused.is_empty(), "{}", refused.len());
+    for reply in refused {
+        assert_eq!(reply.header("Retry-After"), Some("1"), "{}", reply.text());
+        assert!(!reply.detail().is_empty());
+    }
+    let ann = server.account("ann");
+    server.login(&ann);
+}
+
+/// Hashing passwords takes its time, which those who sign in spend among themselves.
+#[test]
+fn a_crowd_that_signs_in_keeps_nobody_else_from_writing() {
+    const CROWD: usize = 60;
+    let server = Launch::new().args(&["--workers", "10"]).start();
+    let ann = server.account("ann");
+    let routes = ["/auth/login", "/auth/session", "/auth/register", "/users/me"];
+    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| server.connect()).collect();
+    for (index, connection) in crowd.iter_mut().enumerate() {
+        let email = format!("stranger{index}@example.com");
+        let call = match index % 4 {
+            3 => server
+                .patch(routes[3])
+                .bearer(&ann.token)
+                .json(&json!({"password": ann.password, "current_password": ann.password})),
+            route => server
+                .post(routes[route])
+                .json(&json!({"email": email, "password": "x"})),
+        };
+        connection.send(&call.bytes());
+    }
+    let reply = server
+        .post("/chats")
+        .bearer(&ann.token)
+        .json(&json!({"title": "mine"}))
+        .send();
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    let is_answered = |connection: &mut Connection| connection.reply_within("POST", Duration::ZERO).ok();
+    let early: Vec<Option<u16>> = crowd
+        .iter_mut()
+        .map(|connection| is_answered(connection).map(|reply| reply.status))
+        .collect();
+    let answered = early.iter().flatten().count();
+    assert!(answered < CROWD / 2, "it waited for {answered} of {CROWD} who sign in");
+    for ((index, connection), early) in crowd.iter_mut().enumerate().zip(early) {
+        let status = early.unwrap_or_else(|| connection.reply("POST").status);
+        assert_eq!(status, [401, 401, 201, 200][index % 4], "{}", routes[index % 4]);
     }
 }
