@@ -164,5 +164,5 @@ pub(super) fn clear_away(tx: &Tx<'_>) -> Result<(), Error> {
         }
         tx.execute("DELETE FROM conversations WHERE id = ?1", [conversation])?;
     }
-    Ok(())
+    super::documents::clear_hidden(tx)
 }
