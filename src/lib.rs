@@ -55,6 +55,7 @@ pub mod clock;
 pub mod commands;
 pub mod error;
 pub mod http;
+pub mod library;
 pub mod models;
 pub mod store;
 pub mod system;

@@ -193,6 +193,9 @@ struct UpdateChat {
     is_pinned: Option<bool>,
     #[serde(default)]
     is_archived: Option<bool>,
+    /// Whether replies draw on the caller's documents.
+    #[serde(default)]
+    library: Option<bool>,
 }
 
 fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>)) -> Result<ChatView, Error> {
@@ -201,6 +204,7 @@ fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>
         title: body.title,
         is_pinned: body.is_pinned,
         is_archived: body.is_archived,
+        library: body.library,
     };
     let (owner, now) = (user.id, ctx.now());
     let updated = ctx

@@ -159,9 +159,8 @@ pub fn find_document(read: &Read<'_>, owner: i64, which: &DocumentRef) -> Result
         DocumentRef::Id(id) => (Some(*id), None),
         DocumentRef::Uuid(uuid) => (None, Some(uuid.as_str())),
     };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM documents WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND hidden_at IS NULL"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM documents WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND hidden_at IS NULL");
     read.first(&sql, params![id, uuid, owner], map)?.ok_or_else(missing)
 }
 
