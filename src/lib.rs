@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! socket → http (parse, park, route) → api (one file per family of clients) → turn (one message, one reply)
-//!                                                                           ├→ models (echo, OpenAI-compatible)
+//!                                                                           ├→ models (echo, library, OpenAI-compatible)
+//!                                                                           ├→ library (cut, rank)
 //!                                                                           └→ store (readers; one writer)
 //! reply  ← http (frame, push)        ← api                                  ← the end of the turn
 //! ```
@@ -17,6 +18,7 @@
 //! * [`commands`]: `serve`, and `fireside` alone: a few lines each over the library.
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP.
+//! * [`library`]: documents to chunks, and the passages that answer a question (unicode-segmentation).
 //! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, mio).
 //! * [`api`]: one file per family of clients: its table of routes, wire types, handlers.
 //! * [`turn`]: the life of one reply.

@@ -244,6 +244,9 @@ struct SendMessage {
     chat_id: Option<TextId>,
     #[serde(default)]
     model: Option<String>,
+    /// Whether the reply draws on the caller's documents; without it, as the chat is set.
+    #[serde(default)]
+    library: Option<bool>,
 }
 
 /// An id that is sent as text, or as a number all the same.
@@ -316,5 +319,6 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         to,
         text: body.message,
         choice,
+        library: body.library,
     })
 }

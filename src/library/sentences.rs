@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn paragraphs_begin_after_empty_lines() {
-        let begins: Vec<Begins> = spans("A. B.\n\nC.\n- d\n\n- e")
+        let begins: Vec<Begins> = spans("One. Two.\n\nThree.\n- d\n\n- e")
             .into_iter()
             .map(|span| span.begins)
             .collect();

@@ -51,8 +51,8 @@ pub fn index_word(owner: i64, word: &str) -> String {
 /// # Errors
 /// Those of the store.
 pub fn list_hits(read: &Read<'_>, owner: i64, word: &str) -> Result<Vec<Hit>, Error> {
-    // In quotes nothing is syntax.
-    let quoted = format!("\"{}\"", index_word(owner, word).replace('"', "\"\""));
+    // In quotes nothing is syntax but a quote, and a NUL, which ends the query. Words hold neither.
+    let quoted = format!("\"{}\"", index_word(owner, word).replace(['"', '\0'], " "));
     // bm25 is weight for rarity × saturation × 2.2. Rarity is counted over all users; with columns of enormous weight
     // every word saturates, so the quotient of the two is the saturation alone. Title, headings and text count 3 : 2 : 1.
     read.all(

@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
+use crate::library;
+use crate::models::{
+    Choice, Completion, Delta, Failure, FailureKind, Library, Passage, Prompt, PromptMessage, Stop, Usage,
+};
 use crate::store::{
     self, Branch, Conversation, NewConversation, NewMessage, NewUsage, Role, SharedStore, State, Tx, User,
 };
@@ -27,6 +30,10 @@ const QUEUE_MAX: usize = 16;
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
+
+/// Passages of the user's documents that are looked up for a question; how many a prompt has room for is `context`'s
+/// business.
+const PASSAGES_MAX: usize = 6;
 
 /// Characters of a title that is taken from a message.
 const TITLE_CHARS: usize = 50;
@@ -65,6 +72,8 @@ pub struct Ask {
     pub text: String,
     /// Who answers.
     pub choice: Choice,
+    /// Whether the reply is to draw on the sender's documents; `None`: as the conversation says.
+    pub library: Option<bool>,
 }
 
 /// Where a message goes.
@@ -80,7 +89,16 @@ pub enum Target {
         uuid: String,
         /// Its own system prompt, which goes before the user's.
         system_prompt: Option<String>,
+        /// Whether its replies draw on the owner's documents.
+        library: bool,
     },
+}
+
+impl Ask {
+    fn wants_library(&self) -> bool {
+        let of_conversation = matches!(self.to, Target::Existing { library: true, .. });
+        self.library.unwrap_or(of_conversation)
+    }
 }
 
 impl From<Conversation> for Target {
@@ -89,6 +107,7 @@ impl From<Conversation> for Target {
             id: conversation.id,
             uuid: conversation.uuid,
             system_prompt: conversation.system_prompt,
+            library: conversation.library,
         }
     }
 }
@@ -231,6 +250,11 @@ impl Turns {
             }],
             temperature: None,
             max_tokens: None,
+            library: if ask.choice.provider.quotes_library() {
+                Some(self.look_up(ask)?)
+            } else {
+                None
+            },
         };
         let completion = ask
             .choice
@@ -358,11 +382,36 @@ impl Turns {
             Target::New => None,
         };
         let system_prompt = own.or(ask.user.system_prompt.as_deref());
+        let library = if ask.wants_library() {
+            Some(self.look_up(ask)?)
+        } else {
+            None
+        };
+        let passages = library.as_ref().map_or(&[][..], |library| &library.passages);
         Ok(Prompt {
             model: ask.choice.model.clone(),
-            messages: context::build(system_prompt, &branch, self.context_messages),
+            messages: context::build(system_prompt, &branch, self.context_messages, passages),
             temperature: None,
             max_tokens: None,
+            library,
+        })
+    }
+
+    /// What the sender's documents say about the question.
+    fn look_up(&self, ask: &Ask) -> Result<Library, Error> {
+        let owner = ask.user.id;
+        let found = library::search(&self.store, owner, &ask.text, PASSAGES_MAX)?;
+        let size = self.store.read(|read| store::measure_library(read, owner))?;
+        let passage = |found: library::Passage| Passage {
+            title: found.chunk.title,
+            author: found.chunk.author,
+            heading: found.chunk.heading,
+            text: found.chunk.text,
+            score: found.score,
+        };
+        Ok(Library {
+            documents: u64::try_from(size.documents).unwrap_or(0),
+            passages: found.into_iter().map(passage).collect(),
         })
     }
 }
