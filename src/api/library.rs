@@ -1,4 +1,6 @@
-//! The library's door: the caller's documents, and a search over them. Documents have integer ids and UUIDs.
+//! The library's door: the caller's documents. They have integer ids and UUIDs, and are found by either.
+//!
+//! Whatever way documents come in, they end in [`add`] or [`add_all`]; for files, `library::read_file` makes texts of them.
 
 use std::borrow::Cow;
 
@@ -24,12 +26,6 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         Auth::User,
         "Add a document, or a list of books",
         &Raw(create),
-    ),
-    get(
-        "/documents/search",
-        Auth::User,
-        "Find passages of the library",
-        &Json(search),
     ),
     get(
         "/documents/{id}",
@@ -163,9 +159,9 @@ impl JsonSchema for NewDocuments {
     }
 }
 
-/// What adding a list of books came to.
+/// What adding several documents came to.
 #[derive(Serialize)]
-struct BooksAdded {
+struct DocumentsAdded {
     documents: Vec<DocumentView>,
     skipped: Vec<Skipped>,
 }
@@ -178,7 +174,7 @@ struct Skipped {
 
 fn create(ctx: &Ctx, Body(NewDocuments(body)): Body<NewDocuments>) -> Result<Reply, Error> {
     match body {
-        Value::Array(_) => Reply::json(201, &add_books(ctx, &body)?),
+        Value::Array(_) => Reply::json(201, &add_all(ctx, &books(&body)?)?),
         _ => match add(ctx, &new_text(&body)?)? {
             Added::New(document) => Reply::json(201, &view(document)),
             // Sent again after a lost answer, for instance: it is there, and nothing was made.
@@ -191,20 +187,15 @@ fn add(ctx: &Ctx, text: &NewText) -> Result<Added, Error> {
     library::add(&ctx.app.store, &ctx.app.clock, ctx.user()?.id, text)
 }
 
-fn add_books(ctx: &Ctx, body: &Value) -> Result<BooksAdded, Error> {
-    let json = serde_json::to_vec(body).map_err(|error| Error::internal("JSON cannot be written", error))?;
-    let mut added = BooksAdded {
+/// All or none, as far as that can be known beforehand.
+fn add_all(ctx: &Ctx, texts: &[NewText]) -> Result<DocumentsAdded, Error> {
+    texts.iter().try_for_each(NewText::check)?;
+    let mut added = DocumentsAdded {
         documents: Vec::new(),
         skipped: Vec::new(),
     };
-    let texts: Vec<NewText> = library::parse_books(&json)?
-        .into_iter()
-        .map(|book| book.into_text(None))
-        .collect();
-    // All or none, as far as that can be known beforehand.
-    texts.iter().try_for_each(NewText::check)?;
     for text in texts {
-        match add(ctx, &text)? {
+        match add(ctx, text)? {
             Added::New(document) => added.documents.push(view(document)),
             Added::Known(document) => added.skipped.push(Skipped {
                 title: document.title,
@@ -213,6 +204,12 @@ fn add_books(ctx: &Ctx, body: &Value) -> Result<BooksAdded, Error> {
         }
     }
     Ok(added)
+}
+
+fn books(body: &Value) -> Result<Vec<NewText>, Error> {
+    let json = serde_json::to_vec(body).map_err(|error| Error::internal("JSON cannot be written", error))?;
+    let books = library::parse_books(&json)?;
+    Ok(books.into_iter().map(|book| book.into_text(None)).collect())
 }
 
 /// The one document of a body.
@@ -306,50 +303,4 @@ fn read(ctx: &Ctx, Path(path): Path<DocumentPath>) -> Result<DocumentText, Error
 
 fn remove(ctx: &Ctx, Path(path): Path<DocumentPath>) -> Result<(), Error> {
     library::remove(&ctx.app.store, &ctx.app.clock, ctx.user()?.id, path.document()?)
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct Search {
-    #[schemars(length(min = 1, max = 1000))]
-    q: String,
-    #[serde(default = "search_limit")]
-    #[schemars(range(min = 1, max = 50))]
-    limit: i64,
-}
-
-fn search_limit() -> i64 {
-    10
-}
-
-#[derive(Serialize)]
-struct PassageView {
-    document_id: i64,
-    document_uuid: String,
-    title: String,
-    author: Option<String>,
-    heading: Option<String>,
-    text: String,
-    score: f64,
-}
-
-#[derive(Serialize)]
-struct Found {
-    results: Vec<PassageView>,
-}
-
-fn search(ctx: &Ctx, Query(query): Query<Search>) -> Result<Found, Error> {
-    let limit = usize::try_from(query.limit).unwrap_or(0);
-    let passages = library::search(&ctx.app.store, ctx.user()?.id, &query.q, limit)?;
-    let results = passages.into_iter().map(|passage| PassageView {
-        document_id: passage.chunk.document_id,
-        document_uuid: passage.chunk.document_uuid,
-        title: passage.chunk.title,
-        author: passage.chunk.author,
-        heading: passage.chunk.heading,
-        text: passage.chunk.text,
-        score: passage.score,
-    });
-    Ok(Found {
-        results: results.collect(),
-    })
 }

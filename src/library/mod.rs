@@ -6,6 +6,7 @@
 
 mod books;
 mod chunk;
+mod files;
 mod rank;
 mod sentences;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::error::{Error, Kind};
 use crate::store::{self, Document, DocumentRef, FoundChunk, IndexWords, NewChunk, NewDocument, Removal, Store};
 
 pub use books::{Book, parse_books};
+pub use files::{FILE_BYTES_MAX, read_file};
 
 /// Text of one document, in bytes: a long novel.
 pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;

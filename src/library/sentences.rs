@@ -11,6 +11,9 @@ const ABBREVIATIONS: &[&str] = &[
     "hr.", "fr.", "z.b.", "bzw.", "nr.", "sra.", "m.", "mme.",
 ];
 
+/// Longer lines are no headings: every chunk below carries its headings along.
+const HEADING_CHARS_MAX: usize = 120;
+
 /// A piece of text that is not to be cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Span {
@@ -125,7 +128,8 @@ fn heading(line: &str) -> Option<(usize, String)> {
     let words = line.trim_start_matches('#');
     let depth = line.len() - words.len();
     let words = words.strip_prefix([' ', '\t'])?.trim().trim_end_matches('#').trim_end();
-    ((1..=6).contains(&depth) && !words.is_empty()).then(|| (depth, words.to_owned()))
+    let is_long = words.chars().nth(HEADING_CHARS_MAX).is_some();
+    ((1..=6).contains(&depth) && !words.is_empty() && !is_long).then(|| (depth, words.to_owned()))
 }
 
 /// Whether a line begins an item of a list or a row of a table.
@@ -223,6 +227,7 @@ mod tests {
             sections,
             [Begins::Section(1, "One".into()), Begins::Section(2, "Two".into())]
         );
+        assert_eq!(heading(&format!("# {}", "x".repeat(HEADING_CHARS_MAX + 1))), None);
     }
 
     #[test]

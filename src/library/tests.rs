@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::store::{Admin, Location, NewUser, Page};
@@ -153,6 +154,44 @@ fn what_cannot_be_added_says_why() {
     }
     let largest = "word ".repeat(DOCUMENT_BYTES_MAX / 5);
     document(shelf.add(shelf.ann, &text("T", &largest)).unwrap());
+}
+
+/// Texts that cost more than they look: what is cut and looked up grows with their length, and with nothing else.
+#[test]
+fn hostile_texts_take_no_longer() {
+    let shelf = Shelf::new();
+    let fill = |pattern: &str| pattern.repeat(DOCUMENT_BYTES_MAX / 4 / pattern.len());
+    let began = Instant::now();
+    let plain = fill("A sentence of some words that say little. ");
+    chunk::chunks(&plain);
+    let usual = began.elapsed();
+    for pattern in [
+        ". ", ".", "a.", "A. ", "1.", "?!", "\n", "# x\n", "- ", "```\n", "e\u{301}", "\u{200d}", ")", "|\n",
+    ] {
+        let text = fill(pattern);
+        let began = Instant::now();
+        let chunks = chunk::chunks(&text);
+        let took = began.elapsed();
+        assert!(
+            took < 30 * usual + Duration::from_secs(1),
+            "{pattern:?}: {took:?}, not {usual:?}"
+        );
+        assert_eq!(chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>(), text.len());
+        let carried: usize = chunks
+            .iter()
+            .filter_map(|chunk| chunk.heading.as_ref())
+            .map(String::len)
+            .sum();
+        assert!(
+            carried < 2 * text.len(),
+            "{pattern:?} carries {carried} bytes of headings"
+        );
+        words::words(&text);
+    }
+    let began = Instant::now();
+    let many: String = (0..100_000).map(|number| format!("w{number} ")).collect();
+    search(&shelf.store, shelf.ann, &many, 5).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

@@ -6,6 +6,9 @@ use unicode_segmentation::UnicodeSegmentation as _;
 /// Words of a question that are looked up: each costs a query, and a question with more is a text.
 const QUESTION_WORDS_MAX: usize = 32;
 
+/// Characters of a question that are read: some pages. What is longer is a text that says at its beginning what it is about.
+const QUESTION_CHARS_MAX: usize = 10_000;
+
 /// Longer words are not words but data, which nobody asks for.
 const WORD_CHARS_MAX: usize = 64;
 
@@ -37,19 +40,20 @@ pub(super) fn words(text: &str) -> Vec<String> {
 
 /// The words that a question is about, each once, in order.
 pub(super) fn question_words(question: &str) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
+    let read = question.char_indices().nth(QUESTION_CHARS_MAX);
+    let question = read.map_or(question, |(end, _)| &question[..end]);
+    // Neither list gets long: one is cut off, the other holds no more than there are stop words.
+    let (mut telling, mut common) = (Vec::new(), Vec::new());
     for word in words(question) {
         let word = word.to_lowercase();
-        if !all.contains(&word) {
-            all.push(word);
+        let is_common = STOP_WORDS.contains(&format!(" {word} "));
+        let chosen = if is_common { &mut common } else { &mut telling };
+        if chosen.len() < QUESTION_WORDS_MAX && !chosen.contains(&word) {
+            chosen.push(word);
         }
     }
-    let is_telling = |word: &&String| !STOP_WORDS.contains(&format!(" {word} "));
-    let telling: Vec<String> = all.iter().filter(is_telling).cloned().collect();
     // "To be or not to be" has nothing else to go by.
-    let mut chosen = if telling.is_empty() { all } else { telling };
-    chosen.truncate(QUESTION_WORDS_MAX);
-    chosen
+    if telling.is_empty() { common } else { telling }
 }
 
 /// Whether a character belongs to a script that sets no spaces between words (Thai, Lao, Burmese, Khmer, Chinese,
@@ -118,5 +122,7 @@ mod tests {
         assert_eq!(question_words("Who is it?"), ["who", "is", "it"]);
         let many: String = (0..99).map(|number| format!("w{number} ")).collect();
         assert_eq!(question_words(&many).len(), QUESTION_WORDS_MAX);
+        let late = format!("{} whale", "?".repeat(QUESTION_CHARS_MAX));
+        assert!(question_words(&late).is_empty());
     }
 }

@@ -12,9 +12,8 @@ const QUOTED_MAX: usize = 3;
 /// A further passage is quoted only if it answers at least this well, the best being 1.
 const RELEVANCE_MIN: f64 = 0.5;
 
-const EMPTY: &str = "Your library is empty, so there is nothing to answer from. Add documents with \
-    `POST /documents`, or on the server's machine with `fireside import FILE…` (plain text, Markdown, or a list of books \
-    as JSON).";
+const HOW_TO_ADD: &str = "Add documents with `POST /documents`, or on the server's machine with `fireside import FILE` \
+    (plain text, Markdown, or a list of books as JSON).";
 
 /// Replies with quotations.
 pub(super) struct Librarian;
@@ -53,14 +52,14 @@ impl Provider for Librarian {
 
 fn answer(library: Option<&Library>) -> String {
     let Some(library) = library.filter(|library| library.documents > 0) else {
-        return EMPTY.to_owned();
+        return format!("Your library is empty, so there is nothing to answer from. {HOW_TO_ADD}");
     };
     let Some(best) = library.passages.first() else {
         let held = match library.documents {
             1 => "the one document".to_owned(),
             count => format!("any of the {count} documents"),
         };
-        return format!("Nothing in {held} of your library matches that. Try other words.");
+        return format!("Nothing in {held} of your library matches that. Try other words. {HOW_TO_ADD}");
     };
     let quoted = library
         .passages
@@ -148,7 +147,9 @@ mod tests {
     fn nothing_found_is_said() {
         assert!(answer(None).contains("library is empty"));
         assert!(answer(Some(&library(0, Vec::new()))).contains("fireside import"));
-        assert!(answer(Some(&library(1, Vec::new()))).contains("the one document"));
-        assert!(answer(Some(&library(7, Vec::new()))).contains("7 documents"));
+        for (count, held) in [(1, "the one document"), (7, "7 documents")] {
+            let said = answer(Some(&library(count, Vec::new())));
+            assert!(said.contains(held) && said.contains("fireside import"), "{said}");
+        }
     }
 }

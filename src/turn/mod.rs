@@ -5,6 +5,7 @@
 //! Replies of one conversation are written one after the other: each sees all that came before it.
 
 mod context;
+mod passages;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -14,10 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::library;
-use crate::models::{
-    Choice, Completion, Delta, Failure, FailureKind, Library, Passage, Prompt, PromptMessage, Stop, Usage,
-};
+use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
 use crate::store::{
     self, Branch, Conversation, NewConversation, NewMessage, NewUsage, Role, SharedStore, State, Tx, User,
 };
@@ -30,10 +28,6 @@ const QUEUE_MAX: usize = 16;
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
-
-/// Passages of the user's documents that are looked up for a question; how many a prompt has room for is `context`'s
-/// business.
-const PASSAGES_MAX: usize = 6;
 
 /// Characters of a title that is taken from a message.
 const TITLE_CHARS: usize = 50;
@@ -250,11 +244,7 @@ impl Turns {
             }],
             temperature: None,
             max_tokens: None,
-            library: if ask.choice.provider.quotes_library() {
-                Some(self.look_up(ask)?)
-            } else {
-                None
-            },
+            library: passages::look_up(&self.store, ask)?,
         };
         let completion = ask
             .choice
@@ -382,36 +372,15 @@ impl Turns {
             Target::New => None,
         };
         let system_prompt = own.or(ask.user.system_prompt.as_deref());
-        let library = if ask.wants_library() {
-            Some(self.look_up(ask)?)
-        } else {
-            None
-        };
-        let passages = library.as_ref().map_or(&[][..], |library| &library.passages);
+        let library = passages::look_up(&self.store, ask)?;
+        let found = library.as_ref().map_or(&[][..], |library| &library.passages);
+        let system_prompt = passages::behind(system_prompt, found);
         Ok(Prompt {
             model: ask.choice.model.clone(),
-            messages: context::build(system_prompt, &branch, self.context_messages, passages),
+            messages: context::build(system_prompt.as_deref(), &branch, self.context_messages),
             temperature: None,
             max_tokens: None,
             library,
-        })
-    }
-
-    /// What the sender's documents say about the question.
-    fn look_up(&self, ask: &Ask) -> Result<Library, Error> {
-        let owner = ask.user.id;
-        let found = library::search(&self.store, owner, &ask.text, PASSAGES_MAX)?;
-        let size = self.store.read(|read| store::measure_library(read, owner))?;
-        let passage = |found: library::Passage| Passage {
-            title: found.chunk.title,
-            author: found.chunk.author,
-            heading: found.chunk.heading,
-            text: found.chunk.text,
-            score: found.score,
-        };
-        Ok(Library {
-            documents: u64::try_from(size.documents).unwrap_or(0),
-            passages: found.into_iter().map(passage).collect(),
         })
     }
 }
