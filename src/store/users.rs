@@ -218,7 +218,7 @@ pub fn find_user_by_login(read: &Read<'_>, login: &str) -> Result<Option<(User, 
 /// # Errors
 /// Those of the store.
 pub fn list_first_users(read: &Read<'_>, limit: i64) -> Result<Vec<User>, Error> {
-    read.all(&select("FROM users ORDER BY id LIMIT ?1"), [limit], map)
+    read.all(&select("FROM users WHERE id > 0 ORDER BY id LIMIT ?1"), [limit], map)
 }
 
 /// How many administrators there are.

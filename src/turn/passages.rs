@@ -142,7 +142,7 @@ mod tests {
         let mut passages: Vec<Passage> = (0..9).map(|_| passage(&"y".repeat(600 * 4))).collect();
         passages.push(passage("short"));
         let found = behind(None, &passages).unwrap();
-        assert_eq!(found.matches("</passage>").count(), 3);
+        assert_eq!(found.matches("\n</passage>").count(), 3);
         assert!(found.ends_with("short\n</passage>"));
         assert!(found.len() <= RULE.len() + (TOKENS_MAX + 3) * 4, "{}", found.len());
     }
