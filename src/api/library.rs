@@ -14,6 +14,9 @@ use crate::http::{Auth, Body, Json, NoContent, Path, Query, Raw, Reply, Route, d
 use crate::library::{self, Added, NewText};
 use crate::store::{self, Document, DocumentRef, Page};
 
+/// Documents of one request: each is a commit, and a slow disk makes a hundred in a second.
+const ADDED_MAX: usize = 1_000;
+
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
         "/documents",
@@ -189,6 +192,10 @@ fn add(ctx: &Ctx, text: &NewText) -> Result<Added, Error> {
 
 /// All or none, as far as that can be known beforehand.
 fn add_all(ctx: &Ctx, texts: &[NewText]) -> Result<DocumentsAdded, Error> {
+    if texts.len() > ADDED_MAX {
+        let message = format!("A list has at most {ADDED_MAX} entries; send it in parts");
+        return Err(Error::new(Kind::TooLarge, message));
+    }
     texts.iter().try_for_each(NewText::check)?;
     let mut added = DocumentsAdded {
         documents: Vec::new(),

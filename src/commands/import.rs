@@ -85,7 +85,7 @@ fn running(settings: &Settings, url: Option<&str>) -> Error {
     let folder = settings.location.folder.display();
     let at = url.map_or_else(String::new, |url| format!(" at {url}"));
     let message = format!(
-        "Fireside is running on {folder}{at}: stop it and import again, or send it the file with POST /documents"
+        "Fireside is running on {folder}{at}: stop it and import again, or send it the text with POST /documents"
     );
     Error::new(Kind::Conflict, message)
 }

@@ -131,7 +131,7 @@ fn join(threads: Vec<JoinHandle<()>>) {
     let deadline = Instant::now() + Duration::from_secs(1);
     for thread in threads {
         while !thread.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
         if thread.is_finished() && thread.join().is_err() {
             log::error!("a thread of the engine panicked");

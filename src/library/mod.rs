@@ -123,30 +123,43 @@ pub fn add(store: &Store, clock: &Clock, owner: i64, text: &NewText) -> Result<A
         chunk_count: length(chunks.len()),
         created_at: clock.now(),
     };
-    let id = store.write(move |tx| store::insert_document(tx, &new))?;
-    let filled = fill(store, owner, id, chunks);
-    match filled {
+    let added = if chunks.len() <= ADDED_AT_ONCE {
+        store.write(move |tx| {
+            let id = store::insert_document(tx, &new)?;
+            store::insert_chunks(tx, owner, id, &chunks)?;
+            store::show_document(tx, owner, id)
+        })
+    } else {
+        add_in_steps(store, new, chunks)
+    };
+    match added {
         Ok(document) => Ok(Added::New(document)),
-        Err(error) => {
-            // Nobody has seen it. If this fails as well, housekeeping removes it.
-            if let Err(error) = remove_steps(store, id) {
-                log::warn!("half a document is left to housekeeping: {error}");
-            }
-            match find()? {
-                Some(known) if error.kind() == Kind::Conflict => Ok(Added::Known(known)),
-                _ => Err(error),
-            }
-        }
+        // Somebody was faster.
+        Err(error) if error.kind() == Kind::Conflict => find()?.map(Added::Known).ok_or(error),
+        Err(error) => Err(error),
     }
 }
 
-fn fill(store: &Store, owner: i64, document_id: i64, mut chunks: Vec<NewChunk>) -> Result<Document, Error> {
-    while !chunks.is_empty() {
-        let rest = chunks.split_off(chunks.len().min(ADDED_AT_ONCE));
-        store.write(move |tx| store::insert_chunks(tx, owner, document_id, &chunks))?;
-        chunks = rest;
+/// Adds a document with the chunks of one job after the other, and shows it when it is whole.
+fn add_in_steps(store: &Store, new: NewDocument, mut chunks: Vec<NewChunk>) -> Result<Document, Error> {
+    let owner = new.user_id;
+    let id = store.write(move |tx| store::insert_document(tx, &new))?;
+    let mut fill = || {
+        while !chunks.is_empty() {
+            let rest = chunks.split_off(chunks.len().min(ADDED_AT_ONCE));
+            let step = std::mem::replace(&mut chunks, rest);
+            store.write(move |tx| store::insert_chunks(tx, owner, id, &step))?;
+        }
+        store.write(move |tx| store::show_document(tx, owner, id))
+    };
+    let filled = fill();
+    // Nobody has seen it. If this fails as well, housekeeping removes it.
+    if filled.is_err()
+        && let Err(error) = remove_steps(store, id)
+    {
+        log::warn!("half a document is left to housekeeping: {error}");
     }
-    store.write(move |tx| store::show_document(tx, owner, document_id))
+    filled
 }
 
 /// Removes one of a user's documents. It is gone for everyone at once; what it was made of goes in steps.

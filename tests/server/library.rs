@@ -228,6 +228,13 @@ fn bodies_keep_to_the_limits_of_all_routes() {
     let of = |bytes: usize| json!({"title": "T", "content": "word ".repeat(bytes / 5)});
     assert_eq!(add(&server, &ann, &of(1_000_000)).status, 201);
     assert_eq!(add(&server, &ann, &of(1_100_000)).status, 413);
+    let list = vec![json!({"title": "T", "short_summary": "s"}); 1_001];
+    let reply = add(&server, &ann, &json!(list));
+    assert!(
+        reply.status == 413 && reply.detail().contains("1000"),
+        "{}",
+        reply.text()
+    );
     // Small and malformed: the syntax is looked at first. Large: who sends it.
     let malformed = |bytes: usize| server.post("/documents").body("{".repeat(bytes)).send().status;
     assert_eq!((malformed(100), malformed(70_000)), (422, 401));
