@@ -121,24 +121,30 @@ fn the_same_text_is_added_once() {
 
 #[test]
 fn many_at_once_add_it_once() {
-    let shelf = Shelf::new();
-    let long = text("T", &"All of them say the same thing at the same time. ".repeat(500));
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| shelf.add(shelf.ann, &long).unwrap());
-        }
-    });
-    let all = Page { limit: 9, offset: 0 };
-    let found = shelf
-        .store
-        .read(|read| store::list_documents(read, shelf.ann, all))
-        .unwrap();
-    assert_eq!(found.len(), 1);
-    let hidden = shelf
-        .store
-        .read(|read| store::measure_library(read, shelf.ann))
-        .unwrap();
-    assert_eq!(hidden.chunks, found[0].chunk_count);
+    // In one job, and in several.
+    for sentences in [10, 5_000] {
+        let shelf = Shelf::new();
+        let content = "All of them say the same thing at the same time. ".repeat(sentences);
+        let long = text("T", &content);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| shelf.add(shelf.ann, &long).unwrap());
+            }
+        });
+        let all = Page { limit: 9, offset: 0 };
+        let list = |read: &store::Read<'_>| store::list_documents(read, shelf.ann, all);
+        let found = shelf.store.read(list).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            found[0].chunk_count > i64::try_from(ADDED_AT_ONCE).unwrap(),
+            sentences > 1_000
+        );
+        let whole = shelf.store.read(|read| store::read_document(read, found[0].id));
+        assert_eq!(whole.unwrap(), content);
+        // The copies that came too late have left nothing behind.
+        let hits = shelf.store.read(|read| store::list_hits(read, shelf.ann, "same"));
+        assert_eq!(hits.unwrap().len(), usize::try_from(found[0].chunk_count).unwrap());
+    }
 }
 
 #[test]
