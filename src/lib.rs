@@ -15,7 +15,7 @@
 //! # Rooms, and the only places that name a library
 //!
 //! * [`cli`]: every flag, variable and default, once (clap, dotenvy).
-//! * [`commands`]: `serve`, and `fireside` alone: a few lines each over the library.
+//! * [`commands`]: `serve`, `import`, and `fireside` alone: a few lines each over the library.
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP.
 //! * [`library`]: documents to chunks, and the passages that answer a question (unicode-segmentation).
