@@ -151,3 +151,41 @@ CREATE TABLE usage_details (
 );
 CREATE INDEX usage_details_by_message ON usage_details (message_id);
 CREATE INDEX usage_details_by_user ON usage_details (user_id, created_at);
+
+-- v2: the library: documents, their chunks, and the index that passages are found by
+CREATE TABLE documents (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid        TEXT NOT NULL UNIQUE,
+    user_id     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    title       TEXT NOT NULL,
+    author      TEXT,
+    source      TEXT,                                  -- the name of the file it came from
+    size        INTEGER NOT NULL,                      -- of its text, in bytes
+    sha256      TEXT NOT NULL,                         -- of title, author and text: the same is not added twice
+    chunk_count INTEGER NOT NULL,
+    hidden_at   TEXT,                                  -- while it is being added or removed, chunk by chunk, nobody sees it
+    created_at  TEXT NOT NULL
+);
+CREATE INDEX documents_by_user ON documents (user_id, id DESC, size, chunk_count) WHERE hidden_at IS NULL;
+CREATE UNIQUE INDEX documents_by_content ON documents (user_id, sha256) WHERE hidden_at IS NULL;
+CREATE INDEX documents_hidden ON documents (hidden_at) WHERE hidden_at IS NOT NULL;
+
+CREATE TABLE chunks (                                  -- one after the other they are the document's text, to the byte
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,     -- and the index's rowid
+    document_id INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    user_id     INTEGER NOT NULL,                      -- the document's owner
+    position    INTEGER NOT NULL,                      -- 0, 1, 2 …
+    heading     TEXT,                                  -- the headings it stands under
+    text        TEXT NOT NULL,
+    UNIQUE (document_id, position)
+);
+
+-- Every word in it begins with its owner's id (12qwhale), so a search reads nobody else's entries. It holds no text.
+CREATE VIRTUAL TABLE library_index USING fts5 (
+    title, heading, text,
+    content = '', contentless_delete = 1,
+    tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
+);
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunks BEGIN
+    DELETE FROM library_index WHERE rowid = OLD.id;
+END;

@@ -300,8 +300,19 @@ pub enum Order {
     Serve(Box<Settings>),
     /// No words at all, or a double click: serve on the next free port, or open what runs already.
     Start(Box<Settings>),
+    /// Add files to a library.
+    Import(Box<Settings>, Import),
     /// Help or the version was asked for, or the words were wrong: print this.
     Say(clap::Error),
+}
+
+/// What is to be imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// The e-mail address, user name or foreign id of the account; the only one if absent.
+    pub account: Option<String>,
 }
 
 /// Variables of the process and, behind them, those of `.env`.
@@ -387,6 +398,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, environment: &Environment
     environment.refuse_unknown()?;
     match matches.subcommand() {
         Some(("serve", matches)) => Ok(Order::Serve(Box::new(settings(Some(matches), environment)?))),
+        Some(("import", matches)) => {
+            let mut settings = settings(None, environment)?;
+            if let Some(folder) = matches.get_one::<String>("data") {
+                settings.location = inside(PathBuf::from(folder));
+            }
+            let files = matches.get_many::<PathBuf>("FILE").into_iter().flatten();
+            let import = Import {
+                files: files.cloned().collect(),
+                account: matches.get_one::<String>("account").cloned(),
+            };
+            Ok(Order::Import(Box::new(settings), import))
+        }
         _ => Ok(Order::Start(Box::new(settings(None, environment)?))),
     }
 }
@@ -423,6 +446,26 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A chat server for AI models that is one file. Without a command: serve on this machine and open the browser.")
         .subcommand(serve.after_help(variables))
+        .subcommand(import_command())
+}
+
+fn import_command() -> Command {
+    let file = Arg::new("FILE")
+        .required(true)
+        .num_args(1..)
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Plain text, Markdown, or a list of books (.json)");
+    let account = Arg::new("account")
+        .long("account")
+        .value_name("NAME")
+        .help("E-mail address or user name of the account [default: the only one]");
+    let data = Arg::new("data")
+        .long("data")
+        .value_name("DIR")
+        .help("Folder of the database [default: as for serve] [env: FIRESIDE_DATA]");
+    Command::new("import")
+        .about("Add files to an account's library, while no server runs on the folder")
+        .args([file, account, data])
 }
 
 /// Values as they were given, by flag or variable.

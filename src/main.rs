@@ -24,6 +24,7 @@ fn run() -> Result<ExitCode, Error> {
     match cli::parse(std::env::args_os().skip(1), &environment)? {
         Order::Serve(settings) => commands::serve(*settings)?,
         Order::Start(settings) => commands::start(*settings)?,
+        Order::Import(settings, files) => commands::import(&settings, &files)?,
         Order::Say(message) => {
             let code = if message.use_stderr() { 2 } else { 0 };
             // With the terminal gone there is nobody to tell.

@@ -193,6 +193,9 @@ struct UpdateChat {
     is_pinned: Option<bool>,
     #[serde(default)]
     is_archived: Option<bool>,
+    /// Whether replies draw on the caller's documents.
+    #[serde(default)]
+    library: Option<bool>,
 }
 
 fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>)) -> Result<ChatView, Error> {
@@ -201,6 +204,7 @@ fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>
         title: body.title,
         is_pinned: body.is_pinned,
         is_archived: body.is_archived,
+        library: body.library,
     };
     let (owner, now) = (user.id, ctx.now());
     let updated = ctx
@@ -240,6 +244,9 @@ struct SendMessage {
     chat_id: Option<TextId>,
     #[serde(default)]
     model: Option<String>,
+    /// Whether the reply draws on the caller's documents; without it, as the chat is set.
+    #[serde(default)]
+    library: Option<bool>,
 }
 
 /// An id that is sent as text, or as a number all the same.
@@ -323,5 +330,6 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         to,
         text: body.message,
         choice,
+        library: body.library,
     })
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ai_chat;
+mod library;
 mod session;
 mod sign_in;
 mod system;
@@ -32,6 +33,7 @@ const TABLES: &[&[Route<Ctx>]] = &[
     accounts::ROUTES,
     ai_chat::ROUTES,
     todo::ROUTES,
+    library::ROUTES,
     ui::ROUTES,
 ];
 

@@ -27,6 +27,9 @@ struct ChatRequest {
     message: String,
     #[serde(default)]
     conversation_id: Option<AnyId>,
+    /// Whether the reply draws on the caller's documents; without it, as the conversation is set.
+    #[serde(default)]
+    library: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -102,5 +105,6 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         to,
         text: body.message,
         choice,
+        library: body.library,
     })
 }

@@ -40,6 +40,9 @@ pub(super) struct ChatView {
     last_message_content: String,
     is_pinned: bool,
     is_archived: bool,
+    /// Left out while it is off: existing clients know no such key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    library: bool,
 }
 
 pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
@@ -55,6 +58,7 @@ pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
         last_message_content: conversation.last_message_content,
         is_pinned: conversation.is_pinned,
         is_archived: conversation.is_archived,
+        library: conversation.library,
     }
 }
 

@@ -125,7 +125,7 @@ fn announce(app: &App, own_url: &str, url: &str) -> Result<(), Error> {
 }
 
 /// A line to stdout. Nobody may be reading it.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     drop(writeln!(out, "{line}").and_then(|()| out.flush()));
 }
@@ -138,7 +138,7 @@ fn open_browser(url: &str) {
     }
 }
 
-enum Lock {
+pub(super) enum Lock {
     Held(File),
     /// Another server has it; its address, once it has written it.
     Taken(Option<String>),
@@ -146,7 +146,7 @@ enum Lock {
 
 /// Takes the data folder for this process. The lock is a file of its own: closing any descriptor of the database
 /// would drop SQLite's own locks.
-fn lock(settings: &Settings) -> Result<Lock, Error> {
+pub(super) fn lock(settings: &Settings) -> Result<Lock, Error> {
     let folder = &settings.location.folder;
     let failed = |error| {
         let message = format!("The data folder {} cannot be used", folder.display());

@@ -57,6 +57,7 @@ mod tests {
             ],
             temperature: None,
             max_tokens: None,
+            library: None,
         };
         let mut text = String::new();
         let completion = Echo.complete(&prompt, &Stop::new(), &mut |delta| match delta {

@@ -132,6 +132,7 @@ pub(super) fn prompt(model: &str) -> Prompt {
         ],
         temperature: Some(0.5),
         max_tokens: Some(64),
+        library: None,
     }
 }
 

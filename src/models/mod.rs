@@ -10,6 +10,7 @@ mod echo;
 mod failure;
 #[cfg(test)]
 mod fake_upstream;
+mod library;
 mod listed;
 mod openai;
 mod registry;
@@ -55,6 +56,32 @@ pub struct Prompt {
     pub temperature: Option<f64>,
     /// The most tokens the reply may have; the provider's default if absent.
     pub max_tokens: Option<u32>,
+    /// What was looked up in the user's documents, for providers that quote them.
+    pub library: Option<Library>,
+}
+
+/// What was looked up in the user's documents.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Library {
+    /// How many documents there are.
+    pub documents: u64,
+    /// What they say about the question, best first.
+    pub passages: Vec<Passage>,
+}
+
+/// A passage of one of the user's documents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passage {
+    /// The document's title.
+    pub title: String,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// The headings it stands under.
+    pub heading: Option<String>,
+    /// The passage.
+    pub text: String,
+    /// How well it answers; comparable within one prompt only.
+    pub score: f64,
 }
 
 /// A piece of a reply as it arrives; never empty.
@@ -114,6 +141,11 @@ pub trait Provider: Send + Sync {
 
     /// Whether it answers without waiting for anything, so that the asking thread may simply call it.
     fn instant(&self) -> bool;
+
+    /// Whether it answers from [`Prompt::library`], which must then be there.
+    fn quotes_library(&self) -> bool {
+        false
+    }
 
     /// Blocks until the reply is complete; its pieces go to `on_delta` as they come. What has been delivered before
     /// a [`Failure`] is valid text.

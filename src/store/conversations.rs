@@ -36,6 +36,8 @@ pub struct Conversation {
     pub model: Option<String>,
     /// The system prompt chosen for this conversation.
     pub system_prompt: Option<String>,
+    /// Replies draw on the owner's documents.
+    pub library: bool,
 }
 
 /// A conversation's name on the wire: either kind of id.
@@ -79,6 +81,8 @@ pub struct ConversationPatch {
     pub is_pinned: Option<bool>,
     /// Put away.
     pub is_archived: Option<bool>,
+    /// Draw on the owner's documents.
+    pub library: Option<bool>,
 }
 
 /// A page of a list.
@@ -91,7 +95,7 @@ pub struct Page {
 }
 
 const COLUMNS: &str = "id, uuid, title, summary, created_at, updated_at, is_pinned, is_archived, \
-    message_count, last_message_time, last_message_content, leaf_id, model, system_prompt";
+    message_count, last_message_time, last_message_content, leaf_id, model, system_prompt, library";
 
 fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     Ok(Conversation {
@@ -109,6 +113,7 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         leaf_id: row.get(11)?,
         model: row.get(12)?,
         system_prompt: row.get(13)?,
+        library: row.get(14)?,
     })
 }
 
@@ -177,9 +182,16 @@ pub fn update_conversation(
     let conversation = find_conversation(tx, owner, which)?;
     tx.execute(
         "UPDATE conversations SET title = coalesce(?2, title), is_pinned = coalesce(?3, is_pinned),
-             is_archived = coalesce(?4, is_archived), updated_at = max(updated_at, ?5)
+             is_archived = coalesce(?4, is_archived), library = coalesce(?6, library), updated_at = max(updated_at, ?5)
          WHERE id = ?1",
-        params![conversation.id, patch.title, patch.is_pinned, patch.is_archived, now],
+        params![
+            conversation.id,
+            patch.title,
+            patch.is_pinned,
+            patch.is_archived,
+            now,
+            patch.library
+        ],
     )?;
     find_conversation(tx, owner, &ConversationRef::Id(conversation.id))
 }

@@ -3,7 +3,7 @@
 
 use rusqlite::params;
 
-use super::Tx;
+use super::{Tx, documents};
 use crate::clock::Clock;
 use crate::error::Error;
 
@@ -30,8 +30,12 @@ pub(super) fn kept_since() -> String {
     Clock.now().plus_s(-DELETED_KEPT_S).text()
 }
 
-/// Removes one batch: sessions and revocations that are over, then conversations deleted long ago, the oldest first.
+/// Removes one batch: of a document that is to go, or else sessions and revocations that are over and conversations
+/// deleted long ago, the oldest first.
 pub(super) fn clear_batch(tx: &Tx<'_>) -> Result<Left, Error> {
+    if documents::clear_hidden(tx)? == Left::More {
+        return Ok(Left::More);
+    }
     let now = Clock.now().text();
     let mut batch = Batch {
         rows: BATCH_ROWS_MAX,

@@ -5,11 +5,13 @@
 
 mod attachments;
 mod conversations;
+mod documents;
 mod housekeeping;
 mod messages;
 mod migrate;
 mod open;
 mod readers;
+mod search;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -29,11 +31,17 @@ pub use conversations::{
     Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
     insert_conversation, list_conversations, owner_of_conversation, restore_conversation, update_conversation,
 };
+pub use documents::{
+    DOCUMENTS_MAX, Document, DocumentRef, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Removal,
+    find_document, find_document_by_content, hide_document, insert_chunks, insert_document, list_documents,
+    measure_library, read_document, remove_hidden, show_document,
+};
 pub use messages::{
     Branch, Message, NewMessage, Role, State, find_message_id, finish_message, insert_message, interrupt_streaming,
     list_branch, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
+pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
 pub use sessions::{
     NewSession, Session, SignedIn, delete_session, end_other_sessions, find_revocation, find_session,
     insert_revocation, insert_session, list_sessions,
@@ -41,7 +49,7 @@ pub use sessions::{
 pub use usage::{NewUsage, insert_usage};
 pub use users::{
     Admin, NewUser, User, UserPatch, count_admins, count_users, find_user_by_external_id, find_user_by_id,
-    find_user_by_login, find_user_by_uuid, insert_user, update_user,
+    find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
 };
 
 use readers::Readers;

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod conversations;
+mod documents;
 mod housekeeping;
 mod messages;
 mod plans;

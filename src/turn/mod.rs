@@ -6,6 +6,7 @@
 
 mod context;
 mod live;
+mod passages;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,8 @@ pub struct Ask {
     pub text: String,
     /// Who answers.
     pub choice: Choice,
+    /// Whether the reply is to draw on the sender's documents; `None`: as the conversation says.
+    pub library: Option<bool>,
 }
 
 /// Where a message goes.
@@ -84,7 +87,16 @@ pub enum Target {
         uuid: String,
         /// Its own system prompt, which goes before the user's.
         system_prompt: Option<String>,
+        /// Whether its replies draw on the owner's documents.
+        library: bool,
     },
+}
+
+impl Ask {
+    fn wants_library(&self) -> bool {
+        let of_conversation = matches!(self.to, Target::Existing { library: true, .. });
+        self.library.unwrap_or(of_conversation)
+    }
 }
 
 impl From<Conversation> for Target {
@@ -93,6 +105,7 @@ impl From<Conversation> for Target {
             id: conversation.id,
             uuid: conversation.uuid,
             system_prompt: conversation.system_prompt,
+            library: conversation.library,
         }
     }
 }
@@ -283,6 +296,7 @@ impl Turns {
             }],
             temperature: None,
             max_tokens: None,
+            library: passages::look_up(&self.store, ask)?,
         };
         let completion = ask
             .choice
@@ -424,11 +438,15 @@ impl Turns {
             Target::New => None,
         };
         let system_prompt = own.or(ask.user.system_prompt.as_deref());
+        let library = passages::look_up(&self.store, ask)?;
+        let found = library.as_ref().map_or(&[][..], |library| &library.passages);
+        let system_prompt = passages::behind(system_prompt, found);
         Ok(Prompt {
             model: ask.choice.model.clone(),
-            messages: context::build(system_prompt, &branch, self.context_messages),
+            messages: context::build(system_prompt.as_deref(), &branch, self.context_messages),
             temperature: None,
             max_tokens: None,
+            library,
         })
     }
 }

@@ -120,6 +120,7 @@ impl Rig {
             to: to.clone(),
             text: text.into(),
             choice,
+            library: None,
         };
         // Nobody may be listening any more.
         self.turns

@@ -20,6 +20,8 @@ mod durability;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod library;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;

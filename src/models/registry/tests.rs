@@ -48,6 +48,7 @@ fn with_nothing_configured_default_names_echo() {
         &[
             ("", "echo/echo"),
             ("echo", "echo/echo"),
+            ("library", "library/library"),
             ("gpt-4.1-nano", "echo/echo"),
             ("smart", "echo/echo"),
             ("gpt-4.1", "?"),
@@ -152,8 +153,8 @@ fn the_configured_default_resolves_or_the_start_fails() {
 
 #[test]
 fn what_is_known_needs_no_network() {
-    assert_eq!(Registry::new(local()).unwrap().known(), ["echo"]);
+    assert_eq!(Registry::new(local()).unwrap().known(), ["echo", "library"]);
     let known = Registry::new(groq()).unwrap().known();
     assert_eq!(known.first().map(String::as_str), Some("llama-3.3-70b-versatile"));
-    assert_eq!(known.last().map(String::as_str), Some("echo"));
+    assert_eq!(known.last().map(String::as_str), Some("library"));
 }

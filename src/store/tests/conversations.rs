@@ -147,6 +147,7 @@ fn a_patch_changes_what_it_names() {
     assert_eq!((changed.created_at, changed.updated_at), (at(1), at(500)));
     let archived = ConversationPatch {
         is_archived: Some(true),
+        library: Some(true),
         is_pinned: Some(true),
         title: None,
     };

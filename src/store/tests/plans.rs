@@ -7,8 +7,10 @@ use super::*;
 const SOURCES: &[(&str, &str)] = &[
     ("attachments", include_str!("../attachments.rs")),
     ("conversations", include_str!("../conversations.rs")),
+    ("documents", include_str!("../documents.rs")),
     ("housekeeping", include_str!("../housekeeping.rs")),
     ("messages", include_str!("../messages.rs")),
+    ("search", include_str!("../search.rs")),
     ("sessions", include_str!("../sessions.rs")),
     ("usage", include_str!("../usage.rs")),
     ("users", include_str!("../users.rs")),
@@ -73,7 +75,10 @@ const SMALL: &[&str] = &[
 ];
 
 fn is_scan(line: &str) -> bool {
-    line.starts_with("SCAN ") && !SMALL.contains(&line)
+    // The full-text index asked for a word (M) or a row (=): it is read from there on, not from its beginning.
+    let is_lookup = line.starts_with("SCAN library_index VIRTUAL TABLE INDEX") && line.ends_with([':', '='])
+        || line.starts_with("SCAN library_index VIRTUAL TABLE INDEX 0:M");
+    line.starts_with("SCAN ") && !is_lookup && !SMALL.contains(&line)
 }
 
 #[test]
@@ -105,7 +110,7 @@ fn either_id_is_looked_up_and_not_searched_for() {
             count += 1;
         }
     }
-    assert_eq!(count, 5);
+    assert_eq!(count, 6);
 }
 
 #[test]
