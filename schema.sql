@@ -64,6 +64,7 @@ CREATE TABLE conversations (
     library              INTEGER NOT NULL DEFAULT 0    -- 1: replies draw on the user's documents
 );
 CREATE INDEX conversations_by_user ON conversations (user_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX conversations_by_age ON conversations (user_id) WHERE deleted_at IS NULL; -- rows of an index are in order of id
 CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TRIGGER conversation_inserted AFTER INSERT ON conversations WHEN NEW.deleted_at IS NULL BEGIN

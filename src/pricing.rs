@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer as _, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Kind};
@@ -239,7 +239,10 @@ mod tests {
         check("openai", "small", tokens(1, 0, 0), 1e-7);
         check("openai", "small", tokens(4, 3, 0), 2e-7);
         check("openai", "small", tokens(0, 0, 123_456_789), 49.382_715_6);
-        assert_eq!(serde_json::to_string(&round(6.4e-6 + 8e-6 + 2e-5)).unwrap(), "3.44e-5");
+        assert_eq!(
+            serde_json::to_string(&round(6.4e-6 + 8e-6 + 2e-5)).unwrap(),
+            "0.0000344"
+        );
         assert_eq!(serde_json::to_string(&round(0.0)).unwrap(), "0.0");
     }
 

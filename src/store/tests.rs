@@ -6,6 +6,7 @@ mod conversations;
 mod housekeeping;
 mod messages;
 mod plans;
+mod usage;
 mod writer;
 
 use std::path::PathBuf;

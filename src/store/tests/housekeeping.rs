@@ -1,6 +1,6 @@
 //! Clearing away: what is over goes, what can still be asked for stays.
 
-use super::super::{NewSession, NewUsage, Session, delete_conversation, insert_session, insert_usage, sessions};
+use super::super::{NewSession, NewUsage, Scope, Session, delete_conversation, insert_session, insert_usage, sessions};
 use super::*;
 
 const DAY_S: i64 = 24 * 3600;
@@ -41,6 +41,8 @@ fn a_deleted_conversation_goes_after_thirty_days() {
     let gone = rig.deleted(ann.id, 3, 31);
     let usage = NewUsage {
         user_id: ann.id,
+        scope: Scope::Final,
+        price: 0.0,
         model: "m".into(),
         input_tokens: 1,
         output_tokens: 2,
