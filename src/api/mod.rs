@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ai_chat;
+mod chatai;
 mod session;
 mod system;
 mod todo;
@@ -31,6 +32,7 @@ const TABLES: &[&[Route<Ctx>]] = &[
     accounts::ROUTES,
     ai_chat::ROUTES,
     todo::ROUTES,
+    chatai::ROUTES,
     ui::ROUTES,
 ];
 
