@@ -14,8 +14,8 @@ CREATE TABLE users (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT,
     uuid               TEXT NOT NULL UNIQUE,
     external_id        TEXT UNIQUE,                    -- the identity in another system's tokens; such users have no password
+    email              TEXT COLLATE NOCASE UNIQUE,     -- before username: where both are taken, the name is what is reported
     username           TEXT COLLATE NOCASE UNIQUE,     -- null: the e-mail address serves as the name
-    email              TEXT COLLATE NOCASE UNIQUE,
     display_name       TEXT,
     role               TEXT NOT NULL DEFAULT 'user' CHECK (role IN ('admin', 'user')),
     password_hash      TEXT,                           -- PHC string
