@@ -57,6 +57,8 @@ pub mod commands;
 pub mod error;
 pub mod http;
 pub mod models;
+#[cfg(test)]
+mod patience;
 pub mod pricing;
 pub mod store;
 pub mod system;

@@ -4,6 +4,7 @@ mod accounts;
 mod ai_chat;
 mod chatai;
 mod session;
+mod sign_in;
 mod system;
 mod todo;
 mod ui;
