@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -20,7 +20,7 @@ use super::receivers::{self, Receivers};
 use super::reply::{Framed, Reply, print};
 use super::request::{Body, Request, RequestId};
 use super::respond::{self, Responder};
-use super::workers::{self, Job, Jobs, Line};
+use super::workers::{self, Job, Jobs, Line, TURNS_GIVEN_MAX};
 use super::{Handler, Limits, push};
 use crate::error::Error;
 
@@ -273,9 +273,14 @@ impl<'e> Poll<'e> {
         let mut next_tick = Instant::now() + TICK;
         let mut stopping: Option<Instant> = None;
         let mut hurried = false;
+        let mut turns_given = TURNS_GIVEN_MAX;
         loop {
             let wait = match self.knocking {
                 Knocking::Now => Duration::ZERO,
+                _ if turns_given < TURNS_GIVEN_MAX => {
+                    thread::yield_now();
+                    Duration::ZERO
+                }
                 _ => next_tick.saturating_duration_since(Instant::now()),
             };
             match self.poll.poll(&mut events, Some(wait)) {
@@ -284,6 +289,11 @@ impl<'e> Poll<'e> {
                 }
                 _ => {}
             }
+            turns_given = if events.is_empty() {
+                turns_given.saturating_add(1)
+            } else {
+                0
+            };
             for event in &events {
                 match event.token() {
                     LISTENER => self.knocking = Knocking::Now,
