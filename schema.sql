@@ -14,8 +14,8 @@ CREATE TABLE users (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT,
     uuid               TEXT NOT NULL UNIQUE,
     external_id        TEXT UNIQUE,                    -- the identity in another system's tokens; such users have no password
+    email              TEXT COLLATE NOCASE UNIQUE,     -- before username: where both are taken, the name is what is reported
     username           TEXT COLLATE NOCASE UNIQUE,     -- null: the e-mail address serves as the name
-    email              TEXT COLLATE NOCASE UNIQUE,
     display_name       TEXT,
     role               TEXT NOT NULL DEFAULT 'user' CHECK (role IN ('admin', 'user')),
     password_hash      TEXT,                           -- PHC string
@@ -65,6 +65,7 @@ CREATE TABLE conversations (
     library              INTEGER NOT NULL DEFAULT 0    -- 1: replies draw on the user's documents
 );
 CREATE INDEX conversations_by_user ON conversations (user_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX conversations_by_age ON conversations (user_id) WHERE deleted_at IS NULL; -- rows of an index are in order of id
 CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TRIGGER conversation_inserted AFTER INSERT ON conversations WHEN NEW.deleted_at IS NULL BEGIN

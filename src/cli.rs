@@ -180,6 +180,13 @@ pub const SETTINGS: &[Setting] = &[
         "Serve the web UI from this folder, while working on it",
     ),
     row(
+        "pricing",
+        "FIRESIDE_PRICING",
+        "FILE",
+        "built in",
+        "Prices of models, in the form of examples/pricing_data.json",
+    ),
+    row(
         "",
         "DATABASE_URL",
         "URL",
@@ -254,6 +261,8 @@ pub struct Settings {
     pub open: bool,
     /// The UI's files, instead of those built in.
     pub assets: Option<PathBuf>,
+    /// The table of prices, instead of the one built in.
+    pub pricing: Option<PathBuf>,
     /// Secrets and providers, from variables only.
     pub secrets: Secrets,
 }
@@ -594,6 +603,7 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
         assets: given.parsed("assets", "a folder", |text| {
             Some(PathBuf::from(text)).filter(|path| path.is_dir())
         })?,
+        pricing: given.text("pricing").map(PathBuf::from),
         secrets: Secrets {
             jwt_secret: given.text("JWT_SECRET_KEY"),
             jwt_algorithm: given

@@ -23,6 +23,7 @@
 //! * [`api`]: one file per family of clients: its table of routes, wire types, handlers.
 //! * [`turn`]: the life of one reply.
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
+//! * [`pricing`]: what models cost.
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
 //! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
 //! * [`clock`]: times and ids. [`system`]: what differs from one operating system to the next.
@@ -61,6 +62,7 @@ pub mod library;
 pub mod models;
 #[cfg(test)]
 mod patience;
+pub mod pricing;
 pub mod store;
 pub mod system;
 pub mod turn;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ai_chat;
+mod chatai;
 mod library;
 mod session;
 mod sign_in;
@@ -33,6 +34,7 @@ const TABLES: &[&[Route<Ctx>]] = &[
     accounts::ROUTES,
     ai_chat::ROUTES,
     todo::ROUTES,
+    chatai::ROUTES,
     library::ROUTES,
     ui::ROUTES,
 ];

@@ -3,7 +3,7 @@
 use super::{Completion, Delta, Failure, Prompt, Provider, Role, Stop, Usage};
 
 /// The id of the only model here, and the name of its provider.
-pub(super) const ECHO: &str = "echo";
+pub const ECHO: &str = "echo";
 
 /// Replies `Echo: ` and the last user message.
 pub(super) struct Echo;

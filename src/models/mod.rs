@@ -21,6 +21,7 @@ mod transport;
 
 use std::time::Duration;
 
+pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
 pub use registry::{Choice, ModelsConfig, Registry, UnknownModel};
 pub use stop::Stop;

@@ -218,6 +218,18 @@ impl Registry {
             .collect()
     }
 
+    /// The same with the default model before all others, once each.
+    pub fn available(&self) -> Vec<String> {
+        let default = Some(self.default.model.clone()).filter(|model| !model.is_empty());
+        let mut models: Vec<String> = Vec::new();
+        for model in default.into_iter().chain(self.known()) {
+            if !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        models
+    }
+
     fn configured_default(&mut self, name: Option<&str>, custom: Option<Arc<OpenAi>>) -> Result<Choice, Error> {
         let Some(name) = name else {
             if let Some(server) = custom {

@@ -168,6 +168,28 @@ pub fn list_conversations(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec
     read.all(&sql, params![owner, page.limit, page.offset], map)
 }
 
+/// The owner's conversations, newest first, whatever has become of them since.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_conversations_by_age(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec<Conversation>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL
+         ORDER BY id DESC LIMIT ?2 OFFSET ?3"
+    );
+    read.all(&sql, params![owner, page.limit, page.offset], map)
+}
+
+/// Gives a conversation its summary; one that has a summary keeps it.
+///
+/// # Errors
+/// Those of the store.
+pub fn summarise_conversation(tx: &Tx<'_>, id: i64, summary: &str) -> Result<(), Error> {
+    let sql = "UPDATE conversations SET summary = ?2 WHERE id = ?1 AND summary IS NULL";
+    tx.execute(sql, params![id, summary])?;
+    Ok(())
+}
+
 /// Changes one of the owner's conversations.
 ///
 /// # Errors

@@ -76,6 +76,8 @@ pub struct Message {
     pub id: i64,
     /// The other id.
     pub uuid: String,
+    /// The conversation it belongs to.
+    pub conversation_id: i64,
     /// The message before it on its branch.
     pub parent_id: Option<i64>,
     /// Who wrote it.
@@ -88,6 +90,8 @@ pub struct Message {
     pub model: Option<String>,
     /// Why a reply failed.
     pub error: Option<String>,
+    /// A short account of it, where somebody has given one.
+    pub summary: Option<String>,
     /// `text`, `image`, `audio` …
     pub kind: String,
     /// JSON array of strings.
@@ -138,6 +142,9 @@ pub struct Branch {
     pub limit: i64,
 }
 
+const COLUMNS: &str = "messages.id, uuid, parent_id, role, content, state, model, error, type, media_urls, \
+    reply_to_id, status, importance_level, created_at, conversation_id, summary";
+
 fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
     let role: String = row.get(3)?;
     let state: String = row.get(5)?;
@@ -156,7 +163,35 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
         status: row.get(11)?,
         importance_level: row.get(12)?,
         created_at: row.get(13)?,
+        conversation_id: row.get(14)?,
+        summary: row.get(15)?,
     })
+}
+
+/// One of the owner's messages, on whatever branch, if its conversation is still there.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn find_message(read: &Read<'_>, owner: i64, which: &super::ConversationRef) -> Result<Message, Error> {
+    let (id, uuid) = which.parts();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM messages WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3
+             AND EXISTS (SELECT 1 FROM conversations WHERE id = conversation_id AND deleted_at IS NULL)"
+    );
+    let found = read.first(&sql, params![id, uuid, owner], map)?;
+    found.ok_or_else(|| Error::new(Kind::NotFound, "Message not found"))
+}
+
+/// The models that answered some messages: pairs of a message and the model of a reply to it, the newest reply last.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_reply_models(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<(i64, String)>, Error> {
+    let ids = serde_json::to_string(message_ids).map_err(|error| Error::internal("ids are not JSON", error))?;
+    let sql = "SELECT parent_id, model FROM messages
+               WHERE parent_id IN (SELECT value FROM json_each(?1)) AND role = 'assistant' AND model IS NOT NULL
+               ORDER BY id";
+    read.all(sql, params![ids], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// The newest messages of a branch, oldest first. The cost grows with the page, not with the conversation.
@@ -177,17 +212,15 @@ pub fn list_branch(read: &Read<'_>, branch: &Branch) -> Result<Vec<Message>, Err
     let mut page = Vec::new();
     let mut statement = read
         .0
-        .prepare_cached(
+        .prepare_cached(&format!(
             "WITH RECURSIVE branch (id, place) AS (
                  SELECT ?1, 1 WHERE ?1 IS NOT NULL
                  UNION ALL
                  SELECT messages.parent_id, place + 1 FROM branch JOIN messages ON messages.id = branch.id
                  WHERE messages.parent_id IS NOT NULL AND place < ?2
              )
-             SELECT messages.id, uuid, parent_id, role, content, state, model, error, type, media_urls,
-                 reply_to_id, status, importance_level, created_at
-             FROM branch JOIN messages ON messages.id = branch.id",
-        )
+             SELECT {COLUMNS} FROM branch JOIN messages ON messages.id = branch.id",
+        ))
         .map_err(super::failed)?;
     let mut rows = statement.query(params![start, branch.limit]).map_err(super::failed)?;
     while let Some(row) = rows.next().map_err(super::failed)? {

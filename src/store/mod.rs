@@ -29,7 +29,8 @@ use crate::error::{Error, Kind};
 pub use attachments::{Attachment, list_attachments};
 pub use conversations::{
     Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
-    insert_conversation, list_conversations, owner_of_conversation, restore_conversation, update_conversation,
+    insert_conversation, list_conversations, list_conversations_by_age, owner_of_conversation, restore_conversation,
+    summarise_conversation, update_conversation,
 };
 pub use documents::{
     DOCUMENTS_MAX, Document, DocumentRef, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Removal,
@@ -37,8 +38,8 @@ pub use documents::{
     measure_library, read_document, remove_hidden, show_document,
 };
 pub use messages::{
-    Branch, Message, NewMessage, Role, State, find_message_id, finish_message, insert_message, interrupt_streaming,
-    list_branch, save_partial,
+    Branch, Message, NewMessage, Role, State, find_message, find_message_id, finish_message, insert_message,
+    interrupt_streaming, list_branch, list_reply_models, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
@@ -46,7 +47,7 @@ pub use sessions::{
     NewSession, Session, SignedIn, delete_session, end_other_sessions, find_revocation, find_session,
     insert_revocation, insert_session, list_sessions,
 };
-pub use usage::{NewUsage, insert_usage};
+pub use usage::{NewUsage, Scope, UsageDetail, insert_usage, list_conversation_usage, list_usage};
 pub use users::{
     Admin, NewUser, User, UserPatch, count_admins, count_users, find_user_by_external_id, find_user_by_id,
     find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,

@@ -7,6 +7,7 @@ mod documents;
 mod housekeeping;
 mod messages;
 mod plans;
+mod usage;
 mod writer;
 
 use std::path::PathBuf;

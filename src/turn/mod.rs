@@ -8,6 +8,7 @@ mod context;
 mod live;
 mod passages;
 mod place;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +19,10 @@ use std::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
+use crate::pricing::{Pricing, Tokens};
 use crate::store::{
-    self, Branch, Conversation, ConversationRef, NewConversation, NewMessage, NewUsage, Role, SharedStore, State, Tx,
-    User,
+    self, Branch, Conversation, ConversationRef, Message, NewConversation, NewMessage, NewUsage, Role, Scope,
+    SharedStore, State, Tx, User,
 };
 
 use live::{Entrance, Live};
@@ -51,6 +53,7 @@ const TITLE_CHARS: usize = 50;
 /// All turns of the server.
 pub struct Turns {
     store: SharedStore,
+    pricing: Arc<Pricing>,
     clock: Clock,
     turns_max: usize,
     context_messages: usize,
@@ -153,9 +156,16 @@ struct Question {
 impl Turns {
     /// No turns yet. At most `turns_max` replies are written at a time; models are given at most `context_messages`
     /// earlier messages.
-    pub fn new(store: SharedStore, clock: Clock, turns_max: usize, context_messages: usize) -> Turns {
+    pub fn new(
+        store: SharedStore,
+        pricing: Arc<Pricing>,
+        clock: Clock,
+        turns_max: usize,
+        context_messages: usize,
+    ) -> Turns {
         Turns {
             store,
+            pricing,
             clock,
             turns_max,
             context_messages,
@@ -311,7 +321,8 @@ impl Turns {
         let user_id = ask.user.id;
         let now = self.clock.now();
         let (uuid, reply_at) = (self.clock.uuid(), now.plus_us(1).text());
-        let reply = text.clone();
+        let usage = self.usage(ask, &completion, &reply_at);
+        let (reply, summary) = (text.clone(), summary::summarise(&ask.text, &text));
         let stored = self.store.write(move |tx| {
             let question = question(tx)?;
             let reply = NewMessage {
@@ -326,7 +337,8 @@ impl Turns {
                 created_at: reply_at.clone(),
             };
             let id = store::insert_message(tx, &reply, Some(question.message_id), None)?;
-            store::insert_usage(tx, id, &usage(user_id, &completion, &reply_at))?;
+            store::insert_usage(tx, id, &usage)?;
+            store::summarise_conversation(tx, question.conversation_id, &summary)?;
             Ok((question, id))
         });
         let (question, id) = stored?;
@@ -384,10 +396,9 @@ impl Turns {
         let prompt = self.prompt(ask, &question)?;
         let mut reply = Reply {
             turns: self,
-            user_id: ask.user.id,
+            ask,
             question: &question,
             uuid: self.clock.uuid(),
-            model: ask.choice.model.clone(),
             text: String::new(),
             row: None,
             saved: Instant::now(),
@@ -422,17 +433,34 @@ impl Turns {
         }
     }
 
-    /// The question and what came before it, as the model will read them.
-    fn prompt(&self, ask: &Ask, question: &Question) -> Result<Prompt, Error> {
+    /// What the next message of a conversation will be sent behind, as a text: one `speaker: words` after the other. If
+    /// that message is long, the oldest turns make room for it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
+        let history = self.branch(conversation.id, conversation.leaf_id)?;
+        let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
+        let prompt = context::before_next(system_prompt, &history, self.context_messages);
+        Ok(context::text(&prompt))
+    }
+
+    /// As much of a branch as a prompt may hold: the earlier messages and the new one.
+    fn branch(&self, conversation_id: i64, leaf_id: Option<i64>) -> Result<Vec<Message>, Error> {
         let branch = Branch {
-            conversation_id: question.conversation_id,
-            leaf_id: Some(question.message_id),
+            conversation_id,
+            leaf_id,
             before: None,
             limit: i64::try_from(self.context_messages)
                 .unwrap_or(i64::MAX)
                 .saturating_add(1),
         };
-        let branch = self.store.read(|read| store::list_branch(read, &branch))?;
+        self.store.read(|read| store::list_branch(read, &branch))
+    }
+
+    /// The question and what came before it, as the model will read them.
+    fn prompt(&self, ask: &Ask, question: &Question) -> Result<Prompt, Error> {
+        let branch = self.branch(question.conversation_id, Some(question.message_id))?;
         let own = match &ask.to {
             Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
             Target::New => None,
@@ -449,16 +477,43 @@ impl Turns {
             library,
         })
     }
+
+    /// What a completed reply cost.
+    fn usage(&self, ask: &Ask, completion: &Completion, now: &str) -> NewUsage {
+        let Usage {
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            estimated,
+        } = completion.usage;
+        let tokens = Tokens {
+            input: input_tokens,
+            cached: cached_tokens,
+            output: output_tokens,
+        };
+        NewUsage {
+            user_id: ask.user.id,
+            scope: Scope::Final,
+            model: completion.model.clone(),
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            is_estimated: estimated,
+            price: self
+                .pricing
+                .price(ask.choice.provider.name(), &completion.model, tokens),
+            created_at: now.to_owned(),
+        }
+    }
 }
 
 /// A reply while it is written.
 struct Reply<'t> {
     turns: &'t Turns,
-    user_id: i64,
+    ask: &'t Ask,
     question: &'t Question,
     /// Chosen before the first save: one whose outcome is not known is found again by it.
     uuid: String,
-    model: String,
     text: String,
     /// The stored row, once there is one.
     row: Option<i64>,
@@ -486,21 +541,24 @@ impl Reply<'_> {
         let message = NewMessage {
             uuid: self.uuid.clone(),
             conversation_id: self.question.conversation_id,
-            user_id: self.user_id,
+            user_id: self.ask.user.id,
             role: Role::Assistant,
             content: self.text.clone(),
             state,
             // The name it was asked by may be empty (the server's own default); what ran has a name.
             model: completion
                 .map(|completion| &completion.model)
-                .or(Some(&self.model))
+                .or(Some(&self.ask.choice.model))
                 .filter(|name| !name.is_empty())
                 .cloned(),
             error,
             created_at: now.clone(),
         };
         let (row, parent) = (self.row, self.question.message_id);
-        let usage = completion.map(|completion| usage(self.user_id, completion, &now));
+        let ended = completion.map(|completion| {
+            let summary = summary::summarise(&self.ask.text, &self.text);
+            (self.turns.usage(self.ask, completion, &now), summary)
+        });
         self.turns.store.write(move |tx| {
             let row = match row {
                 Some(id) => Some(id),
@@ -514,8 +572,9 @@ impl Reply<'_> {
                 }
                 Some(id) => (id, store::finish_message(tx, id, &message)?),
             };
-            if let Some(usage) = usage.as_ref().filter(|_| is_news) {
+            if let Some((usage, summary)) = ended.as_ref().filter(|_| is_news) {
                 store::insert_usage(tx, id, usage)?;
+                store::summarise_conversation(tx, message.conversation_id, summary)?;
             }
             Ok(id)
         })
@@ -553,24 +612,6 @@ fn done(question: Question, response_message_id: i64, text: String) -> Done {
         request_message_id: question.message_id,
         response_message_id,
         text,
-    }
-}
-
-fn usage(user_id: i64, completion: &Completion, now: &str) -> NewUsage {
-    let Usage {
-        input_tokens,
-        output_tokens,
-        cached_tokens,
-        estimated,
-    } = completion.usage;
-    NewUsage {
-        user_id,
-        model: completion.model.clone(),
-        input_tokens,
-        output_tokens,
-        cached_tokens,
-        is_estimated: estimated,
-        created_at: now.to_owned(),
     }
 }
 

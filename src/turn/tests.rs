@@ -91,7 +91,8 @@ impl Rig {
 
     fn with(change: impl FnOnce(Turns) -> Turns) -> Rig {
         let stored = Stored::new();
-        let turns = Turns::new(Arc::clone(&stored.store), Clock, 256, 100);
+        let pricing = Arc::new(Pricing::built_in().unwrap());
+        let turns = Turns::new(Arc::clone(&stored.store), pricing, Clock, 256, 100);
         Rig {
             user: stored.user("ann"),
             turns: Arc::new(change(turns)),
@@ -113,15 +114,19 @@ impl Rig {
         self.stored.store.read(list).unwrap()
     }
 
-    fn send(&self, to: &Target, text: impl Into<String>, choice: Choice) -> Receiver<Result<Done, Fault>> {
-        let (answer, answered) = channel();
-        let ask = Ask {
+    fn ask(&self, to: &Target, text: impl Into<String>, choice: Choice) -> Ask {
+        Ask {
             user: self.user.clone(),
             to: to.clone(),
             text: text.into(),
             choice,
             library: None,
-        };
+        }
+    }
+
+    fn send(&self, to: &Target, text: impl Into<String>, choice: Choice) -> Receiver<Result<Done, Fault>> {
+        let (answer, answered) = channel();
+        let ask = self.ask(to, text, choice);
         // Nobody may be listening any more.
         self.turns
             .begin(ask, Box::new(move |outcome| drop(answer.send(outcome))));

@@ -38,6 +38,7 @@ const FLAGS: &[&str] = &[
     "--public-url",
     "--log",
     "--open",
+    "--pricing",
 ];
 
 #[test]

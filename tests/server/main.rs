@@ -14,6 +14,8 @@ mod ai_chat;
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
+mod chatai;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod durability;

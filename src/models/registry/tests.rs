@@ -158,3 +158,26 @@ fn what_is_known_needs_no_network() {
     assert_eq!(known.first().map(String::as_str), Some("llama-3.3-70b-versatile"));
     assert_eq!(known.last().map(String::as_str), Some("library"));
 }
+
+#[test]
+fn what_is_available_begins_with_the_default() {
+    let check = |config, first: &str, count: usize| {
+        let available = Registry::new(config).unwrap().available();
+        assert_eq!(available.first().map(String::as_str), Some(first));
+        assert_eq!(available.len(), count, "{available:?}");
+    };
+    check(ModelsConfig::default(), "echo", 1);
+    check(groq(), "llama-3.3-70b-versatile", 5);
+    let smart = ModelsConfig {
+        default_model: some("smart"),
+        ..groq()
+    };
+    check(smart, "openai/gpt-oss-120b", 5);
+    let own = ModelsConfig {
+        default_model: some("llama3"),
+        ..local()
+    };
+    check(own, "llama3", 2);
+    // Which one is the first of a server's own is known when it has been asked.
+    check(local(), "echo", 1);
+}

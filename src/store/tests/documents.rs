@@ -54,7 +54,7 @@ impl Rig {
     }
 
     /// The texts of the owner's chunks that hold a word.
-    fn found(&self, owner: i64, word: &str) -> Vec<String> {
+    fn documents_with(&self, owner: i64, word: &str) -> Vec<String> {
         self.read(|read| {
             let ids: Vec<i64> = list_hits(read, owner, word)?.iter().map(|hit| hit.chunk_id).collect();
             let mut texts: Vec<String> = list_chunks(read, owner, &ids)?
@@ -90,7 +90,7 @@ fn words_are_found_in_all_their_forms() {
         ("sea", 0),
         ("", 0),
     ] {
-        assert_eq!(rig.found(ann, word).len(), count, "{word}");
+        assert_eq!(rig.documents_with(ann, word).len(), count, "{word}");
     }
 }
 
@@ -115,7 +115,7 @@ fn nothing_in_a_word_is_syntax() {
         let outcome = rig.read(|read| list_hits(read, ann, word));
         assert!(outcome.is_ok(), "{word}: {outcome:?}");
     }
-    assert!(rig.found(ann, "wh*").is_empty());
+    assert!(rig.documents_with(ann, "wh*").is_empty());
 }
 
 #[test]
@@ -124,9 +124,9 @@ fn nobody_finds_what_is_not_theirs() {
     let (ann, bob) = (rig.user("ann").id, rig.user("bob").id);
     let id = rig.document(ann, "d", &["whale ship"]);
     rig.document(bob, "d", &["whale boat"]);
-    assert_eq!(rig.found(ann, "whale"), ["whale ship"]);
-    assert_eq!(rig.found(bob, "whale"), ["whale boat"]);
-    assert!(rig.found(bob, "ship").is_empty());
+    assert_eq!(rig.documents_with(ann, "whale"), ["whale ship"]);
+    assert_eq!(rig.documents_with(bob, "whale"), ["whale boat"]);
+    assert!(rig.documents_with(bob, "ship").is_empty());
     // Nor by way of another's ids.
     let chunk: i64 = rig.value(&format!("SELECT id FROM chunks WHERE document_id = {id}"));
     assert!(rig.read(|read| list_chunks(read, bob, &[chunk])).unwrap().is_empty());
@@ -169,9 +169,9 @@ fn a_document_is_hidden_until_it_is_whole() {
     let all = Page { limit: 10, offset: 0 };
     let seen = || rig.read(|read| list_documents(read, ann, all)).unwrap().len();
     assert_eq!(seen(), 0);
-    assert!(rig.found(ann, "one").is_empty());
+    assert!(rig.documents_with(ann, "one").is_empty());
     rig.write(move |tx| show_document(tx, ann, id)).unwrap();
-    assert_eq!((seen(), rig.found(ann, "two").len()), (1, 1));
+    assert_eq!((seen(), rig.documents_with(ann, "two").len()), (1, 1));
     assert_eq!(rig.read(|read| read_document(read, id)).unwrap(), "one two");
     // Whole is whole.
     let chunks = [new_chunk(ann, 2, "three")];
@@ -206,7 +206,7 @@ fn removing_leaves_nothing_and_takes_steps() {
     );
     rig.write(move |tx| hide_document(tx, ann, &DocumentRef::Id(id), &at(1)))
         .unwrap();
-    assert_eq!(rig.found(ann, "whale").len(), 1);
+    assert_eq!(rig.documents_with(ann, "whale").len(), 1);
     let step = || rig.write(move |tx| remove_hidden(tx, id)).unwrap();
     assert_eq!(
         [step(), step(), step()],
