@@ -15,7 +15,7 @@ use crate::http::{Origins, Request};
 use crate::models::{ModelsConfig, Registry, Timeouts};
 use crate::store::{self, SharedStore, Store};
 use crate::system;
-use crate::turn::Turns;
+use crate::turn::{Hub, Turns};
 
 /// The file that the signing secret is kept in.
 const SECRET_FILE: &str = "secret";
@@ -44,6 +44,8 @@ pub struct App {
     pub models: Registry,
     /// Replies being written.
     pub turns: Arc<Turns>,
+    /// Who listens to what happens.
+    pub hub: Arc<Hub>,
     /// Minting and reading tokens.
     pub tokens: Tokens,
     /// Passwords.
@@ -76,7 +78,14 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let store = Arc::new(Store::open(&settings.location, cores * 2)?);
         let clock = Clock;
-        let turns = Turns::new(Arc::clone(&store), clock, settings.max_turns, settings.context_messages);
+        let hub = Arc::new(Hub::default());
+        let turns = Turns::new(
+            Arc::clone(&store),
+            clock,
+            settings.max_turns,
+            settings.context_messages,
+            Arc::clone(&hub),
+        );
         let secrets = &settings.secrets;
         let models = Registry::new(ModelsConfig {
             default_model: settings.default_model.clone(),
@@ -104,6 +113,7 @@ impl App {
             .chain(settings.allowed_hosts.clone());
         let origins = Origins::new(names, settings.public_url.as_deref());
         Ok(App {
+            hub,
             turns: Arc::new(turns),
             models,
             tokens,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Ctx;
-use super::session;
 use super::views::{self, UserView};
+use super::{session, sockets};
 use crate::error::{Error, Issue, Kind};
 use crate::http::{Auth, Body, Form, Json, NoContent, Path, Query, Raw, Reply, Route, delete, get, patch, post};
 use crate::store::{self, Admin, NewUser, User, UserPatch};
@@ -383,6 +383,9 @@ fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>) -> Result<Reply, Error> {
         }
         Ok(user)
     })?;
+    if is_new_password {
+        sockets::recheck(&ctx.app, user_id);
+    }
     Reply::json(200, &views::user(&user))
 }
 
@@ -436,6 +439,7 @@ fn end_one_session(ctx: &Ctx, Path(path): Path<SessionPath>) -> Result<(), Error
         .store
         .write(move |tx| store::delete_session(tx, user_id, &path.session_id))?;
     if ended {
+        sockets::recheck(&ctx.app, user_id);
         Ok(())
     } else {
         Err(Error::new(Kind::NotFound, "Session not found"))

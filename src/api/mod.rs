@@ -2,7 +2,9 @@
 
 mod accounts;
 mod ai_chat;
+mod flutter;
 mod session;
+mod sockets;
 mod system;
 mod todo;
 mod ui;
@@ -30,6 +32,8 @@ const TABLES: &[&[Route<Ctx>]] = &[
     system::ROUTES,
     accounts::ROUTES,
     ai_chat::ROUTES,
+    flutter::ROUTES,
+    sockets::ROUTES,
     todo::ROUTES,
     ui::ROUTES,
 ];
@@ -153,6 +157,10 @@ impl Handler for Service {
 
     fn hurry(&self) {
         self.app.turns.stop_all();
+    }
+
+    fn patrol(&self) {
+        sockets::patrol(&self.app);
     }
 }
 

@@ -94,5 +94,6 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         to,
         text: body.message,
         choice,
+        details: store::MessageDetails::default(),
     })
 }

@@ -148,11 +148,7 @@ mod tests {
         assert!(head.contains("\r\nSec-WebSocket-Protocol: bearer\r\n"), "{head}");
         for without in ["chat", "chat, superchat", "bearer", "bearer,"] {
             let offered = format!("{FIELDS}Sec-WebSocket-Protocol: {without}\r\n");
-            assert_eq!(
-                read("GET /ws HTTP/1.1", &offered).unwrap().token(),
-                None,
-                "{without}"
-            );
+            assert_eq!(read("GET /ws HTTP/1.1", &offered).unwrap().token(), None, "{without}");
         }
     }
 

@@ -163,6 +163,18 @@ pub fn list_conversations(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec
     read.all(&sql, params![owner, page.limit, page.offset], map)
 }
 
+/// The owner's conversations, those kept at the top first, then most recently updated first.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_conversations_pinned_first(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec<Conversation>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL
+         ORDER BY is_pinned DESC, updated_at DESC, id DESC LIMIT ?2 OFFSET ?3"
+    );
+    read.all(&sql, params![owner, page.limit, page.offset], map)
+}
+
 /// Changes one of the owner's conversations.
 ///
 /// # Errors

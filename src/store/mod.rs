@@ -25,16 +25,17 @@ use crate::error::{Error, Kind};
 pub use attachments::{Attachment, list_attachments};
 pub use conversations::{
     Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
-    insert_conversation, list_conversations, owner_of_conversation, restore_conversation, update_conversation,
+    insert_conversation, list_conversations, list_conversations_pinned_first, owner_of_conversation,
+    restore_conversation, update_conversation,
 };
 pub use messages::{
-    Branch, Message, NewMessage, Role, State, finish_message, insert_message, interrupt_streaming, list_branch,
-    save_partial,
+    Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
+    interrupt_streaming, list_branch, mark_read, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use sessions::{
-    NewSession, Session, SignedIn, delete_session, end_other_sessions, find_revocation, find_session,
-    insert_revocation, insert_session, list_sessions,
+    NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
+    find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
 };
 pub use usage::{NewUsage, insert_usage};
 pub use users::{

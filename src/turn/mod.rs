@@ -5,6 +5,7 @@
 //! Replies of one conversation are written one after the other: each sees all that came before it.
 
 mod context;
+mod hub;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -16,8 +17,11 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
 use crate::store::{
-    self, Branch, Conversation, NewConversation, NewMessage, NewUsage, Role, SharedStore, State, Tx, User,
+    self, Branch, Conversation, ConversationRef, MessageDetails, NewConversation, NewMessage, NewUsage, Role,
+    SharedStore, State, Tx, User,
 };
+
+pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
 
 /// How often the reply so far is saved. More often costs a commit each, less often loses more to a power cut.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
@@ -37,6 +41,7 @@ pub struct Turns {
     clock: Clock,
     turns_max: usize,
     context_messages: usize,
+    hub: Arc<Hub>,
     live: Mutex<Live>,
 }
 
@@ -65,6 +70,8 @@ pub struct Ask {
     pub text: String,
     /// Who answers.
     pub choice: Choice,
+    /// What the sender says besides.
+    pub details: MessageDetails,
 }
 
 /// Where a message goes.
@@ -135,13 +142,14 @@ struct Question {
 
 impl Turns {
     /// No turns yet. At most `turns_max` replies are written at a time; models are given at most `context_messages`
-    /// earlier messages.
-    pub fn new(store: SharedStore, clock: Clock, turns_max: usize, context_messages: usize) -> Turns {
+    /// earlier messages. What happens is told to `hub`.
+    pub fn new(store: SharedStore, clock: Clock, turns_max: usize, context_messages: usize, hub: Arc<Hub>) -> Turns {
         Turns {
             store,
             clock,
             turns_max,
             context_messages,
+            hub,
             live: Mutex::new(Live::default()),
         }
     }
@@ -258,13 +266,33 @@ impl Turns {
                 model: Some(completion.model.clone()),
                 error: None,
                 created_at: reply_at.clone(),
+                details: MessageDetails::default(),
             };
             let id = store::insert_message(tx, &reply, Some(question.message_id), None)?;
             store::insert_usage(tx, id, &usage(user_id, &completion, &reply_at))?;
             Ok((question, id))
         });
         let (question, id) = stored?;
+        self.announce(user_id, question.message_id);
+        self.announce(user_id, id);
         Ok(done(question, id, text))
+    }
+
+    /// Tells those who listen of a message, as it is stored by now.
+    fn announce(&self, user_id: i64, message_id: i64) {
+        if !self.hub.has_listeners(user_id) {
+            return;
+        }
+        let id = ConversationRef::Id(message_id);
+        match self.store.read(|read| store::find_message(read, user_id, &id)) {
+            Ok((message, chat_id)) => self.hub.publish(user_id, None, || Event::Message {
+                chat_id,
+                message: Box::new(message),
+            }),
+            // Deleted again already.
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => log::warn!("nobody was told of a message: {error}"),
+        }
     }
 
     /// The job that stores a question, and its conversation if that is new.
@@ -278,6 +306,7 @@ impl Turns {
         let (conversation_uuid, message_uuid) = (self.clock.uuid(), self.clock.uuid());
         let text = ask.text.clone();
         let title = title(&text);
+        let details = ask.details.clone();
         move |tx| {
             let (conversation_id, conversation_uuid) = match &target {
                 Some((id, uuid)) => (*id, uuid.clone()),
@@ -301,6 +330,7 @@ impl Turns {
                 model: None,
                 error: None,
                 created_at: now.clone(),
+                details: details.clone(),
             };
             let message_id = store::insert_message(tx, &message, None, Some(&title))?;
             Ok(Question {
@@ -315,11 +345,14 @@ impl Turns {
     fn run(&self, place: &mut Place, ask: &Ask) -> Result<Done, Fault> {
         let question = self.store.write(self.question(ask))?;
         place.settle(question.conversation_id);
+        self.announce(ask.user.id, question.message_id);
+        let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
         let prompt = self.prompt(ask, &question)?;
         let mut reply = Reply {
             turns: self,
             user_id: ask.user.id,
             question: &question,
+            uuid: self.clock.uuid(),
             model: ask.choice.model.clone(),
             text: String::new(),
             row: None,
@@ -439,11 +472,43 @@ impl Drop for Place {
     }
 }
 
+/// While this exists, those who listen know that a model writes.
+struct Typing<'t> {
+    hub: &'t Hub,
+    user_id: i64,
+    chat_id: String,
+}
+
+impl Typing<'_> {
+    fn begin<'t>(hub: &'t Hub, user_id: i64, chat_id: &str) -> Typing<'t> {
+        let chat_id = chat_id.to_owned();
+        let typing = Typing { hub, user_id, chat_id };
+        typing.tell(true);
+        typing
+    }
+
+    fn tell(&self, is_typing: bool) {
+        self.hub.publish(self.user_id, None, || Event::Typing {
+            chat_id: self.chat_id.clone(),
+            sender: Role::Assistant,
+            is_typing,
+        });
+    }
+}
+
+impl Drop for Typing<'_> {
+    fn drop(&mut self) {
+        self.tell(false);
+    }
+}
+
 /// A reply while it is written.
 struct Reply<'t> {
     turns: &'t Turns,
     user_id: i64,
     question: &'t Question,
+    /// Chosen before the first save: those who read along know it by then.
+    uuid: String,
     model: String,
     text: String,
     /// The stored row, once there is one.
@@ -455,6 +520,11 @@ impl Reply<'_> {
     fn take(&mut self, delta: Delta<'_>) {
         if let Delta::Text(piece) = delta {
             self.text.push_str(piece);
+            self.turns.hub.publish(self.user_id, None, || Event::Delta {
+                chat_id: self.question.conversation_uuid.clone(),
+                message_id: self.uuid.clone(),
+                text: piece.to_owned(),
+            });
         }
         if self.saved.elapsed() >= SAVE_EVERY && !self.text.is_empty() {
             self.saved = Instant::now();
@@ -470,7 +540,7 @@ impl Reply<'_> {
     fn save(&self, state: State, error: Option<String>, completion: Option<Completion>) -> Result<i64, Error> {
         let now = self.turns.clock.now().text();
         let message = NewMessage {
-            uuid: self.turns.clock.uuid(),
+            uuid: self.uuid.clone(),
             conversation_id: self.question.conversation_id,
             user_id: self.user_id,
             role: Role::Assistant,
@@ -485,10 +555,11 @@ impl Reply<'_> {
                 .cloned(),
             error,
             created_at: now.clone(),
+            details: MessageDetails::default(),
         };
         let (row, parent) = (self.row, self.question.message_id);
         let usage = completion.map(|completion| usage(self.user_id, &completion, &now));
-        self.turns.store.write(move |tx| {
+        let id = self.turns.store.write(move |tx| {
             let id = match row {
                 None => store::insert_message(tx, &message, Some(parent), None)?,
                 Some(id) if message.state == State::Streaming => {
@@ -504,7 +575,11 @@ impl Reply<'_> {
                 store::insert_usage(tx, id, usage)?;
             }
             Ok(id)
-        })
+        })?;
+        if state != State::Streaming {
+            self.turns.announce(self.user_id, id);
+        }
+        Ok(id)
     }
 
     fn complete(&self, completion: Completion) -> Result<i64, Error> {

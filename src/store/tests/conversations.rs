@@ -229,3 +229,23 @@ fn a_conversation_needs_an_owner() {
     check_kind(outcome, Kind::Internal);
     assert_eq!(rig.value::<i64>("SELECT count(*) FROM conversations"), 0);
 }
+
+#[test]
+fn pinned_conversations_come_first_where_that_is_asked_for() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let [oldest, old, new, newest] = [10, 20, 30, 40].map(|seconds| rig.conversation(ann, seconds));
+    rig.conversation(rig.user("bob").id, 50);
+    rig.batch(&format!(
+        "UPDATE conversations SET is_pinned = 1 WHERE id IN ({oldest}, {old})"
+    ));
+    let list = |limit, offset| -> Vec<i64> {
+        let page = Page { limit, offset };
+        let found = rig
+            .read(|read| list_conversations_pinned_first(read, ann, page))
+            .unwrap();
+        found.into_iter().map(|conversation| conversation.id).collect()
+    };
+    assert_eq!(list(50, 0), [old, oldest, newest, new]);
+    assert_eq!(list(2, 1), [oldest, newest]);
+}
