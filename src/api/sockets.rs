@@ -99,7 +99,7 @@ struct Screen(Socket);
 impl Subscriber for Screen {
     fn notify(&self, notice: &Notice) {
         // Whoever is gone is unsubscribed when its socket is found closed.
-        drop(self.0.send(notice.text(write)));
+        let _ = self.0.send(notice.text(write));
     }
 
     fn dismiss(&self) {
@@ -200,7 +200,7 @@ impl Listen for Device {
                 }
                 _ => error.message(),
             };
-            drop(socket.send(&frame("error", Refusal { detail })));
+            let _ = socket.send(&frame("error", Refusal { detail }));
         }
     }
 
@@ -227,7 +227,7 @@ impl Device {
         };
         match kind {
             Some("ping") => {
-                drop(socket.send(PONG));
+                let _ = socket.send(PONG);
                 Ok(())
             }
             Some("typing") => self.typing(data),

@@ -88,7 +88,7 @@ impl Socket {
         state.phase = Phase::Socket(Box::new(link));
         state.since = Instant::now();
         // If the client is gone, the poll thread finds that out as well, and lets go.
-        drop(push::post(&shared, conn, &mut state, &[&handshake.head()]));
+        let _ = push::post(&shared, conn, &mut state, &[&handshake.head()]);
         // The client may have spoken before it was answered: the poll thread looks whether it has.
         shared.call(conn);
     }

@@ -392,7 +392,10 @@ fn answers_that_nobody_reads_do_not_pile_up() {
 fn who_says_too_much_is_read_later() {
     let (open, gate) = channel::<()>();
     let gate = Arc::new(Mutex::new(gate));
-    let talk = Talk::new(move |_: &Sending, _: &Said| drop(gate.lock().unwrap().recv()));
+    let talk = Talk::new(move |_: &Sending, _: &Said| {
+        // Until the gate is open.
+        gate.lock().unwrap().recv().unwrap_err();
+    });
     let (mut client, _) = talk.join();
     let message = text_frame(&"z".repeat(60_000));
     client.0.get_mut().set_nonblocking(true).unwrap();

@@ -1,8 +1,8 @@
 //! Conversations: whose they are, how they are listed, and the counters that the triggers keep.
 
 use super::super::{
-    Conversation, ConversationPatch, Page, delete_conversation, list_conversations, owner_of_conversation,
-    restore_conversation, update_conversation,
+    Conversation, ConversationPatch, Page, delete_conversation, list_conversations, list_conversations_pinned_first,
+    owner_of_conversation, restore_conversation, update_conversation,
 };
 use super::*;
 
