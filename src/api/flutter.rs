@@ -12,7 +12,7 @@ use super::{Ctx, conversation_ref, fault};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Path, Query, Raw, Reply, Responder, Route, get, post, put};
-use crate::store::{self, ConversationRef, Message, MessageDetails, Page};
+use crate::store::{self, ConversationRef, Message, MessageDetails};
 use crate::turn::{Ask, Event, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -43,6 +43,9 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     ),
 ];
 
+/// These clients ask for all of their chats at once; as with messages, 500 are what a reply holds.
+const CHATS_MAX: i64 = 500;
+
 /// This family's own words.
 pub(super) const CHAT_NOT_FOUND: &str = "Chat not found";
 const MESSAGE_NOT_FOUND: &str = "Message not found";
@@ -57,31 +60,12 @@ fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView, Error> {
     ai_chat::make(ctx, Some(body.title))
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct ListChats {
-    #[serde(default = "chats_limit")]
-    #[schemars(range(min = 1, max = 500))]
-    limit: i64,
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    offset: i64,
-}
-
-/// The clients ask for all chats there are; as with messages, 500 rows are a page.
-fn chats_limit() -> i64 {
-    500
-}
-
-fn list(ctx: &Ctx, Query(query): Query<ListChats>) -> Result<Vec<ChatView>, Error> {
+fn list(ctx: &Ctx, (): ()) -> Result<Vec<ChatView>, Error> {
     let user = ctx.user()?;
-    let page = Page {
-        limit: query.limit,
-        offset: query.offset,
-    };
     let conversations = ctx
         .app
         .store
-        .read(|read| store::list_conversations_pinned_first(read, user.id, page))?;
+        .read(|read| store::list_conversations_pinned_first(read, user.id, CHATS_MAX))?;
     let views = conversations
         .into_iter()
         .map(|conversation| views::chat(conversation, user));

@@ -166,6 +166,11 @@ pub(super) fn look(shared: &Arc<Shared>, conn: &Arc<Conn>, state: &mut State, sc
     if !push::flush(shared, conn, state) {
         return false;
     }
+    if state.output.waiting() > shared.limits.outbox_bytes_max {
+        // What is said would have to be answered, and a client that does not read is not listened to either. The next
+        // look is when it has taken something.
+        return true;
+    }
     let was_empty = state.output.bytes.is_empty();
     // What had come when too much waited to be listened to is first.
     let rest = std::mem::take(&mut state.input);
@@ -190,8 +195,7 @@ pub(super) fn look(shared: &Arc<Shared>, conn: &Arc<Conn>, state: &mut State, sc
             return true;
         }
     }
-    // A client that has more answered than it reads is as slow as any other.
-    push::flush(shared, conn, state) && state.output.waiting() <= shared.limits.outbox_bytes_max
+    push::flush(shared, conn, state)
 }
 
 /// What came of bytes that were read.

@@ -373,10 +373,14 @@ fn a_client_that_reads_on_gets_all() {
 
 #[test]
 fn answers_that_nobody_reads_do_not_pile_up() {
-    let talk = Talk::new(listen);
+    let limits = Limits {
+        stall_time: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let talk = Talk::with(limits, listen);
     let (mut client, _) = talk.join();
     let pings = frame(FINAL | PING, &[b'p'; 125]).repeat(500);
-    // Until the connection is cut under it: 100 times what may wait.
+    // Until the connection is cut under it.
     let mut written = 0;
     while client.0.get_mut().write_all(&pings).is_ok() {
         written += pings.len();
@@ -414,7 +418,8 @@ fn who_says_too_much_is_read_later() {
                 thread::sleep(Duration::from_millis(1));
             }
         }
-        assert!(written < 100 * message.len(), "everything is taken");
+        // The system's own buffers may take some megabytes.
+        assert!(written < 400 * message.len(), "everything is taken");
     }
     // Somebody else is served meanwhile.
     assert_eq!(talk.rig.ask("GET", "/").status, 426);

@@ -239,13 +239,13 @@ fn pinned_conversations_come_first_where_that_is_asked_for() {
     rig.batch(&format!(
         "UPDATE conversations SET is_pinned = 1 WHERE id IN ({oldest}, {old})"
     ));
-    let list = |limit, offset| -> Vec<i64> {
-        let page = Page { limit, offset };
+    let list = |limit| -> Vec<i64> {
         let found = rig
-            .read(|read| list_conversations_pinned_first(read, ann, page))
+            .read(|read| list_conversations_pinned_first(read, ann, limit))
             .unwrap();
         found.into_iter().map(|conversation| conversation.id).collect()
     };
-    assert_eq!(list(50, 0), [old, oldest, newest, new]);
-    assert_eq!(list(2, 1), [oldest, newest]);
+    assert_eq!(list(50), [old, oldest, newest, new]);
+    assert_eq!(list(3), [old, oldest, newest]);
+    assert_eq!(list(1), [old]);
 }
