@@ -20,9 +20,13 @@ mod durability;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod flutter;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;
+#[cfg(test)]
+mod sockets;
 #[cfg(test)]
 mod todo;
 #[cfg(test)]
