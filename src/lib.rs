@@ -56,6 +56,8 @@ pub mod commands;
 pub mod error;
 pub mod http;
 pub mod models;
+#[cfg(test)]
+mod patience;
 pub mod store;
 pub mod system;
 pub mod turn;

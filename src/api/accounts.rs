@@ -1,36 +1,42 @@
 //! Accounts: making them, signing in and out, and the web UI's session. Shared by every family.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Ctx;
+use super::sign_in::{Claim, PASSWORD_BYTES_MAX, Visit, answer_later};
 use super::views::{self, UserView};
-use super::{session, sockets};
+use super::{Ctx, session, sockets};
+use crate::app::App;
+use crate::auth::Hashing;
 use crate::error::{Error, Issue, Kind};
-use crate::http::{Auth, Body, Form, Json, NoContent, Path, Query, Raw, Reply, Route, delete, get, patch, post};
+use crate::http::{
+    Auth, Body, Deferred, Form, Json, NoContent, Path, Query, Raw, Reply, Responder, Route, delete, get, patch, post,
+};
 use crate::store::{self, Admin, NewUser, User, UserPatch};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
-    post("/auth/register", Auth::Public, "Make an account", &Raw(register)),
-    post("/auth/login", Auth::Public, "Sign in with JSON", &Json(login)),
+    post("/auth/register", Auth::Public, "Make an account", &Deferred(register)),
+    post("/auth/login", Auth::Public, "Sign in with JSON", &Deferred(login)),
     post(
         "/auth/token",
         Auth::Public,
         "Sign in with a form (OAuth2 password flow)",
-        &Json(token),
+        &Deferred(token),
     ),
     post(
         "/token",
         Auth::Public,
         "Sign in with a form (OAuth2 password flow)",
-        &Json(token),
+        &Deferred(token),
     ),
     post(
         "/auth/session",
         Auth::Public,
         "Sign in with a cookie (the web UI)",
-        &Raw(begin_session),
+        &Deferred(begin_session),
     ),
     delete(
         "/auth/session",
@@ -43,11 +49,16 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/users/",
         Auth::Public,
         "Make an account with a user name",
-        &Raw(create_user),
+        &Deferred(create_user),
     ),
     get("/users/me", Auth::User, "The caller's account", &Raw(me)),
     get("/auth/me", Auth::User, "The caller's account", &Raw(me)),
-    patch("/users/me", Auth::User, "Change the caller's account", &Raw(update_me)),
+    patch(
+        "/users/me",
+        Auth::User,
+        "Change the caller's account",
+        &Deferred(update_me),
+    ),
     get(
         "/sessions",
         Auth::User,
@@ -61,9 +72,6 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         &NoContent(end_one_session),
     ),
 ];
-
-/// Bytes of a password. argon2 takes any number; a limit keeps hashing time independent of it.
-const PASSWORD_BYTES_MAX: usize = 1024;
 
 #[derive(Deserialize, JsonSchema)]
 struct Register {
@@ -97,23 +105,21 @@ struct Registered<'a> {
     token_type: &'static str,
 }
 
-fn register(ctx: &Ctx, (Query(query), Body(body)): (Query<RegisterQuery>, Body<Register>)) -> Result<Reply, Error> {
-    let code = body.setup_code.clone();
-    let user = make_account(ctx, body, code.as_deref())?;
-    let token = session::open(&ctx.app, &ctx.request, &user)?;
-    if query.session {
-        return Ok(session::with_cookie(
-            &ctx.app,
-            Reply::json(201, &views::user(&user))?,
-            &token,
-        ));
-    }
-    let registered = Registered {
-        user: views::user(&user),
-        access_token: &token,
-        token_type: "bearer",
-    };
-    Reply::json(201, &registered)
+fn register(ctx: &Ctx, (Query(query), Body(body)): (Query<RegisterQuery>, Body<Register>), respond: Responder) {
+    answer_later(ctx, NewAccount::new(ctx, body), respond, move |account, hashing| {
+        let user = account.make(hashing)?;
+        let token = account.visit.open_session(&user)?;
+        if query.session {
+            let reply = Reply::json(201, &views::user(&user))?;
+            return Ok(session::with_cookie(&account.visit.app, reply, &token));
+        }
+        let registered = Registered {
+            user: views::user(&user),
+            access_token: &token,
+            token_type: "bearer",
+        };
+        Reply::json(201, &registered)
+    });
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -127,7 +133,7 @@ struct CreateUser {
 }
 
 /// As `register`, in this family's words: 200 instead of 201, 400 instead of 409.
-fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>) -> Result<Reply, Error> {
+fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>, respond: Responder) {
     let register = Register {
         email: body.email,
         password: body.password,
@@ -135,46 +141,73 @@ fn create_user(ctx: &Ctx, Body(body): Body<CreateUser>) -> Result<Reply, Error> 
         username: Some(body.username),
         setup_code: None,
     };
-    let user = make_account(ctx, register, None).map_err(|error| match error.kind() {
-        Kind::Conflict => Error::new(Kind::Malformed, error.message().to_owned()),
-        _ => error,
-    })?;
-    Reply::json(200, &views::user(&user))
+    answer_later(ctx, NewAccount::new(ctx, register), respond, |account, hashing| {
+        let user = account.make(hashing).map_err(|error| match error.kind() {
+            Kind::Conflict => Error::new(Kind::Malformed, error.message().to_owned()),
+            _ => error,
+        })?;
+        Reply::json(200, &views::user(&user))
+    });
 }
 
-/// Makes an account if the caller may: where sign-up is open, or with the setup code.
-fn make_account(ctx: &Ctx, body: Register, setup_code: Option<&str>) -> Result<User, Error> {
-    check_password(&body.password)?;
-    if let Some(username) = &body.username {
-        check_username(username)?;
-    }
-    let policy = ctx.app.signup(&ctx.request);
-    let insert = |admin: Admin| {
-        let new = NewUser {
-            uuid: ctx.app.clock.uuid(),
-            external_id: None,
-            username: body.username.clone(),
-            email: Some(body.email.clone()),
-            display_name: body.display_name.clone(),
-            password_hash: Some(ctx.app.hasher.hash(&body.password)?),
-            admin,
-            created_at: ctx.now(),
-        };
-        ctx.app.store.write(move |tx| store::insert_user(tx, &new))
-    };
-    match (setup_code, policy) {
-        (Some(code), _) => {
-            let key = format!("setup|{}", ctx.client_address());
-            let now = ctx.app.clock.now().seconds();
-            ctx.app.throttle.check(&key, now)?;
-            let made = ctx.app.with_setup_code(code, || insert(Admin::Yes));
-            if matches!(&made, Err(error) if error.kind() == Kind::Forbidden) {
-                ctx.app.throttle.fail(&key, now);
-            }
-            made
+/// What failures to guess the setup code are counted under.
+const SETUP: &str = "setup";
+
+/// An account that its visitor may make: where sign-up is open, or with the setup code.
+struct NewAccount {
+    visit: Visit,
+    body: Register,
+    /// `None`: the setup code decides.
+    admin: Option<Admin>,
+}
+
+impl NewAccount {
+    /// Strangers who may not are turned away here, before they take anybody's place at the hash threads.
+    fn new(ctx: &Ctx, body: Register) -> Result<NewAccount, Error> {
+        check_password(&body.password)?;
+        if let Some(username) = &body.username {
+            check_username(username)?;
         }
-        (None, Some(admin)) => insert(admin),
-        (None, None) => Err(Error::new(Kind::Forbidden, "Registration is closed")),
+        let visit = Visit::new(ctx);
+        let admin = match (&body.setup_code, ctx.app.signup(&ctx.request)) {
+            (Some(_), _) => {
+                visit.check_failures(SETUP)?;
+                None
+            }
+            (None, Some(admin)) => Some(admin),
+            (None, None) => return Err(Error::new(Kind::Forbidden, "Registration is closed")),
+        };
+        Ok(NewAccount { visit, body, admin })
+    }
+
+    fn make(&self, hashing: &Hashing) -> Result<User, Error> {
+        if let Some(admin) = self.admin {
+            return self.insert(admin, hashing);
+        }
+        // Again, because others have tried meanwhile.
+        self.visit.check_failures(SETUP)?;
+        let code = self.body.setup_code.as_deref().unwrap_or_default();
+        let app = &self.visit.app;
+        let made = app.with_setup_code(code, || self.insert(Admin::Yes, hashing));
+        if matches!(&made, Err(error) if error.kind() == Kind::Forbidden) {
+            self.visit.count_failure(SETUP);
+        }
+        made
+    }
+
+    fn insert(&self, admin: Admin, hashing: &Hashing) -> Result<User, Error> {
+        let app = &self.visit.app;
+        let new = NewUser {
+            uuid: app.clock.uuid(),
+            external_id: None,
+            username: self.body.username.clone(),
+            email: Some(self.body.email.clone()),
+            display_name: self.body.display_name.clone(),
+            password_hash: Some(hashing.hash(&self.body.password)?),
+            admin,
+            created_at: app.clock.now().text(),
+        };
+        app.store.write(move |tx| store::insert_user(tx, &new))
     }
 }
 
@@ -234,21 +267,23 @@ struct Token {
     token_type: &'static str,
 }
 
-fn login(ctx: &Ctx, Body(body): Body<Login>) -> Result<Token, Error> {
-    let user = authenticate_json(ctx, &body)?;
-    bearer(ctx, &user)
+fn login(ctx: &Ctx, Body(body): Body<Login>, respond: Responder) {
+    answer_later(ctx, claim(ctx, body), respond, bearer);
 }
 
-fn bearer(ctx: &Ctx, user: &User) -> Result<Token, Error> {
-    Ok(Token {
-        access_token: session::open(&ctx.app, &ctx.request, user)?,
+/// Signs in with a token.
+fn bearer(claim: Claim, hashing: &Hashing) -> Result<Reply, Error> {
+    let user = claim.verify(hashing)?;
+    let token = Token {
+        access_token: claim.visit.open_session(&user)?,
         token_type: "bearer",
-    })
+    };
+    Reply::json(200, &token)
 }
 
-fn authenticate_json(ctx: &Ctx, body: &Login) -> Result<User, Error> {
-    match body.email.as_deref().or(body.username.as_deref()) {
-        Some(login) => authenticate(ctx, login, &body.password),
+fn claim(ctx: &Ctx, body: Login) -> Result<Claim, Error> {
+    match body.email.or(body.username) {
+        Some(login) => Claim::new(ctx, &login, body.password),
         None => {
             // The password is not shown again, not even to the one who sent it.
             Err(problem("missing", "email", "Field required", json!({}), None))
@@ -268,37 +303,16 @@ struct PasswordForm {
     password: String,
 }
 
-fn token(ctx: &Ctx, Form(form): Form<PasswordForm>) -> Result<Token, Error> {
-    let user = authenticate(ctx, &form.username, &form.password)?;
-    bearer(ctx, &user)
+fn token(ctx: &Ctx, Form(form): Form<PasswordForm>, respond: Responder) {
+    answer_later(ctx, Claim::new(ctx, &form.username, form.password), respond, bearer);
 }
 
-/// Who has this login and password. Unknown users take as long as wrong passwords, and both count as failures.
-fn authenticate(ctx: &Ctx, login: &str, password: &str) -> Result<User, Error> {
-    let key = format!("{}|{}", login.to_lowercase(), ctx.client_address());
-    let now = ctx.app.clock.now().seconds();
-    ctx.app.throttle.check(&key, now)?;
-    let found = ctx.app.store.read(|read| store::find_user_by_login(read, login))?;
-    let stored = found.as_ref().and_then(|(_, hash)| hash.as_deref());
-    let is_right = password.len() <= PASSWORD_BYTES_MAX && ctx.app.hasher.verify(password, stored)?;
-    // Again, because others have tried meanwhile: of many guesses at once only the first few are told anything.
-    ctx.app.throttle.check(&key, now)?;
-    match found {
-        Some((user, _)) if is_right && !user.disabled => {
-            ctx.app.throttle.clear(&key);
-            Ok(user)
-        }
-        _ => {
-            ctx.app.throttle.fail(&key, now);
-            Err(Error::new(Kind::Unauthenticated, "Incorrect username or password"))
-        }
-    }
-}
-
-fn begin_session(ctx: &Ctx, Body(body): Body<Login>) -> Result<Reply, Error> {
-    let user = authenticate_json(ctx, &body)?;
-    let token = session::open(&ctx.app, &ctx.request, &user)?;
-    Ok(session::with_cookie(&ctx.app, Reply::empty(204), &token))
+fn begin_session(ctx: &Ctx, Body(body): Body<Login>, respond: Responder) {
+    answer_later(ctx, claim(ctx, body), respond, |claim, hashing| {
+        let user = claim.verify(hashing)?;
+        let token = claim.visit.open_session(&user)?;
+        Ok(session::with_cookie(&claim.visit.app, Reply::empty(204), &token))
+    });
 }
 
 /// Public, because the cookie must go also when its session has ended already.
@@ -348,57 +362,89 @@ struct UpdateMe {
     system_prompt: Option<String>,
 }
 
-fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>) -> Result<Reply, Error> {
-    let caller = ctx.caller()?;
-    if let Some(username) = &body.username {
-        check_username(username)?;
+fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>, respond: Responder) {
+    match Change::new(ctx, body) {
+        Ok(change) if change.claim.is_none() => respond.send_result(change.store()),
+        change => answer_later(ctx, change, respond, Change::prove),
     }
-    if body.password.is_some() || body.email.is_some() {
-        let current = body.current_password.as_deref();
-        let current =
-            current.ok_or_else(|| problem("missing", "current_password", "Field required", json!({}), None))?;
-        check_current_password(ctx, &caller.user, current)?;
-    }
-    let password_hash = match &body.password {
-        Some(password) => {
-            check_password(password)?;
-            Some(ctx.app.hasher.hash(password)?)
-        }
-        None => None,
-    };
-    let is_new_password = password_hash.is_some();
-    let patch = UserPatch {
-        display_name: body.display_name,
-        username: body.username,
-        email: body.email,
-        password_hash,
-        system_prompt: body.system_prompt,
-    };
-    let user_id = caller.user.id;
-    let kept = caller.session_id().map(str::to_owned);
-    let user = ctx.app.store.write(move |tx| {
-        let user = store::update_user(tx, user_id, &patch)?;
-        if is_new_password {
-            store::end_other_sessions(tx, &user, kept.as_deref())?;
-        }
-        Ok(user)
-    })?;
-    if is_new_password {
-        sockets::recheck(&ctx.app, user_id);
-    }
-    Reply::json(200, &views::user(&user))
 }
 
-/// A stolen session must not be enough to take the account; nor may it be used to guess the password.
-fn check_current_password(ctx: &Ctx, user: &User, password: &str) -> Result<(), Error> {
-    let wrong = || Error::new(Kind::Forbidden, "The current password is wrong");
-    let login = user.email.as_deref().ok_or_else(wrong)?;
-    authenticate(ctx, login, password)
-        .map(drop)
-        .map_err(|error| match error.kind() {
-            Kind::Unauthenticated => wrong(),
-            _ => error,
+/// What a user changes about their account.
+struct Change {
+    app: Arc<App>,
+    user_id: i64,
+    /// The session that goes on when the others end.
+    kept: Option<String>,
+    /// A stolen session must not be enough to take the account; nor may it be used to guess the password.
+    claim: Option<Claim>,
+    password: Option<String>,
+    patch: UserPatch,
+}
+
+impl Change {
+    fn new(ctx: &Ctx, body: UpdateMe) -> Result<Change, Error> {
+        let caller = ctx.caller()?;
+        if let Some(username) = &body.username {
+            check_username(username)?;
+        }
+        if let Some(password) = &body.password {
+            check_password(password)?;
+        }
+        let claim = if body.password.is_some() || body.email.is_some() {
+            let missing = || problem("missing", "current_password", "Field required", json!({}), None);
+            let current = body.current_password.ok_or_else(missing)?;
+            let login = caller.user.email.as_deref().ok_or_else(wrong_password)?;
+            Some(Claim::new(ctx, login, current)?)
+        } else {
+            None
+        };
+        Ok(Change {
+            app: Arc::clone(&ctx.app),
+            user_id: caller.user.id,
+            kept: caller.session_id().map(str::to_owned),
+            claim,
+            password: body.password,
+            patch: UserPatch {
+                display_name: body.display_name,
+                username: body.username,
+                email: body.email,
+                password_hash: None,
+                system_prompt: body.system_prompt,
+            },
         })
+    }
+
+    fn prove(mut self, hashing: &Hashing) -> Result<Reply, Error> {
+        if let Some(claim) = &self.claim {
+            claim.verify(hashing).map_err(|error| match error.kind() {
+                Kind::Unauthenticated => wrong_password(),
+                _ => error,
+            })?;
+        }
+        let password = self.password.as_deref();
+        self.patch.password_hash = password.map(|password| hashing.hash(password)).transpose()?;
+        self.store()
+    }
+
+    fn store(self) -> Result<Reply, Error> {
+        let (user_id, patch, kept) = (self.user_id, self.patch, self.kept);
+        let is_new_password = patch.password_hash.is_some();
+        let user = self.app.store.write(move |tx| {
+            let user = store::update_user(tx, user_id, &patch)?;
+            if is_new_password {
+                store::end_other_sessions(tx, &user, kept.as_deref())?;
+            }
+            Ok(user)
+        })?;
+        if is_new_password {
+            sockets::recheck(&self.app, user_id);
+        }
+        Reply::json(200, &views::user(&user))
+    }
+}
+
+fn wrong_password() -> Error {
+    Error::new(Kind::Forbidden, "The current password is wrong")
 }
 
 #[derive(Serialize)]

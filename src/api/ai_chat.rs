@@ -260,6 +260,15 @@ struct SendMessage {
 #[derive(Deserialize)]
 struct TextId(AnyId);
 
+impl TextId {
+    fn text(&self) -> String {
+        match &self.0 {
+            AnyId::Number(id) => id.to_string(),
+            AnyId::Text(text) => text.clone(),
+        }
+    }
+}
+
 impl JsonSchema for TextId {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "TextId".into()
@@ -282,12 +291,20 @@ struct Replied {
 
 fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Responder) {
     let requested = body.model.clone();
+    let chat_id = body.chat_id.as_ref().map(TextId::text);
     match prepare(ctx, body) {
         Err(error) => respond.send_result(Err(error)),
         Ok(ask) => ctx.app.turns.begin(
             ask,
             Box::new(move |outcome| {
-                let outcome = outcome.map_err(|problem| fault(problem, requested.as_deref()));
+                let outcome = outcome.map_err(|problem| {
+                    let error = fault(problem, requested.as_deref());
+                    // Deleted after it was found.
+                    match chat_id {
+                        Some(chat_id) => ChatPath { chat_id }.or_missing(error),
+                        None => error,
+                    }
+                });
                 let reply = outcome.and_then(|done| {
                     let replied = Replied {
                         reply: done.text,
@@ -311,14 +328,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         .map_err(|_| unknown_model(requested.unwrap_or("")))?;
     let to = match body.chat_id {
         None => Target::New,
-        Some(TextId(id)) => {
-            let chat_id = match id {
-                AnyId::Number(id) => id.to_string(),
-                AnyId::Text(text) => text,
-            };
-            let conversation = find(ctx, &ChatPath { chat_id })?;
-            Target::from(conversation)
-        }
+        Some(id) => Target::from(find(ctx, &ChatPath { chat_id: id.text() })?),
     };
     ctx.app.count_message(&ctx.request, user.id)?;
     Ok(Ask {

@@ -137,7 +137,8 @@ fn send(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<SendMessage>)
                 let (message, chat_id) = app.store.read(|read| store::find_message(read, user_id, &id))?;
                 Reply::json(200, &views::message_with_uuid(message, &chat_id))
             });
-            respond.send_result(reply);
+            // The chat may have been deleted after it was found.
+            respond.send_result(reply.map_err(in_own_words));
         }),
     );
 }

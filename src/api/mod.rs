@@ -4,6 +4,7 @@ mod accounts;
 mod ai_chat;
 mod flutter;
 mod session;
+mod sign_in;
 mod sockets;
 mod system;
 mod todo;

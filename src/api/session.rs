@@ -148,16 +148,19 @@ fn welcome(app: &App, external_id: &str) -> Result<User, Error> {
     }
 }
 
+/// The browser or program that makes a request, as it names itself.
+pub(super) fn agent(request: &Request) -> Option<String> {
+    let agent = request.header("User-Agent")?;
+    Some(agent.chars().take(USER_AGENT_CHARS).collect())
+}
+
 /// Stores a new session and returns the token that stands for it.
-pub(super) fn open(app: &App, request: &Request, user: &User) -> Result<String, Error> {
+pub(super) fn open(app: &App, user_agent: Option<String>, user: &User) -> Result<String, Error> {
     let now = app.clock.now();
     let lifetime_s = i64::from(app.settings.secrets.token_minutes) * 60;
-    let agent = request
-        .header("User-Agent")
-        .map(|agent| agent.chars().take(USER_AGENT_CHARS).collect());
     let session = Session {
         id: app.clock.uuid(),
-        user_agent: agent,
+        user_agent,
         created_at: now.text(),
         expires_at: now.plus_s(lifetime_s).text(),
     };

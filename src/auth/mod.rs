@@ -8,7 +8,7 @@ mod secret;
 mod throttle;
 mod token;
 
-pub use password::Hasher;
+pub use password::{Hasher, Hashing};
 pub use secret::{digest_hex, random_code, random_secret};
 pub use throttle::{RateLimit, Throttle};
 pub use token::{Algorithm, Identity, NewToken, TokenConfig, Tokens};

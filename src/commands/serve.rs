@@ -104,7 +104,7 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
         open_browser(&url);
     }
     let outcome = engine.run(&stop);
-    app.turns.stop_all();
+    app.turns.close();
     app.store.close();
     log::logger().flush();
     outcome

@@ -19,9 +19,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{Engine, Handler, Limits, Reply, Request, Responder};
 use crate::error::{Error, Kind};
-
-/// How long anything may take that should be quick; generous, because the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::patience::{PATIENCE, until};
 
 /// Room in either socket's buffer, so that little waits where the engine does not see it. The system doubles it.
 const SOCKET_BYTES: usize = 32 * 1024;
@@ -231,14 +229,4 @@ fn pattern(length: usize) -> Vec<u8> {
 
 fn text(text: &str) -> Reply {
     Reply::bytes(200, "text/plain", text.as_bytes().to_vec())
-}
-
-/// Asks until the answer is yes.
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }

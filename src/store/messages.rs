@@ -307,24 +307,36 @@ pub fn save_partial(tx: &Tx<'_>, id: i64, content: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends a reply that was stored while it was being written.
+/// The message with this UUID.
+///
+/// # Errors
+/// Those of the store.
+pub fn find_message_id(read: &Read<'_>, uuid: &str) -> Result<Option<i64>, Error> {
+    read.first("SELECT id FROM messages WHERE uuid = ?1", [uuid], |row| row.get(0))
+}
+
+/// Ends a reply that was stored while it was being written; returns whether it had not ended yet.
 ///
 /// # Errors
 /// [`Kind::NotFound`] when the message is not there any more.
-pub fn finish_message(tx: &Tx<'_>, id: i64, last: &NewMessage) -> Result<(), Error> {
+pub fn finish_message(tx: &Tx<'_>, id: i64, last: &NewMessage) -> Result<bool, Error> {
     let changed = tx.execute(
-        "UPDATE messages SET content = ?2, state = ?3, model = ?4, error = ?5 WHERE id = ?1",
+        "UPDATE messages SET content = ?2, state = ?3, model = ?4, error = ?5 WHERE id = ?1 AND state = 'streaming'",
         params![id, last.content, last.state.name(), last.model, last.error],
     )?;
     if changed == 0 {
-        return Err(Error::new(Kind::NotFound, "Message not found"));
+        let sql = "SELECT 1 FROM messages WHERE id = ?1";
+        return match tx.first(sql, [id], |_| Ok(()))? {
+            Some(()) => Ok(false),
+            None => Err(Error::new(Kind::NotFound, "Message not found")),
+        };
     }
     tx.execute(
         "UPDATE conversations SET updated_at = max(updated_at, ?3), last_message_time = ?3, last_message_content = ?4
          WHERE id = ?1 AND leaf_id = ?2",
         params![last.conversation_id, id, last.created_at, preview(&last.content)],
     )?;
-    Ok(())
+    Ok(true)
 }
 
 /// Marks what was being written when the server last stopped. Run once at start, before anyone writes.

@@ -10,7 +10,7 @@ mod open;
 mod readers;
 mod sessions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod usage;
 mod users;
 mod writer;
@@ -29,8 +29,8 @@ pub use conversations::{
     restore_conversation, update_conversation,
 };
 pub use messages::{
-    Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
-    interrupt_streaming, list_branch, mark_read, save_partial,
+    Branch, Message, MessageDetails, NewMessage, Role, State, find_message, find_message_id, finish_message,
+    insert_message, interrupt_streaming, list_branch, mark_read, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use sessions::{

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::types::FromSql;
 
@@ -23,13 +23,11 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-
-/// How long anything may take that should be quick; generous, because the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::patience::until;
 
 /// A store in a folder of its own, which goes away with it.
-struct Rig {
-    store: SharedStore,
+pub(crate) struct Rig {
+    pub(crate) store: SharedStore,
     location: Location,
 }
 
@@ -86,7 +84,7 @@ fn new_message(conversation_id: i64, user_id: i64, content: &str) -> NewMessage 
 }
 
 impl Rig {
-    fn new() -> Rig {
+    pub(crate) fn new() -> Rig {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!(
             "fireside-store-{}-{}",
@@ -110,13 +108,13 @@ impl Rig {
         Store::open(&self.location, 1).unwrap()
     }
 
-    fn user(&self, name: &str) -> User {
+    pub(crate) fn user(&self, name: &str) -> User {
         let new = new_user(name);
         self.write(move |tx| insert_user(tx, &new)).unwrap()
     }
 
     /// A new conversation, made and last updated at `at(seconds)`.
-    fn conversation(&self, owner: i64, seconds: usize) -> i64 {
+    pub(crate) fn conversation(&self, owner: i64, seconds: usize) -> i64 {
         let new = NewConversation {
             user_id: owner,
             uuid: Clock.uuid(),
@@ -135,7 +133,7 @@ impl Rig {
     }
 
     /// The texts of the branch that is shown.
-    fn branch(&self, conversation_id: i64, owner: i64) -> Vec<String> {
+    pub(crate) fn branch(&self, conversation_id: i64, owner: i64) -> Vec<String> {
         self.read(|read| {
             let leaf_id = find_conversation(read, owner, &ConversationRef::Id(conversation_id))?.leaf_id;
             let branch = Branch {
@@ -153,7 +151,7 @@ impl Rig {
     }
 
     /// The first value of a query's first row, past all that the store offers.
-    fn value<T: FromSql>(&self, sql: &str) -> T {
+    pub(crate) fn value<T: FromSql>(&self, sql: &str) -> T {
         self.read(|read| read.0.query_row(sql, (), |row| row.get(0)).map_err(failed))
             .unwrap()
     }
@@ -166,14 +164,20 @@ impl Rig {
     }
 }
 
-/// Asks until the answer is yes.
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
+/// The database may not grow: to SQLite, a full disk.
+pub(crate) fn fill_disk(store: &Store) {
+    let sql = "PRAGMA max_page_count = 1";
+    store
+        .write(|tx| tx.0.0.query_row(sql, (), |_| Ok(())).map_err(failed))
+        .unwrap();
+}
+
+/// There is room again.
+pub(crate) fn free_disk(store: &Store) {
+    let sql = "PRAGMA max_page_count = 4294967294";
+    store
+        .write(|tx| tx.0.0.query_row(sql, (), |_| Ok(())).map_err(failed))
+        .unwrap();
 }
 
 #[track_caller]

@@ -185,6 +185,36 @@ impl Hub {
     }
 }
 
+/// While this exists, those who listen know that a model writes.
+pub(super) struct Typing<'t> {
+    hub: &'t Hub,
+    user_id: i64,
+    chat_id: String,
+}
+
+impl Typing<'_> {
+    pub(super) fn begin<'t>(hub: &'t Hub, user_id: i64, chat_id: &str) -> Typing<'t> {
+        let chat_id = chat_id.to_owned();
+        let typing = Typing { hub, user_id, chat_id };
+        typing.tell(true);
+        typing
+    }
+
+    fn tell(&self, is_typing: bool) {
+        self.hub.publish(self.user_id, None, || Event::Typing {
+            chat_id: self.chat_id.clone(),
+            sender: Role::Assistant,
+            is_typing,
+        });
+    }
+}
+
+impl Drop for Typing<'_> {
+    fn drop(&mut self) {
+        self.tell(false);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

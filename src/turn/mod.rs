@@ -6,10 +6,12 @@
 
 mod context;
 mod hub;
+mod live;
+mod place;
+#[cfg(test)]
+mod tests;
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,13 +23,27 @@ use crate::store::{
     SharedStore, State, Tx, User,
 };
 
+use hub::Typing;
+use live::{Entrance, Live};
+use place::{InstantPlace, Place};
+
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
 
 /// How often the reply so far is saved. More often costs a commit each, less often loses more to a power cut.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
 
-/// Sends that may wait for the reply before them in the same conversation.
-const QUEUE_MAX: usize = 16;
+/// How long the end of a reply is saved again and again before it is given up. A client that has waited for the reply
+/// waits as long; a disk that was full for longer needs a person.
+const SAVE_MAX: Duration = Duration::from_secs(60);
+
+/// The same once the server stops, which it must do within seconds.
+const SAVE_MAX_STOPPING: Duration = Duration::from_secs(2);
+
+/// The first pause between two of those saves; each further one is twice as long.
+const SAVE_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// The longest of those pauses: a client learns soon after the trouble is over.
+const SAVE_AGAIN_AFTER_MAX: Duration = Duration::from_secs(2);
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
@@ -42,22 +58,10 @@ pub struct Turns {
     turns_max: usize,
     context_messages: usize,
     hub: Arc<Hub>,
+    stack_bytes: usize,
     live: Mutex<Live>,
-}
-
-/// What is being written right now.
-#[derive(Default)]
-struct Live {
-    /// Conversations with a turn on a thread of its own, and the sends that wait behind it.
-    busy: HashMap<i64, Busy>,
-    /// Turns that write, are about to, or wait: counted against the limit.
-    count: usize,
-    is_stopping: bool,
-}
-
-struct Busy {
-    stop: Stop,
-    waiting: VecDeque<(Ask, Answer)>,
+    /// A turn has ended, an instant send that one waits for has been stored, or the server stops.
+    moved: Condvar,
 }
 
 /// A message to be stored and answered.
@@ -150,59 +154,63 @@ impl Turns {
             turns_max,
             context_messages,
             hub,
+            stack_bytes: STACK_BYTES,
             live: Mutex::new(Live::default()),
+            moved: Condvar::new(),
         }
     }
 
     /// Begins a turn. With a model that never waits it ends before this returns; else on a thread of its own.
     pub fn begin(self: &Arc<Self>, ask: Ask, answer: Answer) {
         let conversation = match &ask.to {
-            Target::New => None,
-            Target::Existing { id, .. } => Some(*id),
+            Target::New => self.clock.uuid(),
+            Target::Existing { uuid, .. } => uuid.clone(),
         };
         let mut live = self.live();
-        if let Some(busy) = conversation.and_then(|id| live.busy.get_mut(&id)) {
-            if busy.waiting.len() >= QUEUE_MAX {
+        match live.enter(&conversation, &ask, self.turns_max) {
+            Err(error) => {
                 drop(live);
-                let message = "Too many messages wait for a reply in this conversation; try again";
-                return answer(Err(Error::new(Kind::Unavailable, message).retry_after(5).into()));
+                answer(Err(error.into()));
             }
-            busy.waiting.push_back((ask, answer));
-            return;
+            Ok(Entrance::Behind) => live.wait(&conversation, ask, answer),
+            Ok(Entrance::Instant) => {
+                drop(live);
+                let place = InstantPlace {
+                    turns: self,
+                    conversation: &conversation,
+                };
+                let outcome = self.run_instant(&conversation, &ask);
+                drop(place);
+                answer(outcome);
+            }
+            Ok(Entrance::Turn(stop)) => {
+                drop(live);
+                self.spawn(Place::new(self, conversation, stop), ask, answer);
+            }
         }
-        if ask.choice.provider.instant() {
-            drop(live);
-            return answer(self.run_instant(&ask));
-        }
-        if live.count >= self.turns_max || live.is_stopping {
-            drop(live);
-            let message = "Too many replies are being written; try again";
-            return answer(Err(Error::new(Kind::Unavailable, message).retry_after(2).into()));
-        }
-        live.count += 1;
-        let stop = Stop::new();
-        if let Some(id) = conversation {
-            let waiting = VecDeque::new();
-            let stop = stop.clone();
-            live.busy.insert(id, Busy { stop, waiting });
-        }
-        drop(live);
-        self.spawn(conversation, stop, ask, answer);
     }
 
     /// Ends the reply that is being written in a conversation, if there is one.
     pub fn stop(&self, conversation_id: i64) {
-        if let Some(busy) = self.live().busy.get(&conversation_id) {
-            busy.stop.stop();
-        }
+        self.live().stop(conversation_id);
     }
 
     /// Ends every reply that is being written; what has come is kept as interrupted.
     pub fn stop_all(&self) {
-        let mut live = self.live();
-        live.is_stopping = true;
-        for busy in live.busy.values() {
-            busy.stop.stop();
+        self.live().stop_all();
+        self.moved.notify_all();
+    }
+
+    /// [`stop_all`](Turns::stop_all), and waits for a moment until what has come is stored.
+    pub fn close(&self) {
+        self.stop_all();
+        let live = self.live();
+        let since = live.stopping_since().unwrap_or_else(Instant::now);
+        let left = (since + SAVE_MAX_STOPPING).saturating_duration_since(Instant::now());
+        let waited = self.moved.wait_timeout_while(live, left, |live| live.turns() > 0);
+        let left = waited.unwrap_or_else(PoisonError::into_inner).0.turns();
+        if left > 0 {
+            log::warn!("{left} replies could not be stored before the server stopped");
         }
     }
 
@@ -210,26 +218,70 @@ impl Turns {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spawn(self: &Arc<Self>, conversation: Option<i64>, stop: Stop, ask: Ask, answer: Answer) {
-        let turns = Arc::clone(self);
-        // The thread may not come to be, and a panic must not leave the conversation busy: the place is given back,
-        // and the answer given, by drops.
-        let mut place = Place {
-            turns,
-            conversation,
-            stop,
-        };
+    /// Runs a turn on a thread of its own. If that does not come to be, nothing has been stored.
+    fn spawn(&self, place: Place, ask: Ask, answer: Answer) {
+        // Shared, because a thread that does not come to be does not give back what it was to run with.
+        let turn = Arc::new(Mutex::new(Some((place, ask, answer))));
+        let take = |turn: &Mutex<Option<_>>| turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = Arc::clone(&turn);
         let spawned = thread::Builder::new()
             .name("turn".into())
-            .stack_size(STACK_BYTES)
-            .spawn(move || place.run(ask, answer));
+            .stack_size(self.stack_bytes)
+            .spawn(move || {
+                if let Some((mut place, ask, answer)) = take(&taken) {
+                    place.run(ask, answer);
+                }
+            });
         if let Err(error) = spawned {
             log::error!("a turn's thread did not start: {error}");
+            if let Some((place, _, answer)) = take(&turn) {
+                drop(place);
+                let message = "The server has no thread left to write a reply on; try again";
+                answer(Err(live::unavailable(message, 5).into()));
+            }
         }
     }
 
+    /// Waits until a conversation's instant sends are stored; each is one commit, and no more can come.
+    fn await_instants(&self, conversation: &str) {
+        let has_instants = |live: &mut Live| live.has_instants(conversation);
+        drop(self.moved.wait_while(self.live(), has_instants));
+    }
+
+    /// Runs `save`, again and again while the store is in trouble: a reply that somebody waits for (and pays for) is
+    /// not thrown away because the disk is full, or the database locked, at the moment when it ends.
+    fn insist<T>(&self, save: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+        let since = Instant::now();
+        let mut pause = SAVE_AGAIN_AFTER;
+        loop {
+            match save() {
+                Err(error) if is_passing(&error) && self.pause(since, pause) => {
+                    log::warn!("a reply is not stored yet: {error}");
+                    pause = (pause * 2).min(SAVE_AGAIN_AFTER_MAX);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Waits before a save is tried again, less when the server begins to stop; false when there is no time left.
+    fn pause(&self, since: Instant, pause: Duration) -> bool {
+        let left = |live: &Live| {
+            let ends = since + SAVE_MAX;
+            let ends = live
+                .stopping_since()
+                .map_or(ends, |stopping| ends.min(stopping + SAVE_MAX_STOPPING));
+            ends.saturating_duration_since(Instant::now())
+        };
+        let live = self.live();
+        let (pause, was_stopping) = (pause.min(left(&live)), live.is_stopping());
+        let is_same = |live: &mut Live| live.is_stopping() == was_stopping;
+        let waited = self.moved.wait_timeout_while(live, pause, is_same);
+        !left(&waited.unwrap_or_else(PoisonError::into_inner).0).is_zero()
+    }
+
     /// One commit for question and reply: a model that never waits leaves nothing to lose between them.
-    fn run_instant(&self, ask: &Ask) -> Result<Done, Fault> {
+    fn run_instant(&self, conversation: &str, ask: &Ask) -> Result<Done, Fault> {
         let mut text = String::new();
         let prompt = Prompt {
             model: ask.choice.model.clone(),
@@ -249,7 +301,7 @@ impl Turns {
                 }
             })
             .map_err(Fault::Model)?;
-        let question = self.question(ask);
+        let question = self.question(conversation, ask);
         let user_id = ask.user.id;
         let now = self.clock.now();
         let (uuid, reply_at) = (self.clock.uuid(), now.plus_us(1).text());
@@ -296,20 +348,20 @@ impl Turns {
     }
 
     /// The job that stores a question, and its conversation if that is new.
-    fn question(&self, ask: &Ask) -> impl Fn(&Tx<'_>) -> Result<Question, Error> + Send + 'static {
+    fn question(&self, conversation: &str, ask: &Ask) -> impl Fn(&Tx<'_>) -> Result<Question, Error> + Send + 'static {
         let now = self.clock.now().text();
         let user_id = ask.user.id;
         let target = match &ask.to {
             Target::New => None,
-            Target::Existing { id, uuid, .. } => Some((*id, uuid.clone())),
+            Target::Existing { id, .. } => Some(*id),
         };
-        let (conversation_uuid, message_uuid) = (self.clock.uuid(), self.clock.uuid());
+        let (conversation_uuid, message_uuid) = (conversation.to_owned(), self.clock.uuid());
         let text = ask.text.clone();
         let title = title(&text);
         let details = ask.details.clone();
         move |tx| {
-            let (conversation_id, conversation_uuid) = match &target {
-                Some((id, uuid)) => (*id, uuid.clone()),
+            let conversation_id = match target {
+                Some(id) => id,
                 None => {
                     let new = NewConversation {
                         user_id,
@@ -317,7 +369,7 @@ impl Turns {
                         title: Some(title.clone()),
                         created_at: now.clone(),
                     };
-                    (store::insert_conversation(tx, &new)?, conversation_uuid.clone())
+                    store::insert_conversation(tx, &new)?
                 }
             };
             let message = NewMessage {
@@ -335,16 +387,16 @@ impl Turns {
             let message_id = store::insert_message(tx, &message, None, Some(&title))?;
             Ok(Question {
                 conversation_id,
-                conversation_uuid,
+                conversation_uuid: conversation_uuid.clone(),
                 message_id,
             })
         }
     }
 
     /// A turn with a model that waits.
-    fn run(&self, place: &mut Place, ask: &Ask) -> Result<Done, Fault> {
-        let question = self.store.write(self.question(ask))?;
-        place.settle(question.conversation_id);
+    fn run(&self, place: &Place, ask: &Ask) -> Result<Done, Fault> {
+        let question = self.store.write(self.question(&place.conversation, ask))?;
+        self.live().name(&place.conversation, question.conversation_id);
         self.announce(ask.user.id, question.message_id);
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
         let prompt = self.prompt(ask, &question)?;
@@ -364,12 +416,13 @@ impl Turns {
             .complete(&prompt, &place.stop, &mut |delta| reply.take(delta));
         match completion {
             Ok(completion) => {
-                let id = reply.complete(completion)?;
+                let id = reply.complete(&completion)?;
                 let text = std::mem::take(&mut reply.text);
                 Ok(done(question, id, text))
             }
             Err(failure) => {
-                reply.fail(&failure, self.live().is_stopping)?;
+                let is_stopping = self.live().is_stopping();
+                reply.fail(&failure, is_stopping)?;
                 Err(Fault::Model(failure))
             }
         }
@@ -400,114 +453,13 @@ impl Turns {
     }
 }
 
-/// A turn's place among the live ones. Given back when dropped.
-struct Place {
-    turns: Arc<Turns>,
-    /// Unknown until a new conversation is stored.
-    conversation: Option<i64>,
-    stop: Stop,
-}
-
-impl Place {
-    /// Runs a turn, then those that wait behind it.
-    fn run(&mut self, ask: Ask, answer: Answer) {
-        let turns = Arc::clone(&self.turns);
-        let mut next = Some((ask, answer));
-        while let Some((ask, answer)) = next {
-            let outcome = if ask.choice.provider.instant() {
-                turns.run_instant(&ask)
-            } else {
-                turns.run(self, &ask)
-            };
-            answer(outcome);
-            next = self.next();
-        }
-    }
-
-    /// Makes a new conversation known as busy, so that it can be stopped and waited for.
-    fn settle(&mut self, conversation_id: i64) {
-        let mut live = self.turns.live();
-        // Somebody else may have found the new conversation already and begun a turn there: that entry is theirs.
-        if self.conversation.is_none()
-            && let Entry::Vacant(place) = live.busy.entry(conversation_id)
-        {
-            place.insert(Busy {
-                stop: self.stop.clone(),
-                waiting: VecDeque::new(),
-            });
-            self.conversation = Some(conversation_id);
-        }
-        if live.is_stopping {
-            self.stop.stop();
-        }
-    }
-
-    /// The send that waits behind the one that has ended; it can be stopped by itself.
-    fn next(&mut self) -> Option<(Ask, Answer)> {
-        let mut live = self.turns.live();
-        let id = self.conversation?;
-        let busy = live.busy.get_mut(&id)?;
-        let next = busy.waiting.pop_front();
-        if next.is_some() {
-            self.stop = Stop::new();
-            busy.stop = self.stop.clone();
-        } else {
-            live.busy.remove(&id);
-            // From here on the entry may be another turn's: this place must not give it back.
-            self.conversation = None;
-        }
-        next
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut live = self.turns.live();
-        live.count -= 1;
-        let left = self.conversation.and_then(|id| live.busy.remove(&id));
-        drop(live);
-        for (_, answer) in left.into_iter().flat_map(|busy| busy.waiting) {
-            answer(Err(Error::new(Kind::Internal, "a turn ended early").into()));
-        }
-    }
-}
-
-/// While this exists, those who listen know that a model writes.
-struct Typing<'t> {
-    hub: &'t Hub,
-    user_id: i64,
-    chat_id: String,
-}
-
-impl Typing<'_> {
-    fn begin<'t>(hub: &'t Hub, user_id: i64, chat_id: &str) -> Typing<'t> {
-        let chat_id = chat_id.to_owned();
-        let typing = Typing { hub, user_id, chat_id };
-        typing.tell(true);
-        typing
-    }
-
-    fn tell(&self, is_typing: bool) {
-        self.hub.publish(self.user_id, None, || Event::Typing {
-            chat_id: self.chat_id.clone(),
-            sender: Role::Assistant,
-            is_typing,
-        });
-    }
-}
-
-impl Drop for Typing<'_> {
-    fn drop(&mut self) {
-        self.tell(false);
-    }
-}
-
 /// A reply while it is written.
 struct Reply<'t> {
     turns: &'t Turns,
     user_id: i64,
     question: &'t Question,
-    /// Chosen before the first save: those who read along know it by then.
+    /// Chosen before the first save: one whose outcome is not known is found again by it, and those who read along
+    /// know it by then.
     uuid: String,
     model: String,
     text: String,
@@ -537,7 +489,7 @@ impl Reply<'_> {
     }
 
     /// Stores the reply so far, and at its end what it cost.
-    fn save(&self, state: State, error: Option<String>, completion: Option<Completion>) -> Result<i64, Error> {
+    fn save(&self, state: State, error: Option<String>, completion: Option<&Completion>) -> Result<i64, Error> {
         let now = self.turns.clock.now().text();
         let message = NewMessage {
             uuid: self.uuid.clone(),
@@ -548,7 +500,6 @@ impl Reply<'_> {
             state,
             // The name it was asked by may be empty (the server's own default); what ran has a name.
             model: completion
-                .as_ref()
                 .map(|completion| &completion.model)
                 .or(Some(&self.model))
                 .filter(|name| !name.is_empty())
@@ -558,20 +509,21 @@ impl Reply<'_> {
             details: MessageDetails::default(),
         };
         let (row, parent) = (self.row, self.question.message_id);
-        let usage = completion.map(|completion| usage(self.user_id, &completion, &now));
+        let usage = completion.map(|completion| usage(self.user_id, completion, &now));
         let id = self.turns.store.write(move |tx| {
-            let id = match row {
-                None => store::insert_message(tx, &message, Some(parent), None)?,
+            let row = match row {
+                Some(id) => Some(id),
+                None => store::find_message_id(tx, &message.uuid)?,
+            };
+            let (id, is_news) = match row {
+                None => (store::insert_message(tx, &message, Some(parent), None)?, true),
                 Some(id) if message.state == State::Streaming => {
                     store::save_partial(tx, id, &message.content)?;
-                    id
+                    (id, true)
                 }
-                Some(id) => {
-                    store::finish_message(tx, id, &message)?;
-                    id
-                }
+                Some(id) => (id, store::finish_message(tx, id, &message)?),
             };
-            if let Some(usage) = &usage {
+            if let Some(usage) = usage.as_ref().filter(|_| is_news) {
                 store::insert_usage(tx, id, usage)?;
             }
             Ok(id)
@@ -582,8 +534,8 @@ impl Reply<'_> {
         Ok(id)
     }
 
-    fn complete(&self, completion: Completion) -> Result<i64, Error> {
-        self.save(State::Complete, None, Some(completion))
+    fn complete(&self, completion: &Completion) -> Result<i64, Error> {
+        self.turns.insist(|| self.save(State::Complete, None, Some(completion)))
     }
 
     /// Keeps what had come. A reply of which nothing came leaves no row: the question stands unanswered.
@@ -596,12 +548,18 @@ impl Reply<'_> {
             FailureKind::Stopped => State::Stopped,
             _ => State::Failed,
         };
-        match self.save(state, Some(failure.message.clone()), None) {
+        let save = || self.save(state, Some(failure.message.clone()), None);
+        match self.turns.insist(save) {
             // The conversation was deleted meanwhile: there is nothing to keep it in.
             Err(error) if error.kind() == Kind::NotFound => Ok(()),
             outcome => outcome.map(drop),
         }
     }
+}
+
+/// Whether the same save may succeed later.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Unavailable | Kind::StorageFull)
 }
 
 fn done(question: Question, response_message_id: i64, text: String) -> Done {

@@ -341,6 +341,25 @@ fn a_turn_outlives_the_client_that_asked() {
 }
 
 #[test]
+fn a_chat_that_is_deleted_while_a_message_waits_is_not_found() {
+    let upstream = Upstream::start();
+    let server = start(&upstream, &[]);
+    let ann = server.account("ann");
+    let chat = new_chat(&server, &ann);
+    let mut first = ask_and_wait(&server, &ann, &chat, "fake-hang");
+    upstream.wait_for(1);
+    let mut behind = ask_and_wait(&server, &ann, &chat, "fake");
+    until(PATIENCE, "the second message waits", || {
+        behind.reply_within("POST", Duration::from_millis(200)).err()
+    });
+    let path = format!("/chats/{chat}");
+    assert_eq!(server.delete(&path).bearer(&ann.token).send().status, 204);
+    assert_eq!(first.reply("POST").status, 503);
+    let detail = format!("Chat with id '{chat}' not found");
+    check_shape(&behind.reply("POST"), 404, &json!({ "detail": detail }));
+}
+
+#[test]
 fn a_crash_in_mid_turn_keeps_the_question() {
     let upstream = Upstream::start();
     let mut server = start(&upstream, &[]);

@@ -29,10 +29,13 @@ fn said(text: impl Into<String>) -> Told {
     Told::Said(Said::Text(text.into()))
 }
 
+/// What is done with what was said.
+type Work = Box<dyn Fn(&Sending, &Said) + Send + Sync>;
+
 /// Passes on what it is told, after `work` was done.
 struct Ear {
     told: Mutex<Sender<Told>>,
-    work: Box<dyn Fn(&Sending, &Said) + Send + Sync>,
+    work: Work,
 }
 
 impl Listen for Ear {

@@ -77,19 +77,6 @@ fn count(rig: &Rig) -> i64 {
     rig.value("SELECT CAST(value AS INTEGER) FROM settings WHERE key = 'count'")
 }
 
-/// The database may not grow: to SQLite, a full disk.
-fn fill_disk(rig: &Rig) {
-    let sql = "PRAGMA max_page_count = 1";
-    rig.write(|tx| tx.0.0.query_row(sql, (), |_| Ok(())).map_err(failed))
-        .unwrap();
-}
-
-fn free_disk(rig: &Rig) {
-    let sql = "PRAGMA max_page_count = 4294967294";
-    rig.write(|tx| tx.0.0.query_row(sql, (), |_| Ok(())).map_err(failed))
-        .unwrap();
-}
-
 /// One row: a full disk ends the whole transaction.
 const LARGE: &str = "INSERT INTO blob_parts (sha256, part, bytes) VALUES ('x', 0, zeroblob(1000000))";
 

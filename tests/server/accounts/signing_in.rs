@@ -1,9 +1,11 @@
 //! The doors for a name and a password: JSON, forms of both kinds, and what is no form.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{check_401, check_me, token_shape};
-use crate::rig::{Server, check_shape, invalid, percent};
+use crate::rig::{Connection, Launch, Server, check_shape, invalid, percent};
 
 #[test]
 fn login_answers_with_a_token_or_one_sentence() {
@@ -163,5 +165,45 @@ fn broken_forms_are_refused() {
             ),
             "{kind}"
         );
+    }
+}
+
+/// Hashing passwords takes its time, which those who sign in spend among themselves.
+#[test]
+fn a_crowd_that_signs_in_keeps_nobody_else_from_writing() {
+    const CROWD: usize = 60;
+    let server = Launch::new().args(&["--workers", "10"]).start();
+    let ann = server.account("ann");
+    let routes = ["/auth/login", "/auth/session", "/auth/register", "/users/me"];
+    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| server.connect()).collect();
+    for (index, connection) in crowd.iter_mut().enumerate() {
+        let email = format!("stranger{index}@example.com");
+        let call = match index % 4 {
+            3 => server
+                .patch(routes[3])
+                .bearer(&ann.token)
+                .json(&json!({"password": ann.password, "current_password": ann.password})),
+            route => server
+                .post(routes[route])
+                .json(&json!({"email": email, "password": "x"})),
+        };
+        connection.send(&call.bytes());
+    }
+    let reply = server
+        .post("/chats")
+        .bearer(&ann.token)
+        .json(&json!({"title": "mine"}))
+        .send();
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    let is_answered = |connection: &mut Connection| connection.reply_within("POST", Duration::ZERO).ok();
+    let early: Vec<Option<u16>> = crowd
+        .iter_mut()
+        .map(|connection| is_answered(connection).map(|reply| reply.status))
+        .collect();
+    let answered = early.iter().flatten().count();
+    assert!(answered < CROWD / 2, "it waited for {answered} of {CROWD} who sign in");
+    for ((index, connection), early) in crowd.iter_mut().enumerate().zip(early) {
+        let status = early.unwrap_or_else(|| connection.reply("POST").status);
+        assert_eq!(status, [401, 401, 201, 200][index % 4], "{}", routes[index % 4]);
     }
 }

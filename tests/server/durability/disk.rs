@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::check_integrity;
-use crate::rig::{Launch, PATIENCE, Server, check_shape, until};
+use crate::rig::{Launch, PATIENCE, Server, Upstream, check_shape, until};
 
 /// A small file system in memory over a folder; unmounted on drop.
 struct Mount(PathBuf);
@@ -192,4 +192,34 @@ fn a_long_lock_is_a_503_and_reads_go_on() {
         .map(|chat| chat["title"].clone())
         .collect();
     assert!(!titles.contains(&json!("too late")), "refused and stored: {titles:?}");
+}
+
+/// Nobody throws a reply away that is written and paid for.
+#[test]
+fn a_reply_that_meets_a_long_lock_is_stored_after_it() {
+    let upstream = Upstream::start();
+    let server = Launch::new()
+        .env("OPENAI_BASE_URL", &upstream.url())
+        .args(&["--default-model", "fake"])
+        .start();
+    let token = server.account("ann").token;
+    let chat = server.chat(&token, "locked")["id"].as_str().expect("an id").to_string();
+    let mut connection = server.connect();
+    let body = json!({"message": "hello?", "chat_id": chat, "model": "fake-hold"});
+    connection.send(&server.post("/chat").bearer(&token).json(&body).bytes());
+    upstream.wait_for(1);
+    let holder = lock(&server);
+    upstream.release();
+    // SQLite waits for five seconds and then gives up.
+    let refusal = until(PATIENCE, "the store gives up once", || {
+        let health = server.get("/health").send();
+        (health.status == 503).then_some(health)
+    });
+    assert!(refusal.text().contains("locked"), "{}", refusal.text());
+    holder.execute_batch("ROLLBACK").expect("the release");
+    let reply = connection.reply("POST");
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let expected = [("user", "hello?"), ("assistant", "fake reply to: hello?")];
+    let expected = expected.map(|(role, text)| (role.to_string(), text.to_string()));
+    assert_eq!(server.messages(&token, &chat), expected);
 }

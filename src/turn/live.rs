@@ -1,0 +1,210 @@
+//! Who writes where right now, who waits behind whom, and how many of each there may be. Starts no thread, stores
+//! nothing.
+//!
+//! A conversation is known here by its UUID, which is chosen before it is stored: so a turn has its place before
+//! anybody else can find the conversation.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use super::{Answer, Ask, Target};
+use crate::error::{Error, Kind};
+use crate::models::Stop;
+
+/// Sends that may wait for the reply before them in the same conversation.
+const QUEUE_MAX: usize = 16;
+
+/// Sends that may wait in all conversations together. They hold their connections, which are 10 000.
+const WAITING_MAX: usize = 1024;
+
+/// Bytes of their texts: one may be 1 MiB, and together they must not fill the memory of a small machine.
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// What is being written right now.
+#[derive(Default)]
+pub(super) struct Live {
+    /// Conversations that are being written in.
+    busy: HashMap<String, Busy>,
+    /// Turns on threads of their own: counted against the limit.
+    turns: usize,
+    waiting: usize,
+    waiting_bytes: usize,
+    stopping_since: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Busy {
+    /// Unknown until a new conversation is stored.
+    id: Option<i64>,
+    /// Stops the turn that has a thread of its own, if there is one.
+    turn: Option<Stop>,
+    /// Questions that are being stored together with their replies. Each is one commit, so they need not wait for one
+    /// another; but a turn begins after them, or its reply would leave them on a branch that is not shown.
+    instants: usize,
+    /// Behind the turn.
+    waiting: VecDeque<(Ask, Answer)>,
+}
+
+/// How a send may go on.
+pub(super) enum Entrance {
+    /// At once: question and reply are one commit. To be given back with [`Live::leave_instant`].
+    Instant,
+    /// On a thread of its own, which this ends. To be given back with [`Live::leave`].
+    Turn(Stop),
+    /// Behind the turn that is there: to be handed to [`Live::wait`].
+    Behind,
+}
+
+impl Live {
+    /// Takes a place in a conversation for this send.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when too much waits, or too many write.
+    pub(super) fn enter(&mut self, conversation: &str, ask: &Ask, turns_max: usize) -> Result<Entrance, Error> {
+        let ahead = self.busy.get(conversation).filter(|busy| busy.turn.is_some());
+        if let Some(busy) = ahead {
+            self.check_room(busy, ask)?;
+            return Ok(Entrance::Behind);
+        }
+        let is_instant = ask.choice.provider.instant();
+        if !is_instant && (self.turns >= turns_max || self.is_stopping()) {
+            return Err(unavailable("Too many replies are being written; try again", 2));
+        }
+        let busy = self.busy.entry(conversation.to_owned()).or_default();
+        if let Target::Existing { id, .. } = ask.to {
+            busy.id = Some(id);
+        }
+        if is_instant {
+            busy.instants += 1;
+            return Ok(Entrance::Instant);
+        }
+        self.turns += 1;
+        let stop = Stop::new();
+        busy.turn = Some(stop.clone());
+        Ok(Entrance::Turn(stop))
+    }
+
+    fn check_room(&self, busy: &Busy, ask: &Ask) -> Result<(), Error> {
+        if self.is_stopping() {
+            return Err(unavailable("The server is stopping", 5));
+        }
+        if busy.waiting.len() >= QUEUE_MAX {
+            let message = "Too many messages wait for a reply in this conversation; try again";
+            return Err(unavailable(message, 5));
+        }
+        if self.waiting >= WAITING_MAX || self.waiting_bytes + ask.text.len() > WAITING_BYTES_MAX {
+            return Err(unavailable("Too many messages wait for a reply; try again", 5));
+        }
+        Ok(())
+    }
+
+    /// Puts a send behind the turn in its conversation.
+    pub(super) fn wait(&mut self, conversation: &str, ask: Ask, answer: Answer) {
+        if let Some(busy) = self.busy.get_mut(conversation) {
+            self.waiting += 1;
+            self.waiting_bytes += ask.text.len();
+            busy.waiting.push_back((ask, answer));
+        }
+    }
+
+    /// The send behind the turn that has ended, and what stops it; it keeps the turn's place. When the server stops
+    /// nobody comes next.
+    pub(super) fn next(&mut self, conversation: &str) -> Option<(Ask, Answer, Stop)> {
+        if self.is_stopping() {
+            return None;
+        }
+        let busy = self.busy.get_mut(conversation)?;
+        let (ask, answer) = busy.waiting.pop_front()?;
+        let stop = Stop::new();
+        busy.turn = Some(stop.clone());
+        self.waiting -= 1;
+        self.waiting_bytes -= ask.text.len();
+        Some((ask, answer, stop))
+    }
+
+    /// Gives a turn's place back; returns those who waited behind it.
+    pub(super) fn leave(&mut self, conversation: &str) -> Vec<(Ask, Answer)> {
+        self.turns -= 1;
+        let Some(busy) = self.busy.get_mut(conversation) else {
+            return Vec::new();
+        };
+        busy.turn = None;
+        let left: Vec<(Ask, Answer)> = busy.waiting.drain(..).collect();
+        if busy.instants == 0 {
+            self.busy.remove(conversation);
+        }
+        self.waiting -= left.len();
+        self.waiting_bytes -= left.iter().map(|(ask, _)| ask.text.len()).sum::<usize>();
+        left
+    }
+
+    /// Gives an instant send's place back; returns whether a turn waits for that.
+    pub(super) fn leave_instant(&mut self, conversation: &str) -> bool {
+        let Some(busy) = self.busy.get_mut(conversation) else {
+            return false;
+        };
+        busy.instants -= 1;
+        let is_awaited = busy.turn.is_some();
+        if busy.instants == 0 && !is_awaited {
+            self.busy.remove(conversation);
+        }
+        is_awaited
+    }
+
+    /// Whether instant sends are still being stored in a conversation.
+    pub(super) fn has_instants(&self, conversation: &str) -> bool {
+        self.busy.get(conversation).is_some_and(|busy| busy.instants > 0)
+    }
+
+    /// Says the integer id of a conversation that a turn is in.
+    pub(super) fn name(&mut self, conversation: &str, id: i64) {
+        if let Some(busy) = self.busy.get_mut(conversation) {
+            busy.id = Some(id);
+        }
+    }
+
+    /// Ends the turn in a conversation, if there is one.
+    pub(super) fn stop(&self, id: i64) {
+        // There are as many as there may be turns, which are hundreds.
+        let turns = self.busy.values().filter(|busy| busy.id == Some(id));
+        turns.filter_map(|busy| busy.turn.as_ref()).for_each(Stop::stop);
+    }
+
+    /// Ends every turn, and lets no other begin.
+    pub(super) fn stop_all(&mut self) {
+        self.stopping_since.get_or_insert_with(Instant::now);
+        let turns = self.busy.values().filter_map(|busy| busy.turn.as_ref());
+        turns.for_each(Stop::stop);
+    }
+
+    /// When the server began to stop.
+    pub(super) fn stopping_since(&self) -> Option<Instant> {
+        self.stopping_since
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping_since.is_some()
+    }
+
+    /// Turns that have not ended.
+    pub(super) fn turns(&self) -> usize {
+        self.turns
+    }
+}
+
+pub(super) fn unavailable(message: &'static str, retry_after_s: u32) -> Error {
+    Error::new(Kind::Unavailable, message).retry_after(retry_after_s)
+}
+
+#[cfg(test)]
+impl Live {
+    /// Sends that wait, and the bytes of their texts.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.waiting, self.waiting_bytes)
+    }
+
+    /// Nobody writes, nobody waits, and nothing is left of those who did.
+    pub(super) fn is_empty(&self) -> bool {
+        self.busy.is_empty() && self.turns == 0 && self.waiting() == (0, 0)
+    }
+}

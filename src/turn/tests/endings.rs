@@ -1,0 +1,142 @@
+//! How replies end when the store does not take them at once.
+
+use super::*;
+
+/// More than a full disk has room for.
+const LARGE: usize = 1_000_000;
+
+/// A model whose reply is saved while it is written, and which then finds the disk full.
+fn interrupted(rig: &Rig, end: impl Fn() -> Result<(), Failure> + Send + Sync + 'static) -> Choice {
+    let (store, owner) = (Arc::clone(&rig.stored.store), rig.user.id);
+    choice(false, move |_, say| {
+        until("the reply is saved while it is written", || {
+            say(".");
+            let page = Page { limit: 1, offset: 0 };
+            let found = store.read(|read| store::list_conversations(read, owner, page)).unwrap();
+            found[0].message_count == 2
+        });
+        fill_disk(&store);
+        say(&"x".repeat(LARGE));
+        end()
+    })
+}
+
+#[test]
+fn a_reply_that_finds_the_disk_full_is_stored_when_there_is_room() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let answered = rig.send(&to, "question", interrupted(&rig, || Ok(())));
+    until("the disk is full", || rig.stored.store.trouble().is_some());
+    free_disk(&rig.stored.store);
+    let done = outcome(&answered).expect("a reply");
+    assert!(done.text.len() > LARGE);
+    assert_eq!(rig.branch(&to), ["question".to_owned(), done.text]);
+    assert_eq!(rig.rows("messages WHERE state = 'complete'"), 2);
+    assert_eq!(rig.rows("usage_details"), 1);
+}
+
+#[test]
+fn a_reply_that_failed_is_marked_when_there_is_room() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let failed = || {
+        Err(Failure {
+            kind: FailureKind::Broken,
+            ..stopped()
+        })
+    };
+    let answered = rig.send(&to, "question", interrupted(&rig, failed));
+    until("the disk is full", || rig.stored.store.trouble().is_some());
+    free_disk(&rig.stored.store);
+    assert!(matches!(outcome(&answered), Err(Fault::Model(_))));
+    assert!(rig.branch(&to)[1].len() > LARGE);
+    assert_eq!(rig.rows("messages WHERE state = 'failed'"), 1);
+}
+
+#[test]
+fn a_server_that_stops_does_not_wait_for_room() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let answered = rig.send(&to, "question", interrupted(&rig, || Ok(())));
+    until("the disk is full", || rig.stored.store.trouble().is_some());
+    let started = Instant::now();
+    rig.turns.close();
+    match outcome(&answered) {
+        Err(Fault::Store(error)) => assert_eq!(error.kind(), Kind::StorageFull),
+        other => panic!("{other:?}"),
+    }
+    assert!(started.elapsed() < SAVE_MAX / 2, "{:?}", started.elapsed());
+    free_disk(&rig.stored.store);
+}
+
+#[test]
+fn stopping_waits_until_what_has_come_is_stored() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let (said, has_said) = channel();
+    let said = Mutex::new(said);
+    let model = choice(false, move |stop, say| {
+        say("so far");
+        said.lock().unwrap().send(()).unwrap();
+        until("the turn is stopped", || stop.is_stopped());
+        Err(stopped())
+    });
+    // Nobody listens.
+    drop(rig.send(&to, "question", model));
+    has_said.recv_timeout(PATIENCE).unwrap();
+    rig.turns.close();
+    assert_eq!(rig.branch(&to), ["question", "so far"]);
+    assert_eq!(rig.rows("messages WHERE state = 'interrupted'"), 1);
+}
+
+/// The writer may say that it does not know, and have stored the reply all the same.
+#[test]
+fn an_end_that_is_saved_again_is_stored_once() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    outcome(&rig.send(&to, "question", saying("first"))).expect("a reply");
+    let Target::Existing { id, uuid, .. } = &to else {
+        unreachable!()
+    };
+    let question = Question {
+        conversation_id: *id,
+        conversation_uuid: uuid.clone(),
+        message_id: 1,
+    };
+    for has_partial in [false, true] {
+        let before = (rig.rows("messages"), rig.rows("usage_details"));
+        let reply = Reply {
+            turns: &rig.turns,
+            user_id: rig.user.id,
+            question: &question,
+            uuid: Clock.uuid(),
+            model: "model".into(),
+            text: "reply".into(),
+            row: None,
+            saved: Instant::now(),
+        };
+        let completion = Completion {
+            model: "model".into(),
+            finish_reason: None,
+            usage: Usage {
+                input_tokens: 1,
+                output_tokens: 1,
+                cached_tokens: 0,
+                estimated: true,
+            },
+        };
+        if has_partial {
+            reply.save(State::Streaming, None, None).unwrap();
+        }
+        let ids = [
+            reply.complete(&completion).unwrap(),
+            reply.complete(&completion).unwrap(),
+        ];
+        assert_eq!(ids[0], ids[1]);
+        assert_eq!(
+            (rig.rows("messages"), rig.rows("usage_details")),
+            (before.0 + 1, before.1 + 1)
+        );
+        assert_eq!(rig.rows("messages WHERE state = 'streaming'"), 0);
+    }
+}
