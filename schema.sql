@@ -41,6 +41,7 @@ CREATE TABLE revocations (                             -- tokens of other system
     token_sha256 TEXT PRIMARY KEY,
     expires_at   TEXT                                  -- null: the token never expires, so neither does this row
 ) WITHOUT ROWID;
+CREATE INDEX revocations_by_expiry ON revocations (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE conversations (
     id                   INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -83,7 +84,7 @@ CREATE TABLE messages (                                -- a tree: an edit or a r
     uuid             TEXT NOT NULL UNIQUE,
     conversation_id  INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
     user_id          INTEGER NOT NULL,                 -- the conversation's owner, also on replies
-    parent_id        INTEGER REFERENCES messages (id) ON DELETE CASCADE,
+    parent_id        INTEGER REFERENCES messages (id), -- no cascade: one row would take all that was said after it
     role             TEXT NOT NULL CHECK (role IN ('user', 'assistant')),
     content          TEXT NOT NULL,
     state            TEXT NOT NULL DEFAULT 'complete'

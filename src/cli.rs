@@ -93,7 +93,7 @@ pub const SETTINGS: &[Setting] = &[
         "FIRESIDE_WORKERS",
         "N",
         "64",
-        "Requests handled at the same time",
+        "Requests handled at the same time, at least 2",
     ),
     row(
         "max-turns",
@@ -513,8 +513,9 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
             .unwrap_or(8000),
         location: location(&given)?,
         workers: given
-            .parsed("workers", "a number from 1 to 1024", |text| {
-                text.parse().ok().filter(|count| (1..=1024).contains(count))
+            // One is kept for those who read.
+            .parsed("workers", "a number from 2 to 1024", |text| {
+                text.parse().ok().filter(|count| (2..=1024).contains(count))
             })?
             .unwrap_or(64),
         max_turns: given.number("max-turns", 1, 256)?,

@@ -63,6 +63,24 @@ pub fn create_private_file(path: &Path) -> std::io::Result<std::fs::File> {
     options.open(path)
 }
 
+/// Puts on disk which names a folder holds: a file that was renamed has its new name also after a power cut.
+///
+/// # Errors
+/// The system's.
+pub fn sync_folder(path: &Path) -> std::io::Result<()> {
+    // Windows opens no folders, and keeps its own journal of names.
+    #[cfg(unix)]
+    std::fs::File::open(if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    })?
+    .sync_all()?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// The machine's name, if it has one.
 pub fn host_name() -> Option<String> {
     #[cfg(unix)]

@@ -299,9 +299,10 @@ fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Responder) {
             Box::new(move |outcome| {
                 let outcome = outcome.map_err(|problem| {
                     let error = fault(problem, requested.as_deref());
-                    // Deleted after it was found.
+                    // Deleted after it was found, or made.
                     match chat_id {
                         Some(chat_id) => ChatPath { chat_id }.or_missing(error),
+                        None if error.kind() == Kind::NotFound => Error::new(Kind::NotFound, "Chat not found"),
                         None => error,
                     }
                 });

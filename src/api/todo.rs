@@ -42,7 +42,12 @@ fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>)
         Ok(ask) => ctx.app.turns.begin(
             ask,
             Box::new(move |outcome| {
-                let reply = outcome.map_err(|problem| fault(problem, None)).and_then(|done| {
+                let outcome = outcome.map_err(|problem| match fault(problem, None) {
+                    // Deleted after it was found.
+                    error if error.kind() == Kind::NotFound => missing(),
+                    error => error,
+                });
+                let reply = outcome.and_then(|done| {
                     let response = ChatResponse {
                         conversation_id: done.conversation_id,
                         response: done.text,
@@ -54,6 +59,10 @@ fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>)
             }),
         ),
     }
+}
+
+fn missing() -> Error {
+    Error::new(Kind::NotFound, "Conversation not found")
 }
 
 /// The checks in the family's order: the path's user, the text, the conversation, whose it is.
@@ -68,7 +77,6 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
     let to = match body.conversation_id {
         None => Target::New,
         Some(id) => {
-            let missing = || Error::new(Kind::NotFound, "Conversation not found");
             let which = id.conversation().ok_or_else(missing)?;
             let user_id = caller.user.id;
             let found = ctx

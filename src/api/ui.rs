@@ -56,16 +56,18 @@ pub(super) struct Assets {
 struct Asset {
     bytes: Vec<u8>,
     etag: String,
+    gzip_etag: String,
     /// Compressed at the first request and then kept.
     gzip: OnceLock<Vec<u8>>,
 }
 
 impl Asset {
     fn new(bytes: Vec<u8>) -> Asset {
-        let etag = format!("\"{}\"", &digest_hex(&bytes)[..16]);
+        let tag = &digest_hex(&bytes)[..16];
         Asset {
+            etag: format!("\"{tag}\""),
+            gzip_etag: format!("\"{tag}-gzip\""),
             bytes,
-            etag,
             gzip: OnceLock::new(),
         }
     }
@@ -166,21 +168,24 @@ fn serve(ctx: &Ctx, name: &str, cache_control: &str) -> Result<Reply, Error> {
     }
     let asset = ctx.assets.files.get(name).ok_or_else(not_found)?;
     let request = &ctx.request;
+    let is_gzip_welcome = request.header("Accept-Encoding").is_some_and(accepts_gzip);
+    let is_gzip = is_gzip_welcome && is_text(name) && !asset.gzip().is_empty();
+    // Other bytes, another tag: a cache must not take one for the other.
+    let etag = if is_gzip { &asset.gzip_etag } else { &asset.etag };
     let common = |reply: Reply| {
         reply
             .header("Cache-Control", cache_control)
-            .header("ETag", &asset.etag)
+            .header("ETag", etag)
             .header("Vary", "Accept-Encoding, Accept")
     };
     let is_known = request.header("If-None-Match").is_some_and(|tags| {
         tags.split(',')
-            .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == asset.etag)
+            .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag)
     });
     if is_known {
         return Ok(common(Reply::empty(304)));
     }
-    let is_gzip_welcome = request.header("Accept-Encoding").is_some_and(accepts_gzip);
-    if is_gzip_welcome && is_text(name) && !asset.gzip().is_empty() {
+    if is_gzip {
         let reply = Reply::bytes(200, media_type(name), asset.gzip().to_vec());
         return Ok(common(reply.header("Content-Encoding", "gzip")));
     }

@@ -101,7 +101,8 @@ pub(super) enum Step {
     Whole(Box<Partial>),
     /// A head with a body too large to be collected here.
     Large(Box<Partial>),
-    Refused(Refusal),
+    /// With what the log calls the request.
+    Refused(Refusal, String),
 }
 
 /// What a write came to.
@@ -235,7 +236,7 @@ impl State {
                     self.input.extend_from_slice(&bytes[taken..]);
                     self.take_body(limits)
                 }
-                Err(refusal) => Step::Refused(refusal),
+                Err(refusal) => Step::Refused(refusal, parse::line(&partial.bytes)),
             },
             _ => {
                 if !std::mem::replace(&mut self.has_begun, true) {
@@ -260,19 +261,19 @@ impl State {
                 self.scanned = self.input.len().saturating_sub(1);
                 return Step::More;
             }
-            Ok(_) => return Step::Refused(too_long(&self.input)),
-            Err(refusal) => return Step::Refused(refusal),
+            Ok(_) => return Step::Refused(too_long(&self.input), parse::line(&self.input)),
+            Err(refusal) => return Step::Refused(refusal, parse::line(&self.input)),
         };
         let rest = self.input.split_off(end);
         let bytes = std::mem::replace(&mut self.input, rest);
         self.scanned = 0;
         let head = match parse::parse(&bytes, limits) {
             Ok(head) => head,
-            Err(refusal) => return Step::Refused(refusal),
+            Err(refusal) => return Step::Refused(refusal, parse::line(&bytes)),
         };
         if !is_for_us(&bytes, &head, handler) {
             let detail = "This server does not answer for that host name. Name it with --allowed-host or --public-url";
-            return Step::Refused(refuse(421, detail));
+            return Step::Refused(refuse(421, detail), parse::line(&bytes));
         }
         let limit = match head.length {
             BodyLength::Known(length) if length > limits.parked_body_bytes_max => 0,
@@ -283,7 +284,7 @@ impl State {
         if limit > 0 {
             match framing.feed(&self.input, &mut content) {
                 Ok(taken) => drop(self.input.drain(..taken)),
-                Err(refusal) => return Step::Refused(refusal),
+                Err(refusal) => return Step::Refused(refusal, parse::line(&bytes)),
             }
         }
         self.phase = Phase::Body(Box::new(Partial {
@@ -321,6 +322,14 @@ impl State {
         match &mut self.phase {
             Phase::Body(partial) if partial.framing.received == 0 => std::mem::take(&mut partial.head.expects_continue),
             _ => false,
+        }
+    }
+
+    /// What the log calls a request that is not whole.
+    pub(super) fn line(&self) -> String {
+        match &self.phase {
+            Phase::Body(partial) => parse::line(&partial.bytes),
+            _ => parse::line(&self.input),
         }
     }
 

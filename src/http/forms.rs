@@ -26,18 +26,30 @@ pub fn decode_percent(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// Decodes `a=b&c=d`. Of a name that comes twice the last value counts.
+/// Decodes a form, `a=b&c=d`. Of a name that comes twice the last value counts.
 ///
 /// # Errors
 /// [`Kind::Malformed`] for a broken escape or too many names.
 pub(super) fn parse_pairs(text: &str) -> Result<Map<String, Value>, Error> {
+    pairs(text, |part| {
+        decode_percent(part).ok_or_else(|| Error::new(Kind::Malformed, "The form is not valid percent-encoded UTF-8"))
+    })
+}
+
+/// Decodes a query string in the same way, but a part with a broken escape stands for itself: as `limit=%zz` it then
+/// is no integer, and is answered as any other text that is none.
+///
+/// # Errors
+/// [`Kind::Malformed`] for too many names.
+pub(super) fn parse_query(text: &str) -> Result<Map<String, Value>, Error> {
+    pairs(text, |part| Ok(decode_percent(part).unwrap_or_else(|| part.to_owned())))
+}
+
+fn pairs(text: &str, decode: impl Fn(&str) -> Result<String, Error>) -> Result<Map<String, Value>, Error> {
     let mut pairs = Map::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decode = |part: &str| {
-            decode_percent(&part.replace('+', " "))
-                .ok_or_else(|| Error::new(Kind::Malformed, "The form or query is not valid percent-encoded UTF-8"))
-        };
+        let decode = |part: &str| decode(&part.replace('+', " "));
         pairs.insert(decode(name)?, decode(value)?.into());
         if pairs.len() > NAMES_MAX {
             return Err(Error::new(
@@ -61,5 +73,15 @@ mod tests {
         assert_eq!(pairs["c"], "");
         assert_eq!(pairs["ä"], "ö");
         assert!(parse_pairs("a=%zz").is_err() && parse_pairs("a=%ff").is_err() && parse_pairs("a=%2").is_err());
+    }
+
+    #[test]
+    fn a_query_with_broken_escapes() {
+        let pairs = parse_query("a=%zz&b=%ff&c=x+%2&%=d&e=%C3%A4+").unwrap();
+        assert_eq!(
+            (&pairs["a"], &pairs["b"], &pairs["c"]),
+            (&"%zz".into(), &"%ff".into(), &"x %2".into())
+        );
+        assert_eq!((&pairs["%"], &pairs["e"]), (&"d".into(), &"ä ".into()));
     }
 }

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -15,12 +15,12 @@ use mio::{Events, Interest, Token, Waker};
 use serde_json::json;
 
 use super::conn::{Conn, Flushed, Outbox, Phase, State, Step};
-use super::parse::Refusal;
+use super::parse::{self, Refusal, refuse};
 use super::receivers::{self, Receivers};
 use super::reply::{Framed, Reply, print};
 use super::request::{Body, Request, RequestId};
 use super::respond::{self, Responder};
-use super::workers::{self, Job, Jobs, Line};
+use super::workers::{self, Job, Jobs, Line, TURNS_GIVEN_MAX};
 use super::{Handler, Limits, push, socket};
 use crate::error::Error;
 
@@ -131,7 +131,7 @@ fn join(threads: Vec<JoinHandle<()>>) {
     let deadline = Instant::now() + Duration::from_secs(1);
     for thread in threads {
         while !thread.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
         if thread.is_finished() && thread.join().is_err() {
             log::error!("a thread of the engine panicked");
@@ -189,11 +189,12 @@ impl Shared {
             }
             Step::Large(partial) => {
                 conn.lock().phase = Phase::Busy;
-                if let Err(error) = self.receivers.push(conn, partial) {
-                    self.refuse(conn, 503, error);
+                let line = parse::line(&partial.bytes);
+                if let Err(detail) = self.receivers.push(conn, partial) {
+                    self.refuse(conn, refuse(503, detail), &line);
                 }
             }
-            Step::Refused(Refusal { status, detail }) => self.refuse(conn, status, detail),
+            Step::Refused(refusal, line) => self.refuse(conn, refusal, &line),
         }
     }
 
@@ -207,8 +208,9 @@ impl Shared {
     }
 
     /// Answers what never became a request, and closes.
-    fn refuse(self: &Arc<Self>, conn: &Arc<Conn>, status: u16, detail: &str) {
-        log::info!(target: "access", "- - {status} {detail}");
+    fn refuse(self: &Arc<Self>, conn: &Arc<Conn>, refusal: Refusal, line: &str) {
+        let Refusal { status, detail } = refusal;
+        log::info!(target: "access", "{line} {status} {detail}");
         let bytes = self.print_last(Reply::detail(status, &json!({ "detail": detail })));
         let mut state = conn.lock();
         state.output.bytes = bytes;
@@ -278,9 +280,14 @@ impl<'e> Poll<'e> {
         let mut next_tick = Instant::now() + TICK;
         let mut stopping: Option<Instant> = None;
         let mut hurried = false;
+        let mut turns_given = TURNS_GIVEN_MAX;
         loop {
             let wait = match self.knocking {
                 Knocking::Now => Duration::ZERO,
+                _ if turns_given < TURNS_GIVEN_MAX => {
+                    thread::yield_now();
+                    Duration::ZERO
+                }
                 _ => next_tick.saturating_duration_since(Instant::now()),
             };
             match self.poll.poll(&mut events, Some(wait)) {
@@ -289,6 +296,11 @@ impl<'e> Poll<'e> {
                 }
                 _ => {}
             }
+            turns_given = if events.is_empty() {
+                turns_given.saturating_add(1)
+            } else {
+                0
+            };
             for event in &events {
                 match event.token() {
                     LISTENER => self.knocking = Knocking::Now,
@@ -477,9 +489,11 @@ impl<'e> Poll<'e> {
                 Phase::Head | Phase::Body(_) | Phase::Draining => now >= state.deadline,
             };
             if is_over && state.is_half_received() {
+                let line = state.line();
                 state.phase = Phase::Busy;
                 drop(state);
-                self.shared.refuse(&conn, 408, "The request did not arrive in time");
+                let late = refuse(408, "The request did not arrive in time");
+                self.shared.refuse(&conn, late, &line);
             } else if is_over {
                 self.remove(&conn, &mut state);
             }

@@ -128,6 +128,31 @@ pub(super) fn parse(head: &[u8], limits: &Limits) -> Result<Head, Refusal> {
     })
 }
 
+/// Characters of a refused request's path in the log.
+const LOGGED_CHARS_MAX: usize = 256;
+
+/// Method and path of a request that is refused, as far as they can be told, for the log. Never the query, which may
+/// hold a token.
+pub(super) fn line(head: &[u8]) -> String {
+    let end = head.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    let line = String::from_utf8_lossy(&head[..end.unwrap_or(head.len())]);
+    let mut words = line.split(' ');
+    let is_method = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let (Some(method), Some(target)) = (words.next().filter(is_method), words.next()) else {
+        return "- -".to_owned();
+    };
+    let target = target.split(['?', '#']).next().unwrap_or_default();
+    let path = match target.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("", |start| &rest[start..]),
+        None => target,
+    };
+    let path: String = path.chars().take(LOGGED_CHARS_MAX).collect();
+    if path.is_empty() {
+        return format!("{method} -");
+    }
+    format!("{method} {path}")
+}
+
 /// Whether a request line is well formed but for its version: `GET / HTTP/2.0`, not `GET / x HTTP/1.1`.
 fn names_a_version(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or(head);
@@ -294,6 +319,24 @@ mod tests {
         refused("PRI * HTTP/2.0\r\n\r\n", 505);
         refused("GET example.com HTTP/1.1\r\nHost: x\r\n\r\n", 400);
         refused(" GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400);
+    }
+
+    #[test]
+    fn a_refused_request_is_named_without_its_query() {
+        for (head, expected) in [
+            ("GET /a/b?token=secret HTTP/1.1\r\nHost: x\r\n", "GET /a/b"),
+            ("POST http://ann:secret@x/a?b HTTP/1.1\r\n", "POST /a"),
+            ("POST http://x HTTP/1.1\r\n", "POST -"),
+            ("GET /half", "GET /half"),
+            ("GE", "- -"),
+            ("", "- -"),
+            ("\u{16}\u{3}\u{1} x", "- -"),
+            ("\r\nsecret: x y", "- -"),
+        ] {
+            assert_eq!(line(head.as_bytes()), expected, "{head:?}");
+        }
+        let long = format!("GET /{}", "ä".repeat(9000));
+        assert_eq!(line(long.as_bytes()).chars().count(), "GET ".len() + LOGGED_CHARS_MAX);
     }
 
     #[test]

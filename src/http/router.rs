@@ -106,8 +106,9 @@ impl<C> Router<C> {
         let not_found = || Reply::detail(404, &serde_json::json!({ "detail": "Not Found" }));
         let path = request.path().strip_prefix('/').ok_or_else(not_found)?;
         let (path, has_slash) = match path.strip_suffix('/') {
-            Some(path) => (path, true),
-            None => (path, path.is_empty()),
+            Some(path) => (Some(path), true),
+            None if path.is_empty() => (None, true),
+            None => (Some(path), false),
         };
         let mut parameters = Map::new();
         let (exact, other) = self.root.find(path, has_slash, &mut parameters).ok_or_else(not_found)?;
@@ -150,7 +151,8 @@ impl<C> Call<'_, C> {
         if self.spec.body.is_some() { BODY_BYTES_MAX } else { 0 }
     }
 
-    /// Answers: malformed JSON first, then whatever `enter` finds (nobody signed in), then the schema, then the handler.
+    /// Answers: malformed JSON first, then whatever `enter` finds (nobody signed in), then a query that cannot be read
+    /// and the schema, then the handler.
     pub fn answer(
         self,
         mut request: Request,
@@ -158,7 +160,9 @@ impl<C> Call<'_, C> {
         enter: impl FnOnce(Request, Auth) -> Result<C, Error>,
     ) {
         let prepared = self.parse(&mut request).and_then(|mut values| {
+            let query = self.parse_query(&request);
             let ctx = enter(request, self.route.auth)?;
+            values.query = query?;
             values.check(self.spec)?;
             Ok((ctx, values))
         });
@@ -168,22 +172,25 @@ impl<C> Call<'_, C> {
         }
     }
 
-    /// The parts of the request, well formed but not checked.
+    /// The path's and the body's parts, well formed but not checked.
     fn parse(&self, request: &mut Request) -> Result<Values, Error> {
         let body = match &self.spec.body {
             None => None,
             Some((BodyKind::Json, _)) => parse_json(&request.body(BODY_BYTES_MAX)?)?,
             Some((BodyKind::Form, _)) => Some(parse_form(request)?),
         };
-        let query = match (&self.spec.query, request.query()) {
-            (Some(_), Some(query)) => forms::parse_pairs(query)?,
-            _ => Map::new(),
-        };
         Ok(Values {
             path: self.path.clone(),
-            query,
+            query: Map::new(),
             body,
         })
+    }
+
+    fn parse_query(&self, request: &Request) -> Result<Map<String, Value>, Error> {
+        match (&self.spec.query, request.query()) {
+            (Some(_), Some(query)) => forms::parse_query(query),
+            _ => Ok(Map::new()),
+        }
     }
 }
 
@@ -243,9 +250,15 @@ impl Node {
         }
     }
 
-    /// The routes at a path: those in its own slash form, and those in the other.
-    fn find(&self, path: &str, has_slash: bool, parameters: &mut Map<String, Value>) -> Option<(&[usize], &[usize])> {
-        if path.is_empty() {
+    /// The routes at a path (`None`: at its end): those in its own slash form, and those in the other. An empty segment
+    /// is none that a route could have, so `/chats//` is not `/chats`.
+    fn find(
+        &self,
+        path: Option<&str>,
+        has_slash: bool,
+        parameters: &mut Map<String, Value>,
+    ) -> Option<(&[usize], &[usize])> {
+        let Some(path) = path else {
             let (exact, other) = if has_slash {
                 (&self.slash, &self.plain)
             } else {
@@ -254,10 +267,14 @@ impl Node {
             if !exact.is_empty() || !other.is_empty() {
                 return Some((exact, other));
             }
-        }
-        let (segment, rest) = path.split_once('/').unwrap_or((path, ""));
+            return self.find_rest("", parameters);
+        };
+        let (segment, rest) = match path.split_once('/') {
+            Some((segment, rest)) => (segment, Some(rest)),
+            None => (path, None),
+        };
         let decoded = forms::decode_percent(segment)?;
-        if let Some(node) = self.literals.get(decoded.as_str()).filter(|_| !path.is_empty())
+        if let Some(node) = self.literals.get(decoded.as_str())
             && let Some(found) = node.find(rest, has_slash, parameters)
         {
             return Some(found);
@@ -268,10 +285,12 @@ impl Node {
             parameters.insert((*name).to_owned(), decoded.into());
             return Some(found);
         }
-        if let Some((name, routes)) = &self.rest {
-            parameters.insert((*name).to_owned(), forms::decode_percent(path)?.into());
-            return Some((routes, &[]));
-        }
-        None
+        self.find_rest(path, parameters)
+    }
+
+    fn find_rest(&self, path: &str, parameters: &mut Map<String, Value>) -> Option<(&[usize], &[usize])> {
+        let (name, routes) = self.rest.as_ref()?;
+        parameters.insert((*name).to_owned(), forms::decode_percent(path)?.into());
+        Some((routes, &[]))
     }
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Tx};
+use super::{Read, Tx, housekeeping};
 use crate::error::{Error, Kind};
 
 /// A conversation, as its owner sees it.
@@ -213,16 +213,16 @@ pub fn delete_conversation(tx: &Tx<'_>, owner: i64, which: &ConversationRef, now
     Ok(conversation.id)
 }
 
-/// Undoes a deletion.
+/// Undoes a deletion of the last 30 days.
 ///
 /// # Errors
-/// [`Kind::NotFound`] also when the conversation was not deleted.
+/// [`Kind::NotFound`] also when the conversation was not deleted, or is being cleared away.
 pub fn restore_conversation(tx: &Tx<'_>, owner: i64, which: &ConversationRef) -> Result<Conversation, Error> {
     let (id, uuid) = which.parts();
     let restored = tx.first(
         "UPDATE conversations SET deleted_at = NULL
-         WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND deleted_at IS NOT NULL RETURNING id",
-        params![id, uuid, owner],
+         WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND deleted_at >= ?4 RETURNING id",
+        params![id, uuid, owner, housekeeping::kept_since()],
         |row| row.get(0),
     )?;
     let id = restored.ok_or_else(missing)?;

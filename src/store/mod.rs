@@ -5,7 +5,9 @@
 
 mod attachments;
 mod conversations;
+mod housekeeping;
 mod messages;
+mod migrate;
 mod open;
 mod readers;
 mod sessions;

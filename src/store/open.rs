@@ -1,4 +1,4 @@
-//! Opening the database file: is it ours, is it ours to migrate, and what must hold before anyone uses it.
+//! Opening the database file: is it ours, can we read it, and what must hold before anyone uses it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
-use super::failed;
+use super::migrate::{SCHEMA, migrate, sections};
 use crate::error::{Error, Kind};
 
 /// The database's name inside a data directory.
@@ -20,9 +20,6 @@ const APPLICATION_ID: i32 = 0x4669_7265;
 /// How long SQLite waits for another process's lock before it says "busy". Longer than a backup tool holds one,
 /// shorter than [`super::writer`]'s deadline.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The schema, embedded.
-const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Where the database, and with it the secret and the lock, stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +83,7 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The pragmas of the writer. `busy_timeout` first, since the others may already meet a lock.
-fn prepare_writer(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
+pub(super) fn prepare_writer(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     keep_plans(connection)?;
     if is_new {
@@ -105,7 +102,7 @@ fn prepare_writer(connection: &Connection, is_new: bool) -> rusqlite::Result<()>
 
 /// Reads the file's first bytes without SQLite, so that a file that is not ours is not touched at all.
 /// Returns whether there is a database of ours.
-fn check_header(path: &Path, newest: i32) -> Result<bool, Error> {
+pub(super) fn check_header(path: &Path, newest: i32) -> Result<bool, Error> {
     let mut header = [0; 72];
     // For writing too: SQLite would open a read-only file as such, and leave files beside it that nobody can write to.
     let mut file = match File::options().read(true).write(true).open(path) {
@@ -138,7 +135,7 @@ fn big_endian(header: &[u8; 72], at: usize) -> i32 {
     i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }
 
-fn newer(path: &Path, version: i32) -> Error {
+pub(super) fn newer(path: &Path, version: i32) -> Error {
     // "immutable": this look must not create or change anything beside the file either.
     let uri = format!("file:{}?immutable=1", path.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
@@ -162,176 +159,14 @@ pub(super) fn refused(path: &Path, error: impl std::error::Error + Send + Sync +
     Error::new(Kind::Unavailable, message).caused_by(error)
 }
 
-/// One `-- vN: reason` section of the schema.
-struct Section<'s> {
-    version: i32,
-    sql: &'s str,
-}
-
-/// Splits the schema at its headings.
-fn sections(schema: &str) -> Vec<Section<'_>> {
-    let mut starts: Vec<(usize, i32)> = Vec::new();
-    let mut at = 0;
-    for line in schema.split_inclusive('\n') {
-        let heading = line.strip_prefix("-- v").and_then(|rest| rest.split_once(':'));
-        if let Some(version) = heading.and_then(|(number, _)| number.parse().ok()) {
-            starts.push((at, version));
-        }
-        at += line.len();
-    }
-    let ends = starts.iter().skip(1).map(|start| start.0).chain([schema.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .map(|(&(start, version), end)| Section {
-            version,
-            sql: &schema[start..end],
-        })
-        .collect()
-}
-
-/// Brings the schema up to date in one transaction, after a snapshot beside the database if there is anything to lose.
-fn migrate(connection: &mut Connection, sections: &[Section<'_>], path: &Path) -> Result<(), Error> {
-    let newest = sections.last().map_or(0, |section| section.version);
-    let current: i32 = connection
-        .query_row("PRAGMA user_version", (), |row| row.get(0))
-        .map_err(|error| refused(path, error))?;
-    if current == newest {
-        return Ok(());
-    }
-    if current > newest {
-        return Err(newer(path, current));
-    }
-    if current > 0 {
-        snapshot(connection, path, current)?;
-    }
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
-    for section in sections.iter().filter(|section| section.version > current) {
-        transaction.execute_batch(section.sql).map_err(|error| {
-            let message = format!(
-                "The database could not be brought to schema {}. Nothing was changed",
-                section.version
-            );
-            Error::new(Kind::Unavailable, message).caused_by(error)
-        })?;
-    }
-    if current == 0 {
-        let installation = uuid::Uuid::new_v4().simple().to_string();
-        transaction
-            .execute(
-                "INSERT INTO settings (key, value) VALUES ('installation', ?1)",
-                [&installation[..8]],
-            )
-            .map_err(failed)?;
-    }
-    transaction
-        .execute(
-            "INSERT INTO settings (key, value) VALUES ('written_by', ?1)
-             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            [env!("CARGO_PKG_VERSION")],
-        )
-        .map_err(failed)?;
-    transaction
-        .pragma_update(None, "user_version", newest)
-        .map_err(failed)?;
-    let check: String = transaction
-        .query_row("PRAGMA integrity_check", (), |row| row.get(0))
-        .map_err(failed)?;
-    if check != "ok" {
-        // Dropping the transaction rolls it back: the file is as it was.
-        let message = format!("The database is damaged ({check}). Nothing was changed; restore a backup");
-        return Err(Error::new(Kind::Unavailable, message));
-    }
-    transaction.commit().map_err(failed)?;
-    // The version must be in the file itself: `check_header` reads it from there.
-    let truncated = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
-    truncated.map_err(failed)
-}
-
-/// Copies the database beside itself before a migration.
-fn snapshot(connection: &Connection, path: &Path, version: i32) -> Result<(), Error> {
-    let mut copy = path.as_os_str().to_owned();
-    copy.push(format!(".before-v{}", version + 1));
-    let copy = PathBuf::from(copy);
-    if copy.exists() {
-        // An earlier attempt's snapshot holds the same data: that attempt changed nothing.
-        return Ok(());
-    }
-    let made = connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()]);
-    made.map_err(|error| {
-        let message = format!(
-            "The database could not be copied to {} before its migration",
-            copy.display()
-        );
-        Error::new(Kind::Unavailable, message).caused_by(error)
-    })?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("fireside-open-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
-    #[test]
-    fn schema_sections_are_numbered_from_one() {
-        let versions: Vec<i32> = sections(SCHEMA).iter().map(|section| section.version).collect();
-        let expected: Vec<i32> = (1..).take(versions.len()).collect();
-        assert_eq!(versions, expected);
-    }
-
-    #[test]
-    fn an_older_schema_is_snapshotted_and_migrated() {
-        let folder = folder("migrate");
-        let path = folder.join("fireside.db");
-        let two = "-- v1: first\nCREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT);\nCREATE TABLE a (x);\n\
-                   -- v2: second\nALTER TABLE a ADD COLUMN y;\n";
-        let both = sections(two);
-        let mut connection = Connection::open(&path).unwrap();
-        prepare_writer(&connection, true).unwrap();
-        migrate(&mut connection, &both[..1], &path).unwrap();
-        connection.execute("INSERT INTO a VALUES (7)", ()).unwrap();
-        migrate(&mut connection, &both, &path).unwrap();
-        let kept: i64 = connection
-            .query_row("SELECT x FROM a WHERE y IS NULL", (), |row| row.get(0))
-            .unwrap();
-        assert_eq!(kept, 7);
-        assert!(folder.join("fireside.db.before-v2").exists());
-        assert!(check_header(&path, 2).unwrap());
-        let error = check_header(&path, 1).unwrap_err().to_string();
-        assert!(error.contains("schema 2"), "{error}");
-        std::fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn a_failing_migration_changes_nothing() {
-        let folder = folder("failing");
-        let path = folder.join("fireside.db");
-        let two = "-- v1: first\nCREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT);\nCREATE TABLE a (x);\n\
-                   -- v2: second\nALTER TABLE a ADD COLUMN y;\nALTER TABLE nowhere ADD COLUMN z;\n";
-        let both = sections(two);
-        let mut connection = Connection::open(&path).unwrap();
-        prepare_writer(&connection, true).unwrap();
-        migrate(&mut connection, &both[..1], &path).unwrap();
-        assert!(migrate(&mut connection, &both, &path).is_err());
-        assert!(connection.prepare("SELECT y FROM a").is_err());
-        let version: i32 = connection
-            .query_row("PRAGMA user_version", (), |row| row.get(0))
-            .unwrap();
-        assert_eq!(version, 1);
-        std::fs::remove_dir_all(folder).unwrap();
-    }
-
     #[test]
     fn a_foreign_file_is_left_untouched() {
-        let folder = folder("foreign");
+        let folder = std::env::temp_dir().join(format!("fireside-open-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("ai_chat.db");
         let foreign = Connection::open(&path).unwrap();
         foreign.execute_batch("CREATE TABLE theirs (x)").unwrap();

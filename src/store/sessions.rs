@@ -1,4 +1,4 @@
-//! Sessions (one per token minted), tokens of other systems that were logged out here, and clearing away what is over.
+//! Sessions (one per token minted), and tokens of other systems that were logged out here.
 
 use std::collections::HashSet;
 
@@ -6,11 +6,7 @@ use rusqlite::params;
 
 use super::users::{self, User};
 use super::{Read, Tx};
-use crate::clock::Clock;
 use crate::error::Error;
-
-/// Deleted conversations are kept this long, in seconds, so that a deletion can be undone.
-const DELETED_KEPT_S: i64 = 30 * 24 * 3600;
 
 /// A session that lasts.
 #[derive(Clone, Debug)]
@@ -217,28 +213,4 @@ pub fn insert_revocation(tx: &Tx<'_>, token_sha256: &str, expires_at: Option<&st
 pub fn find_revocation(read: &Read<'_>, token_sha256: &str) -> Result<bool, Error> {
     let sql = "SELECT 1 FROM revocations WHERE token_sha256 = ?1";
     Ok(read.first(sql, [token_sha256], |_| Ok(()))?.is_some())
-}
-
-/// Removes what nobody can ask for any more. Run by the writer every hour; little at a time, because others wait.
-pub(super) fn clear_away(tx: &Tx<'_>) -> Result<(), Error> {
-    let now = Clock.now();
-    let over = now.text();
-    tx.execute("DELETE FROM sessions WHERE expires_at < ?1", [&over])?;
-    tx.execute("DELETE FROM revocations WHERE expires_at < ?1", [&over])?;
-    let deleted: Vec<i64> = tx.all(
-        "SELECT id FROM conversations WHERE deleted_at < ?1 ORDER BY deleted_at LIMIT 100",
-        [now.plus_s(-DELETED_KEPT_S).text()],
-        |row| row.get(0),
-    )?;
-    for conversation in deleted {
-        // From the newest on. The other way SQLite goes from each message to the one that hangs on it, and gives up
-        // ("triggers nested too deep") in a conversation of a thousand.
-        let sql = "SELECT id FROM messages WHERE conversation_id = ?1 ORDER BY id DESC";
-        let messages: Vec<i64> = tx.all(sql, [conversation], |row| row.get(0))?;
-        for message in messages {
-            tx.execute("DELETE FROM messages WHERE id = ?1", [message])?;
-        }
-        tx.execute("DELETE FROM conversations WHERE id = ?1", [conversation])?;
-    }
-    Ok(())
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::housekeeping::{Left, clear_batch};
 use super::{Read, Tx, failed};
 use crate::error::{Error, Kind};
 
@@ -32,8 +33,11 @@ const QUEUE_MAX: usize = 1024;
 /// How often a store that failed is tried again while nobody writes.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
-/// How often old sessions and deleted conversations are cleared away.
+/// How often old sessions and deleted conversations are looked for.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3600);
+
+/// The pause between two batches of housekeeping: the disk is mostly the others'.
+const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Writer {
     queue: Arc<Queue>,
@@ -219,23 +223,38 @@ impl Drop for Writer {
 
 /// The writer thread: groups until the queue is closed and empty.
 fn serve(connection: &Connection, queue: &Queue) {
-    let mut cleared: Option<Instant> = None;
-    while let Some(group) = next_group(queue) {
+    let mut housekeeping = Instant::now();
+    while let Some(group) = next_group(queue, housekeeping) {
         let is_idle = group.is_empty();
         commit_group(connection, queue, group);
-        if is_idle && lock(&queue.trouble).is_some() && alone(connection, probe).is_ok() {
+        let is_trouble = lock(&queue.trouble).is_some();
+        if is_idle && is_trouble && alone(connection, probe).is_ok() {
             *lock(&queue.trouble) = None;
         }
-        if cleared.is_none_or(|at| at.elapsed() >= HOUSEKEEPING_EVERY) {
-            cleared = Some(Instant::now());
-            if let Err(error) = alone(connection, super::sessions::clear_away) {
-                log::warn!("housekeeping failed: {error}");
-            }
+        if !is_trouble && Instant::now() >= housekeeping {
+            housekeeping = Instant::now() + clear_away(connection);
         }
     }
     let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
     if let Err(error) = folded {
         log::warn!("the write-ahead log was not folded in: {error}");
+    }
+}
+
+/// One batch of housekeeping, in a transaction of its own; returns when the next is due.
+fn clear_away(connection: &Connection) -> Duration {
+    let mut left = Left::Nothing;
+    let outcome = alone(connection, |tx| {
+        left = clear_batch(tx)?;
+        Ok(())
+    });
+    match outcome {
+        Ok(()) if left == Left::More => HOUSEKEEPING_PAUSE,
+        Ok(()) => HOUSEKEEPING_EVERY,
+        Err(error) => {
+            log::warn!("housekeeping failed: {error}");
+            HOUSEKEEPING_EVERY
+        }
     }
 }
 
@@ -246,13 +265,13 @@ fn probe(tx: &Tx<'_>) -> Result<(), Error> {
 }
 
 /// Waits for jobs. An empty group means that it is time to look around; `None` that the store is closed.
-fn next_group(queue: &Queue) -> Option<Vec<Box<dyn Job>>> {
+fn next_group(queue: &Queue, housekeeping: Instant) -> Option<Vec<Box<dyn Job>>> {
     let mut inbox = lock(&queue.inbox);
     if inbox.jobs.is_empty() && inbox.open {
         let patience = if lock(&queue.trouble).is_some() {
             PROBE_EVERY
         } else {
-            HOUSEKEEPING_EVERY
+            housekeeping.saturating_duration_since(Instant::now())
         };
         let waited = queue.filled.wait_timeout(inbox, patience);
         inbox = waited.unwrap_or_else(PoisonError::into_inner).0;

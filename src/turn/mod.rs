@@ -423,8 +423,20 @@ impl Turns {
             Err(failure) => {
                 let is_stopping = self.live().is_stopping();
                 reply.fail(&failure, is_stopping)?;
+                self.check_there(ask.user.id, question.conversation_id)?;
                 Err(Fault::Model(failure))
             }
+        }
+    }
+
+    /// [`Kind::NotFound`] for a conversation that was deleted while a reply was written in it: then that is why the
+    /// reply was stopped, and what its sender is told.
+    fn check_there(&self, user_id: i64, conversation_id: i64) -> Result<(), Error> {
+        let which = ConversationRef::Id(conversation_id);
+        match self.store.read(|read| store::find_conversation(read, user_id, &which)) {
+            Err(error) if error.kind() == Kind::NotFound => Err(error),
+            // If the store does not say, the model's failure is the better answer.
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -539,6 +551,7 @@ impl Reply<'_> {
     }
 
     /// Keeps what had come. A reply of which nothing came leaves no row: the question stands unanswered.
+    /// [`Kind::NotFound`] when the conversation was deleted before anything was kept.
     fn fail(&self, failure: &Failure, is_server_stopping: bool) -> Result<(), Error> {
         if self.text.is_empty() {
             return Ok(());
@@ -549,11 +562,7 @@ impl Reply<'_> {
             _ => State::Failed,
         };
         let save = || self.save(state, Some(failure.message.clone()), None);
-        match self.turns.insist(save) {
-            // The conversation was deleted meanwhile: there is nothing to keep it in.
-            Err(error) if error.kind() == Kind::NotFound => Ok(()),
-            outcome => outcome.map(drop),
-        }
+        self.turns.insist(save).map(drop)
     }
 }
 

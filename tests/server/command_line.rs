@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{Exit, Launch, TempDir, Upstream};
+use crate::rig::{Exit, Launch, TempDir, Upstream, forge};
 
 /// Runs a command that must fail quickly, with a sentence on stderr that holds these words.
 #[track_caller]
@@ -76,6 +76,7 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("--port", "FIRESIDE_PORT", "-1"),
     ("--workers", "FIRESIDE_WORKERS", "many"),
     ("--workers", "FIRESIDE_WORKERS", "0"),
+    ("--workers", "FIRESIDE_WORKERS", "1"),
     ("--max-turns", "FIRESIDE_MAX_TURNS", "1.5"),
     ("--max-connections", "FIRESIDE_MAX_CONNECTIONS", "1e3"),
     ("--messages-per-minute", "FIRESIDE_MESSAGES_PER_MINUTE", "often"),
@@ -211,6 +212,36 @@ fn empty_variables_are_unset() {
         .json(&serde_json::json!({"message": "hi"}))
         .send();
     assert_eq!(reply.json()["reply"], serde_json::json!("Echo: hi"));
+}
+
+#[test]
+fn two_workers_are_enough() {
+    let server = Launch::new().args(&["--workers", "2"]).start();
+    let ann = server.account("ann");
+    assert!(server.chat(&ann.token, "ours")["id"].is_string());
+    server.check_alive();
+}
+
+/// Keys and passwords may hold a `$`. Between single quotes it stands for itself; elsewhere it begins the name of a
+/// variable, unless a backslash goes before it.
+#[test]
+fn dollar_signs_in_the_file() {
+    const ENDING: &str = "-and-enough-bytes-for-a-secret-of-hmac";
+    for (written, meant) in [
+        ("'pa$FIRESIDE_PORT$$word{}'", "pa$FIRESIDE_PORT$$word"),
+        ("'${HOME}{}'", "${HOME}"),
+        ("pa\\$FIRESIDE_PORT{}", "pa$FIRESIDE_PORT"),
+        ("\"pa\\$FIRESIDE_PORT{}\"", "pa$FIRESIDE_PORT"),
+        ("\"pa${MEANT}{}\"", "paword"),
+        ("pa${MEANT}{}", "paword"),
+    ] {
+        let secret = written.replace("{}", ENDING);
+        let dotenv = format!("MEANT=word\nBETTER_AUTH_SECRET={secret}\n");
+        let server = Launch::new().dotenv(&dotenv).start();
+        let token = forge(&format!("{meant}{ENDING}"), &serde_json::json!({"sub": "user123"}));
+        let reply = server.get("/users/me").bearer(&token).send();
+        assert_eq!(reply.status, 200, "{secret}: {}", reply.text());
+    }
 }
 
 #[test]

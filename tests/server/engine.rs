@@ -11,7 +11,7 @@ mod stop;
 
 use serde_json::json;
 
-use crate::rig::{Connection, Launch, PATIENCE, Server, check_shape, crowd, until};
+use crate::rig::{Connection, Launch, PATIENCE, Server, check_shape, crowd, invalid, until};
 
 /// Every route that takes POST, for the tests that must hold on all of them.
 pub(crate) const POST_ROUTES: &[&str] = &[
@@ -55,6 +55,9 @@ fn unknown_paths_are_404_and_wrong_methods_405_with_allow() {
         "/%2e%2e/etc/passwd",
         "//health",
         "/chats//messages",
+        "/chats//",
+        "/health//",
+        "//",
     ] {
         let reply = server.get(path).send();
         check_shape(&reply, 404, &json!({"detail": "Not Found"}));
@@ -69,6 +72,32 @@ fn unknown_paths_are_404_and_wrong_methods_405_with_allow() {
     check_method(&server, "PATCH", "/auth/login", 405, &["POST"]);
     check_method(&server, "PUT", "/users/me", 405, &["GET", "PATCH"]);
     check_method(&server, "BREW", "/auth/session", 405, &["POST", "DELETE"]);
+}
+
+/// Who nobody is, is not told what is wrong with the rest; then it is no more than a value that does not fit.
+#[test]
+fn a_query_that_cannot_be_decoded() {
+    let server = Server::start();
+    let ann = server.account("ann");
+    for value in ["%zz", "%", "%f", "%ff"] {
+        let path = format!("/chats?limit={value}");
+        assert_eq!(server.get(&path).send().status, 401, "{path}");
+        let issue = invalid(
+            "int_parsing",
+            &json!(["query", "limit"]),
+            "Input should be a valid integer, unable to parse string as an integer",
+            &json!(value),
+        );
+        check_shape(
+            &server.get(&path).bearer(&ann.token).send(),
+            422,
+            &json!({ "detail": [issue] }),
+        );
+    }
+    let many = (0..1100).map(|index| format!("n{index}=&")).collect::<String>();
+    let path = format!("/chats?{many}");
+    assert_eq!(server.get(&path).send().status, 401);
+    assert_eq!(server.get(&path).bearer(&ann.token).send().status, 400);
 }
 
 #[test]
@@ -280,4 +309,34 @@ fn the_access_log_has_a_line_per_request_and_no_query() {
         !log.contains('\u{1b}') && !log.lines().any(|line| line.starts_with("forged")),
         "{log:?}"
     );
+}
+
+/// What never became a request is in the log all the same, by its name as far as it has one.
+#[test]
+fn refused_requests_are_in_the_log_too() {
+    let server = Launch::new().args(&["--log", "info"]).start();
+    for (bytes, status, line) in [
+        (
+            "GET /canary/one?x=canary-in-the-query HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+            400,
+            "GET /canary/one 400 ",
+        ),
+        (
+            "POST /canary/two HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+            421,
+            "POST /canary/two 421 ",
+        ),
+        (
+            "POST /canary/three HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nnothing\r\n",
+            400,
+            "POST /canary/three 400 ",
+        ),
+        ("\u{16}\u{3}\u{1} canary", 400, " - - 400 "),
+    ] {
+        let mut connection = server.connect();
+        connection.send(bytes.as_bytes());
+        assert_eq!(connection.reply("GET").status, status, "{bytes:?}");
+        until(PATIENCE, line, || server.stderr().contains(line).then_some(()));
+    }
+    assert!(!server.stderr().contains("canary-in-the-query"));
 }

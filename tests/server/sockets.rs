@@ -259,6 +259,25 @@ fn a_failing_model_stops_typing() {
 }
 
 #[test]
+fn what_came_of_a_reply_that_broke_off_is_seen() {
+    let upstream = Upstream::start();
+    let server = start_with(&upstream, "fake-n8-cut");
+    let token = server.account("ann").token;
+    let chat = new_chat(&server, &token);
+    let mut device = Socket::open(&server, &token);
+    let call = server.post(&format!("/chats/{chat}/messages/")).bearer(&token);
+    assert_eq!(call.json(&json!({"content": "hello?"})).send().status, 503);
+    let kept = messages(&server, &token, &chat)[1].clone();
+    assert_eq!(kept["state"], json!("failed"));
+    assert_eq!(device.receive_type("message")["content"], json!("hello?"));
+    let delta = device.receive_type("delta");
+    assert_eq!(delta["message_id"], kept["id"]);
+    assert_eq!(device.receive_type("message"), kept);
+    assert_eq!(device.receive_type("typing")["is_typing"], json!(false));
+    device.check_quiet();
+}
+
+#[test]
 fn typing_is_seen_on_the_other_devices() {
     let server = Server::start();
     let (ann, bob) = (server.account("ann"), server.account("bob"));

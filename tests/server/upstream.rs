@@ -354,9 +354,50 @@ fn a_chat_that_is_deleted_while_a_message_waits_is_not_found() {
     });
     let path = format!("/chats/{chat}");
     assert_eq!(server.delete(&path).bearer(&ann.token).send().status, 204);
-    assert_eq!(first.reply("POST").status, 503);
-    let detail = format!("Chat with id '{chat}' not found");
-    check_shape(&behind.reply("POST"), 404, &json!({ "detail": detail }));
+    let detail = json!({ "detail": format!("Chat with id '{chat}' not found") });
+    check_shape(&first.reply("POST"), 404, &detail);
+    check_shape(&behind.reply("POST"), 404, &detail);
+}
+
+/// Each family says so in its own words, whether anything of the reply had come or not.
+#[test]
+fn a_chat_that_is_deleted_while_its_reply_is_written_is_not_found() {
+    for model in ["fake-hang", "fake-hangmid"] {
+        let upstream = Upstream::start();
+        let server = Launch::new()
+            .env("OPENAI_BASE_URL", &upstream.url())
+            .args(&["--default-model", model])
+            .start();
+        let ann = server.account("ann");
+        let chat = server.chat(&ann.token, "ours");
+        let me = server.get("/users/me").bearer(&ann.token).send().json();
+        let path = format!("/api/{}/chat", me["id"].as_str().expect("an id"));
+        let sends = [
+            ("/chat", json!({"message": "hello?", "chat_id": chat["id"]})),
+            ("/chat", json!({"message": "a chat of its own?"})),
+            (&path, json!({"message": "hello?"})),
+        ];
+        let mut sending: Vec<Connection> = sends
+            .iter()
+            .enumerate()
+            .map(|(index, (path, body))| {
+                let mut connection = server.connect();
+                connection.send(&server.post(path).bearer(&ann.token).json(body).bytes());
+                upstream.wait_for(index + 1);
+                connection
+            })
+            .collect();
+        let list = server.get("/chats").bearer(&ann.token).send().json();
+        for chat in list["chats"].as_array().expect("a list") {
+            let path = format!("/chats/{}", chat["id"].as_str().expect("an id"));
+            assert_eq!(server.delete(&path).bearer(&ann.token).send().status, 204);
+        }
+        let missing = format!("Chat with id '{}' not found", chat["id"].as_str().expect("an id"));
+        let details = [missing.as_str(), "Chat not found", "Conversation not found"];
+        for (connection, detail) in sending.iter_mut().zip(details) {
+            check_shape(&connection.reply("POST"), 404, &json!({ "detail": detail }));
+        }
+    }
 }
 
 #[test]

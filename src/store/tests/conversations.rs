@@ -19,7 +19,7 @@ impl Rig {
 
     fn delete(&self, owner: i64, which: &ConversationRef) -> Result<i64, Error> {
         let which = which.clone();
-        self.write(move |tx| delete_conversation(tx, owner, &which, &at(900)))
+        self.write(move |tx| delete_conversation(tx, owner, &which, &Clock.now().text()))
     }
 
     fn restore(&self, owner: i64, which: &ConversationRef) -> Result<Conversation, Error> {
@@ -205,6 +205,19 @@ fn restoring_brings_the_messages_back() {
         (2, "two")
     );
     assert_eq!(rig.branch(id, ann.id), ["one", "two"]);
+}
+
+#[test]
+fn what_was_deleted_long_ago_is_not_restored() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    for (days, is_kept) in [(29, true), (31, false)] {
+        let name = ConversationRef::Id(rig.conversation(ann.id, 1));
+        let (which, then) = (name.clone(), Clock.now().plus_s(-days * 24 * 3600).text());
+        rig.write(move |tx| delete_conversation(tx, ann.id, &which, &then))
+            .unwrap();
+        assert_eq!(rig.restore(ann.id, &name).is_ok(), is_kept, "{days} days");
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Clearing away: what is over goes, what can still be asked for stays.
 
-use super::super::{NewSession, NewUsage, Session, delete_conversation, insert_session, insert_usage, sessions};
+use super::super::housekeeping::{BATCH_ROWS_MAX, Left, clear_batch};
+use super::super::{
+    NewSession, NewUsage, Session, delete_conversation, insert_session, insert_usage, restore_conversation,
+};
 use super::*;
 
 const DAY_S: i64 = 24 * 3600;
@@ -23,8 +26,10 @@ impl Rig {
         .unwrap()
     }
 
-    fn clear_away(&self) {
-        self.write(sessions::clear_away).unwrap();
+    /// Batch after batch until nothing is left; returns how many it took.
+    fn clear_away(&self) -> usize {
+        let batches = (1..).find(|_| self.write(clear_batch).unwrap() == Left::Nothing);
+        batches.unwrap()
     }
 
     fn rows(&self, table: &str) -> i64 {
@@ -68,28 +73,83 @@ fn a_deleted_conversation_goes_after_thirty_days() {
     assert_eq!(rig.rows("conversations"), 2);
 }
 
-/// Each message hangs on the one before it: SQLite follows such a chain only so far.
 #[test]
-fn a_long_conversation_goes_too() {
+fn a_long_conversation_goes_a_batch_at_a_time() {
     let rig = Rig::new();
     let ann = rig.user("ann");
-    rig.deleted(ann.id, 5000, 31);
+    let gone = rig.deleted(ann.id, 5 * BATCH_ROWS_MAX as usize, 31);
+    assert_eq!(rig.write(clear_batch).unwrap(), Left::More);
+    assert_eq!(rig.value::<u32>("SELECT count(*) FROM messages"), 4 * BATCH_ROWS_MAX);
+    // What has lost its end already does not come back.
+    let restored = rig.write(move |tx| restore_conversation(tx, ann.id, &ConversationRef::Id(gone)));
+    check_kind(restored, Kind::NotFound);
+    assert_eq!(rig.clear_away(), 5);
+    assert_eq!((rig.rows("conversations"), rig.rows("messages")), (0, 0));
+}
+
+#[test]
+fn large_messages_make_small_batches() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    rig.deleted(ann.id, 8, 31);
+    rig.batch("UPDATE messages SET content = hex(zeroblob(512 * 1024))");
+    assert_eq!(rig.write(clear_batch).unwrap(), Left::More);
+    assert_eq!(rig.rows("messages"), 4);
     rig.clear_away();
     assert_eq!((rig.rows("conversations"), rig.rows("messages")), (0, 0));
 }
 
 #[test]
-fn a_little_at_a_time() {
+fn the_oldest_goes_first() {
     let rig = Rig::new();
     let ann = rig.user("ann");
-    for days in 0..120 {
-        rig.deleted(ann.id, 1, 31 + days);
-    }
+    let batch = i64::from(BATCH_ROWS_MAX / 2);
+    let ids: Vec<i64> = (0..=batch).map(|days| rig.deleted(ann.id, 1, 31 + days)).collect();
+    assert_eq!(rig.write(clear_batch).unwrap(), Left::More);
+    assert_eq!(rig.rows("conversations"), 1);
+    assert_eq!(rig.value::<i64>("SELECT id FROM conversations"), ids[0]);
     rig.clear_away();
-    // The oldest first.
-    assert_eq!(rig.rows("conversations"), 20);
-    assert_eq!(rig.value::<i64>("SELECT min(id) FROM conversations"), 1);
-    rig.clear_away();
+    assert_eq!((rig.rows("conversations"), rig.rows("messages")), (0, 0));
+}
+
+/// The writer's own batches, one after the other, with others' jobs between them.
+#[test]
+fn the_writer_clears_away_by_itself() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    rig.deleted(ann.id, 4 * BATCH_ROWS_MAX as usize, 31);
+    let again = rig.another();
+    let left = || again.read(|read| read.first("SELECT count(*) FROM messages", (), |row| row.get::<_, i64>(0)));
+    let conversation = rig.conversation(ann.id, 1);
+    let mut sent = 0;
+    until("all has gone but what was sent meanwhile", || {
+        let new = new_message(conversation, ann.id, "hello");
+        again.write(move |tx| insert_message(tx, &new, None, None)).unwrap();
+        sent += 1;
+        left().unwrap() == Some(sent)
+    });
+    again.close();
+}
+
+/// Purging takes a conversation's messages from its end. Nothing else may take one out of the middle.
+#[test]
+fn a_message_that_was_answered_does_not_go_alone() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let conversation = rig.conversation(ann.id, 1);
+    let question = rig.message(conversation, ann.id, "question");
+    rig.message(conversation, ann.id, "answer");
+    let gone = rig.write(move |tx| tx.execute("DELETE FROM messages WHERE id = ?1", [question]));
+    assert!(gone.is_err());
+    assert_eq!(rig.branch(conversation, ann.id), ["question", "answer"]);
+    // With the whole account goes the whole chain, however long.
+    rig.write(move |tx| {
+        for _ in 0..3000 {
+            insert_message(tx, &new_message(conversation, ann.id, "text"), None, None)?;
+        }
+        tx.execute("DELETE FROM users WHERE id = ?1", [ann.id])
+    })
+    .unwrap();
     assert_eq!((rig.rows("conversations"), rig.rows("messages")), (0, 0));
 }
 

@@ -7,6 +7,7 @@ use super::*;
 const SOURCES: &[(&str, &str)] = &[
     ("attachments", include_str!("../attachments.rs")),
     ("conversations", include_str!("../conversations.rs")),
+    ("housekeeping", include_str!("../housekeeping.rs")),
     ("messages", include_str!("../messages.rs")),
     ("sessions", include_str!("../sessions.rs")),
     ("usage", include_str!("../usage.rs")),
@@ -62,14 +63,13 @@ fn plan(rig: &Rig, sql: &str) -> Vec<String> {
     .unwrap()
 }
 
-/// What is read from its beginning to its end because it is small: what the query has made itself, an index of nothing
-/// but the replies that are being written, and (once an hour) the tokens that were logged out and still last.
+/// What is read from its beginning to its end because it is small: what the query has made itself, and an index of
+/// nothing but the replies that are being written.
 const SMALL: &[&str] = &[
     "SCAN branch",
     "SCAN json_each VIRTUAL TABLE INDEX 1:",
     "SCAN CONSTANT ROW",
     "SCAN messages USING INDEX messages_streaming",
-    "SCAN revocations",
 ];
 
 fn is_scan(line: &str) -> bool {

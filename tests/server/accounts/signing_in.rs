@@ -168,6 +168,29 @@ fn broken_forms_are_refused() {
     }
 }
 
+/// Those whom the queue has no room for are told at once, and to come back.
+#[test]
+fn a_larger_crowd_than_can_be_hashed_is_told_to_come_back() {
+    const CROWD: usize = 300;
+    let server = Launch::new().args(&["--workers", "4"]).start();
+    let mut crowd: Vec<Connection> = (0..CROWD).map(|_| server.connect()).collect();
+    for (index, connection) in crowd.iter_mut().enumerate() {
+        let body = json!({"email": format!("stranger{index}@example.com"), "password": "x"});
+        connection.send(&server.post("/auth/login").json(&body).bytes());
+    }
+    let replies: Vec<_> = crowd.iter_mut().map(|connection| connection.reply("POST")).collect();
+    let (refused, answered): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 503);
+    assert!(answered.iter().all(|reply| reply.status == 401));
+    // Two are being hashed, 64 wait.
+    assert!(answered.len() >= 64 && !refused.is_empty(), "{}", refused.len());
+    for reply in refused {
+        assert_eq!(reply.header("Retry-After"), Some("1"), "{}", reply.text());
+        assert!(!reply.detail().is_empty());
+    }
+    let ann = server.account("ann");
+    server.login(&ann);
+}
+
 /// Hashing passwords takes its time, which those who sign in spend among themselves.
 #[test]
 fn a_crowd_that_signs_in_keeps_nobody_else_from_writing() {

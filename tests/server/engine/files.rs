@@ -117,6 +117,36 @@ fn files_are_revalidated() {
     }
 }
 
+/// A cache that takes one for the other would hand out bytes that their reader cannot read.
+#[test]
+fn each_encoding_of_a_file_has_a_tag_of_its_own() {
+    let server = Server::start();
+    for path in assets(&server) {
+        let get = |encoding| server.get(&path).header("Accept-Encoding", encoding);
+        let (plain, squeezed) = (get("identity").send(), get("gzip").send());
+        let tag = |reply: &Reply| {
+            reply
+                .header("ETag")
+                .unwrap_or_else(|| panic!("{path}: no ETag"))
+                .to_string()
+        };
+        if squeezed.header("Content-Encoding").is_none() {
+            assert_eq!(tag(&plain), tag(&squeezed), "{path}");
+            continue;
+        }
+        assert_ne!(tag(&plain), tag(&squeezed), "{path}");
+        for (encoding, held, status) in [
+            ("identity", &plain, 304),
+            ("gzip", &squeezed, 304),
+            ("identity", &squeezed, 200),
+            ("gzip", &plain, 200),
+        ] {
+            let again = get(encoding).header("If-None-Match", &tag(held)).send();
+            assert_eq!(again.status, status, "{path} as {encoding}");
+        }
+    }
+}
+
 #[test]
 fn nothing_outside_the_files_is_served() {
     let server = Server::start();
