@@ -16,7 +16,7 @@ use crate::models::{ModelsConfig, Registry, Timeouts};
 use crate::pricing::Pricing;
 use crate::store::{self, SharedStore, Store};
 use crate::system;
-use crate::turn::Turns;
+use crate::turn::{self, Hub, Turns};
 
 /// The file that the signing secret is kept in.
 const SECRET_FILE: &str = "secret";
@@ -50,6 +50,8 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Replies being written.
     pub turns: Arc<Turns>,
+    /// Who listens to what happens.
+    pub hub: Arc<Hub>,
     /// Minting and reading tokens.
     pub tokens: Tokens,
     /// Passwords.
@@ -83,12 +85,17 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let store = Arc::new(Store::open(&settings.location, cores * 2)?);
         let clock = Clock;
+        let hub = Arc::new(Hub::default());
+        let limits = turn::Limits {
+            turns_max: settings.max_turns,
+            context_messages: settings.context_messages,
+        };
         let turns = Turns::new(
             Arc::clone(&store),
+            Arc::clone(&hub),
             Arc::clone(&pricing),
             clock,
-            settings.max_turns,
-            settings.context_messages,
+            limits,
         );
         let secrets = &settings.secrets;
         let models = Registry::new(ModelsConfig {
@@ -117,6 +124,7 @@ impl App {
             .chain(settings.allowed_hosts.clone());
         let origins = Origins::new(names, settings.public_url.as_deref());
         Ok(App {
+            hub,
             turns: Arc::new(turns),
             models,
             pricing,

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, Created, Deferred, Json, NoContent, Path, Query, Raw, Reply, Responder, Route, delete, get, patch, post,
 };
-use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
+use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, Message, NewConversation, Page};
 use crate::turn::{Ask, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -86,11 +86,16 @@ struct CreateChat {
 }
 
 fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView, Error> {
+    make(ctx, body.title)
+}
+
+/// Makes an empty chat.
+pub(super) fn make(ctx: &Ctx, title: Option<String>) -> Result<ChatView, Error> {
     let user = ctx.user()?;
     let new = NewConversation {
         user_id: user.id,
         uuid: ctx.app.clock.uuid(),
-        title: body.title,
+        title,
         created_at: ctx.now(),
     };
     let conversation = ctx.app.store.write(move |tx| {
@@ -150,7 +155,7 @@ fn read(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView, Error> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct ListMessages {
+pub(super) struct ListMessages {
     #[serde(default = "messages_limit")]
     #[schemars(range(min = 1, max = 500))]
     limit: i64,
@@ -164,10 +169,25 @@ fn messages_limit() -> i64 {
 }
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Reply, Error> {
-    let (owner, chat) = (ctx.user()?.id, path.chat()?);
+    let found = find_messages(ctx, &path.chat()?, query);
+    let (messages, chat_id) = found.map_err(|error| path.or_missing(error))?;
+    let views: Vec<_> = messages
+        .into_iter()
+        .map(|message| views::message(message, &chat_id))
+        .collect();
+    Reply::json(200, &views)
+}
+
+/// A page of a chat's messages, and the chat's UUID.
+pub(super) fn find_messages(
+    ctx: &Ctx,
+    chat: &ConversationRef,
+    query: ListMessages,
+) -> Result<(Vec<Message>, String), Error> {
+    let owner = ctx.user()?.id;
     let before = query.before.and_then(|before| before.conversation());
-    let found = ctx.app.store.read(|read| {
-        let conversation = store::find_conversation(read, owner, &chat)?;
+    ctx.app.store.read(|read| {
+        let conversation = store::find_conversation(read, owner, chat)?;
         let branch = Branch {
             conversation_id: conversation.id,
             leaf_id: conversation.leaf_id,
@@ -175,13 +195,7 @@ fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMe
             limit: query.limit,
         };
         Ok((store::list_branch(read, &branch)?, conversation.uuid))
-    });
-    let (messages, chat_id) = found.map_err(|error| path.or_missing(error))?;
-    let views: Vec<_> = messages
-        .into_iter()
-        .map(|message| views::message(message, &chat_id))
-        .collect();
-    Reply::json(200, &views)
+    })
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -331,5 +345,6 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         text: body.message,
         choice,
         library: body.library,
+        details: store::MessageDetails::default(),
     })
 }

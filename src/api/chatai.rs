@@ -240,7 +240,7 @@ fn message_usage(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<MessageUsag
     let owner = ctx.user()?.id;
     let which = path.message_id.conversation().ok_or_else(missing)?;
     let parts = ctx.app.store.read(|read| {
-        let message = store::find_message(read, owner, &which)?;
+        let (message, _) = store::find_message(read, owner, &which)?;
         Parts::read(read, vec![message])
     })?;
     let usage_details = parts.usage();

@@ -3,9 +3,11 @@
 mod accounts;
 mod ai_chat;
 mod chatai;
+mod flutter;
 mod library;
 mod session;
 mod sign_in;
+mod sockets;
 mod system;
 mod todo;
 mod ui;
@@ -33,6 +35,8 @@ const TABLES: &[&[Route<Ctx>]] = &[
     system::ROUTES,
     accounts::ROUTES,
     ai_chat::ROUTES,
+    flutter::ROUTES,
+    sockets::ROUTES,
     todo::ROUTES,
     chatai::ROUTES,
     library::ROUTES,
@@ -158,6 +162,10 @@ impl Handler for Service {
 
     fn hurry(&self) {
         self.app.turns.stop_all();
+    }
+
+    fn patrol(&self) {
+        sockets::patrol(&self.app);
     }
 }
 

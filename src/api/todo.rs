@@ -106,5 +106,6 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         text: body.message,
         choice,
         library: body.library,
+        details: store::MessageDetails::default(),
     })
 }

@@ -190,6 +190,22 @@ pub fn summarise_conversation(tx: &Tx<'_>, id: i64, summary: &str) -> Result<(),
     Ok(())
 }
 
+/// The owner's conversations, those kept at the top first, then most recently updated first; at most `limit`.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_conversations_pinned_first(read: &Read<'_>, owner: i64, limit: i64) -> Result<Vec<Conversation>, Error> {
+    // Two walks along the index that there is: one that leads with the pin would have to be written at every message.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = ?2
+         ORDER BY updated_at DESC, id DESC LIMIT ?3"
+    );
+    let mut found = read.all(&sql, params![owner, true, limit], map)?;
+    let left = limit - i64::try_from(found.len()).unwrap_or(limit);
+    found.extend(read.all(&sql, params![owner, false, left], map)?);
+    Ok(found)
+}
+
 /// Changes one of the owner's conversations.
 ///
 /// # Errors

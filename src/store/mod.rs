@@ -29,8 +29,8 @@ use crate::error::{Error, Kind};
 pub use attachments::{Attachment, list_attachments};
 pub use conversations::{
     Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
-    insert_conversation, list_conversations, list_conversations_by_age, owner_of_conversation, restore_conversation,
-    summarise_conversation, update_conversation,
+    insert_conversation, list_conversations, list_conversations_by_age, list_conversations_pinned_first,
+    owner_of_conversation, restore_conversation, summarise_conversation, update_conversation,
 };
 pub use documents::{
     DOCUMENTS_MAX, Document, DocumentRef, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Removal,
@@ -38,14 +38,14 @@ pub use documents::{
     measure_library, read_document, remove_hidden, show_document,
 };
 pub use messages::{
-    Branch, Message, NewMessage, Role, State, find_message, find_message_id, finish_message, insert_message,
-    interrupt_streaming, list_branch, list_reply_models, save_partial,
+    Branch, Message, MessageDetails, NewMessage, Role, State, find_message, find_message_id, finish_message,
+    insert_message, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
 pub use sessions::{
-    NewSession, Session, SignedIn, delete_session, end_other_sessions, find_revocation, find_session,
-    insert_revocation, insert_session, list_sessions,
+    NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
+    find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
 };
 pub use usage::{NewUsage, Scope, UsageDetail, insert_usage, list_conversation_usage, list_usage};
 pub use users::{

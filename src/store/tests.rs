@@ -19,9 +19,9 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 
 use super::{
-    Admin, Branch, ConversationRef, DATABASE_FILE, Location, NewConversation, NewMessage, NewUser, Role, SharedStore,
-    State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation, insert_message,
-    insert_user, list_branch,
+    Admin, Branch, ConversationRef, DATABASE_FILE, Location, MessageDetails, NewConversation, NewMessage, NewUser,
+    Role, SharedStore, State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation,
+    insert_message, insert_user, list_branch,
 };
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -81,6 +81,7 @@ fn new_message(conversation_id: i64, user_id: i64, content: &str) -> NewMessage 
         model: None,
         error: None,
         created_at: at(0),
+        details: MessageDetails::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! Replies of one conversation are written one after the other: each sees all that came before it.
 
 mod context;
+mod hub;
 mod live;
 mod passages;
 mod place;
@@ -21,12 +22,15 @@ use crate::error::{Error, Kind};
 use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
 use crate::pricing::{Pricing, Tokens};
 use crate::store::{
-    self, Branch, Conversation, ConversationRef, Message, NewConversation, NewMessage, NewUsage, Role, Scope,
-    SharedStore, State, Tx, User,
+    self, Branch, Conversation, ConversationRef, Message, MessageDetails, NewConversation, NewMessage, NewUsage, Role,
+    Scope, SharedStore, State, Tx, User,
 };
 
+use hub::Typing;
 use live::{Entrance, Live};
 use place::{InstantPlace, Place};
+
+pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
 
 /// How often the reply so far is saved. More often costs a commit each, less often loses more to a power cut.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
@@ -50,13 +54,22 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Characters of a title that is taken from a message.
 const TITLE_CHARS: usize = 50;
 
+/// What turns may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Replies that are written at a time.
+    pub turns_max: usize,
+    /// Earlier messages that a model is given.
+    pub context_messages: usize,
+}
+
 /// All turns of the server.
 pub struct Turns {
     store: SharedStore,
     pricing: Arc<Pricing>,
     clock: Clock,
-    turns_max: usize,
-    context_messages: usize,
+    limits: Limits,
+    hub: Arc<Hub>,
     stack_bytes: usize,
     live: Mutex<Live>,
     /// A turn has ended, an instant send that one waits for has been stored, or the server stops.
@@ -75,6 +88,8 @@ pub struct Ask {
     pub choice: Choice,
     /// Whether the reply is to draw on the sender's documents; `None`: as the conversation says.
     pub library: Option<bool>,
+    /// What the sender says besides.
+    pub details: MessageDetails,
 }
 
 /// Where a message goes.
@@ -154,21 +169,14 @@ struct Question {
 }
 
 impl Turns {
-    /// No turns yet. At most `turns_max` replies are written at a time; models are given at most `context_messages`
-    /// earlier messages.
-    pub fn new(
-        store: SharedStore,
-        pricing: Arc<Pricing>,
-        clock: Clock,
-        turns_max: usize,
-        context_messages: usize,
-    ) -> Turns {
+    /// No turns yet. What happens is told to `hub`.
+    pub fn new(store: SharedStore, hub: Arc<Hub>, pricing: Arc<Pricing>, clock: Clock, limits: Limits) -> Turns {
         Turns {
             store,
+            hub,
             pricing,
             clock,
-            turns_max,
-            context_messages,
+            limits,
             stack_bytes: STACK_BYTES,
             live: Mutex::new(Live::default()),
             moved: Condvar::new(),
@@ -182,7 +190,7 @@ impl Turns {
             Target::Existing { uuid, .. } => uuid.clone(),
         };
         let mut live = self.live();
-        match live.enter(&conversation, &ask, self.turns_max) {
+        match live.enter(&conversation, &ask, self.limits.turns_max) {
             Err(error) => {
                 drop(live);
                 answer(Err(error.into()));
@@ -335,6 +343,7 @@ impl Turns {
                 model: Some(completion.model.clone()),
                 error: None,
                 created_at: reply_at.clone(),
+                details: MessageDetails::default(),
             };
             let id = store::insert_message(tx, &reply, Some(question.message_id), None)?;
             store::insert_usage(tx, id, &usage)?;
@@ -342,7 +351,26 @@ impl Turns {
             Ok((question, id))
         });
         let (question, id) = stored?;
+        self.announce(user_id, question.message_id);
+        self.announce(user_id, id);
         Ok(done(question, id, text))
+    }
+
+    /// Tells those who listen of a message, as it is stored by now.
+    fn announce(&self, user_id: i64, message_id: i64) {
+        if !self.hub.has_listeners(user_id) {
+            return;
+        }
+        let id = ConversationRef::Id(message_id);
+        match self.store.read(|read| store::find_message(read, user_id, &id)) {
+            Ok((message, chat_id)) => self.hub.publish(user_id, None, || Event::Message {
+                chat_id,
+                message: Box::new(message),
+            }),
+            // Deleted again already.
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => log::warn!("nobody was told of a message: {error}"),
+        }
     }
 
     /// The job that stores a question, and its conversation if that is new.
@@ -356,6 +384,7 @@ impl Turns {
         let (conversation_uuid, message_uuid) = (conversation.to_owned(), self.clock.uuid());
         let text = ask.text.clone();
         let title = title(&text);
+        let details = ask.details.clone();
         move |tx| {
             let conversation_id = match target {
                 Some(id) => id,
@@ -379,6 +408,7 @@ impl Turns {
                 model: None,
                 error: None,
                 created_at: now.clone(),
+                details: details.clone(),
             };
             let message_id = store::insert_message(tx, &message, None, Some(&title))?;
             Ok(Question {
@@ -393,6 +423,8 @@ impl Turns {
     fn run(&self, place: &Place, ask: &Ask) -> Result<Done, Fault> {
         let question = self.store.write(self.question(&place.conversation, ask))?;
         self.live().name(&place.conversation, question.conversation_id);
+        self.announce(ask.user.id, question.message_id);
+        let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
         let prompt = self.prompt(ask, &question)?;
         let mut reply = Reply {
             turns: self,
@@ -441,7 +473,7 @@ impl Turns {
     pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
         let history = self.branch(conversation.id, conversation.leaf_id)?;
         let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
-        let prompt = context::before_next(system_prompt, &history, self.context_messages);
+        let prompt = context::before_next(system_prompt, &history, self.limits.context_messages);
         Ok(context::text(&prompt))
     }
 
@@ -451,7 +483,7 @@ impl Turns {
             conversation_id,
             leaf_id,
             before: None,
-            limit: i64::try_from(self.context_messages)
+            limit: i64::try_from(self.limits.context_messages)
                 .unwrap_or(i64::MAX)
                 .saturating_add(1),
         };
@@ -471,7 +503,7 @@ impl Turns {
         let system_prompt = passages::behind(system_prompt, found);
         Ok(Prompt {
             model: ask.choice.model.clone(),
-            messages: context::build(system_prompt.as_deref(), &branch, self.context_messages),
+            messages: context::build(system_prompt.as_deref(), &branch, self.limits.context_messages),
             temperature: None,
             max_tokens: None,
             library,
@@ -512,7 +544,8 @@ struct Reply<'t> {
     turns: &'t Turns,
     ask: &'t Ask,
     question: &'t Question,
-    /// Chosen before the first save: one whose outcome is not known is found again by it.
+    /// Chosen before the first save: one whose outcome is not known is found again by it, and those who read along
+    /// know it by then.
     uuid: String,
     text: String,
     /// The stored row, once there is one.
@@ -524,6 +557,11 @@ impl Reply<'_> {
     fn take(&mut self, delta: Delta<'_>) {
         if let Delta::Text(piece) = delta {
             self.text.push_str(piece);
+            self.turns.hub.publish(self.ask.user.id, None, || Event::Delta {
+                chat_id: self.question.conversation_uuid.clone(),
+                message_id: self.uuid.clone(),
+                text: piece.to_owned(),
+            });
         }
         if self.saved.elapsed() >= SAVE_EVERY && !self.text.is_empty() {
             self.saved = Instant::now();
@@ -553,13 +591,14 @@ impl Reply<'_> {
                 .cloned(),
             error,
             created_at: now.clone(),
+            details: MessageDetails::default(),
         };
         let (row, parent) = (self.row, self.question.message_id);
         let ended = completion.map(|completion| {
             let summary = summary::summarise(&self.ask.text, &self.text);
             (self.turns.usage(self.ask, completion, &now), summary)
         });
-        self.turns.store.write(move |tx| {
+        let id = self.turns.store.write(move |tx| {
             let row = match row {
                 Some(id) => Some(id),
                 None => store::find_message_id(tx, &message.uuid)?,
@@ -577,7 +616,11 @@ impl Reply<'_> {
                 store::summarise_conversation(tx, message.conversation_id, summary)?;
             }
             Ok(id)
-        })
+        })?;
+        if state != State::Streaming {
+            self.turns.announce(self.ask.user.id, id);
+        }
+        Ok(id)
     }
 
     fn complete(&self, completion: &Completion) -> Result<i64, Error> {

@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use super::*;
 use crate::models::Provider;
 use crate::patience::{PATIENCE, until};
+use crate::store::Page;
 use crate::store::tests::{Rig as Stored, fill_disk, free_disk};
-use crate::store::{ConversationRef, Page};
 
 type Script = dyn Fn(&Stop, &mut dyn FnMut(&str)) -> Result<(), Failure> + Send + Sync;
 
@@ -92,7 +92,11 @@ impl Rig {
     fn with(change: impl FnOnce(Turns) -> Turns) -> Rig {
         let stored = Stored::new();
         let pricing = Arc::new(Pricing::built_in().unwrap());
-        let turns = Turns::new(Arc::clone(&stored.store), pricing, Clock, 256, 100);
+        let limits = Limits {
+            turns_max: 256,
+            context_messages: 100,
+        };
+        let turns = Turns::new(Arc::clone(&stored.store), Arc::default(), pricing, Clock, limits);
         Rig {
             user: stored.user("ann"),
             turns: Arc::new(change(turns)),
@@ -121,6 +125,7 @@ impl Rig {
             text: text.into(),
             choice,
             library: None,
+            details: MessageDetails::default(),
         }
     }
 

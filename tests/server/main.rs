@@ -22,11 +22,15 @@ mod durability;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod flutter;
+#[cfg(test)]
 mod library;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;
+#[cfg(test)]
+mod sockets;
 #[cfg(test)]
 mod todo;
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Rig {
     }
 
     fn found(&self, owner: i64, which: ConversationRef) -> Result<Message, Error> {
-        self.read(|read| find_message(read, owner, &which))
+        self.read(|read| find_message(read, owner, &which).map(|(message, _)| message))
     }
 }
 
