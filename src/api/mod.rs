@@ -106,11 +106,8 @@ impl Service {
     /// All routes over this application.
     pub fn new(app: Arc<App>) -> Service {
         let assets = Arc::new(Assets::new(app.settings.assets.clone()));
-        Service {
-            app,
-            assets,
-            router: Router::new(TABLES),
-        }
+        let router = Router::new(TABLES, app.settings.max_upload_bytes);
+        Service { app, assets, router }
     }
 }
 
@@ -143,7 +140,7 @@ impl Handler for Service {
         Ok(if call.auth() == Auth::Public {
             0
         } else {
-            call.body_bytes_max()
+            call.body_bytes_max(request)
         })
     }
 
