@@ -32,6 +32,7 @@ fn each_library_is_named_in_its_room_alone() {
         ("tiny_http", &["src/http"][..]),
         ("httparse", &["src/http"]),
         ("mio", &["src/http"]),
+        ("memchr", &["src/http"]),
         ("socket2", &["src/http"]),
         ("rusqlite", &["src/store"]),
         ("ureq", &["src/models"]),

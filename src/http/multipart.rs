@@ -257,7 +257,10 @@ fn parse_head(head: &[u8]) -> Result<PartHead, Error> {
     let extended = parameter("filename*").and_then(|value| {
         let (charset, rest) = value.split_once('\'')?;
         let (_, encoded) = rest.split_once('\'')?;
-        charset.eq_ignore_ascii_case("utf-8").then(|| decode_percent(encoded)).flatten()
+        charset
+            .eq_ignore_ascii_case("utf-8")
+            .then(|| decode_percent(encoded))
+            .flatten()
     });
     Ok(PartHead {
         name: parameter("name").ok_or_else(|| malformed("A part has no name"))?,
@@ -356,7 +359,10 @@ mod tests {
             "--B\r\n\r\nx\r\n--B--".to_owned(),
             "--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--".to_owned(),
             format!("--B\r\nX: {}\r\n\r\nx\r\n--B--", "y".repeat(40_000)),
-            format!("--B\r\nX: {}\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--B--", "y".repeat(9_000)),
+            format!(
+                "--B\r\nX: {}\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--B--",
+                "y".repeat(9_000)
+            ),
             format!("{part}\r\n").repeat(101),
             format!("{}--B--", format!("{part}\r\n").repeat(10_001)),
             "--B\r\nContent-Disposition: form-data; name=\"a\"; filename=\"x\r\n\r\nx\r\n--B--".to_owned(),
@@ -379,10 +385,16 @@ mod tests {
         let half = "x".repeat(FIELDS_BYTES_MAX / 2);
         let fields = |count: usize| close(part("", &half).repeat(count));
         assert!(parse(fields(2).as_bytes(), "B", None).is_ok());
-        assert_eq!(parse(fields(3).as_bytes(), "B", None).unwrap_err().kind(), Kind::TooLarge);
+        assert_eq!(
+            parse(fields(3).as_bytes(), "B", None).unwrap_err().kind(),
+            Kind::TooLarge
+        );
         let files = |count: usize| close(part("; filename=b", "y").repeat(count));
         assert_eq!(parse(files(10).as_bytes(), "B", Some(1)).unwrap().files.len(), 10);
-        assert_eq!(parse(files(11).as_bytes(), "B", Some(1)).unwrap_err().kind(), Kind::TooLarge);
+        assert_eq!(
+            parse(files(11).as_bytes(), "B", Some(1)).unwrap_err().kind(),
+            Kind::TooLarge
+        );
         let nothing_chosen = close(part("; filename=\"\"", ""));
         assert!(parse(nothing_chosen.as_bytes(), "B", Some(1)).unwrap().files.is_empty());
     }

@@ -111,7 +111,10 @@ impl Read for UploadReader {
 /// turn the text around.
 fn clean_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or("");
-    let is_harmless = |char: &char| !char.is_control() && !matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_harmless = |char: &char| {
+        !char.is_control()
+            && !matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let name: String = name.chars().filter(is_harmless).collect();
     let name = name.trim();
     if name.trim_matches('.').is_empty() {
@@ -132,7 +135,10 @@ fn clean_name(name: &str) -> String {
 fn clean_type(content_type: &str) -> String {
     let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let is_token = |text: &str| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
     };
     let is_type = essence.len() <= TYPE_CHARS_MAX
         && essence
@@ -167,7 +173,14 @@ mod tests {
     fn types_are_cleaned() {
         assert_eq!(clean_type("Text/Plain; charset=utf-8"), "text/plain");
         assert_eq!(clean_type("image/svg+xml"), "image/svg+xml");
-        for nonsense in ["", "text", "text/", "text/<script>", "a/b/c", &format!("a/{}", "b".repeat(200))] {
+        for nonsense in [
+            "",
+            "text",
+            "text/",
+            "text/<script>",
+            "a/b/c",
+            &format!("a/{}", "b".repeat(200)),
+        ] {
             assert_eq!(clean_type(nonsense), UNTYPED);
         }
     }
