@@ -127,8 +127,11 @@ fn clean_name(name: &str) -> String {
         Some(at) if name.len() - at <= ENDING_BYTES_MAX => &name[at..],
         _ => "",
     };
-    let stem = &name[..name.floor_char_boundary(NAME_BYTES_MAX - ending.len())];
-    format!("{stem}{ending}")
+    let mut end = NAME_BYTES_MAX - ending.len();
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{ending}", &name[..end])
 }
 
 /// `type/subtype` in lower case, without parameters.

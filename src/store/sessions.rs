@@ -149,6 +149,7 @@ pub(super) fn clear_away(tx: &Tx<'_>) -> Result<(), Error> {
     let over = now.text();
     tx.execute("DELETE FROM sessions WHERE expires_at < ?1", [&over])?;
     tx.execute("DELETE FROM revocations WHERE expires_at < ?1", [&over])?;
+    super::attachments::clear_unsent(tx, &now)?;
     let deleted: Vec<i64> = tx.all(
         "SELECT id FROM conversations WHERE deleted_at < ?1 ORDER BY deleted_at LIMIT 100",
         [now.plus_s(-DELETED_KEPT_S).text()],

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::{Read, Tx, failed};
+use super::{Read, Tx, blobs, failed};
 use crate::error::{Error, Kind};
 
 /// How long a caller waits for its job to begin. Twice SQLite's own patience with a lock.
@@ -34,6 +34,12 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 
 /// How often old sessions and deleted conversations are cleared away.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often blobs that nobody uses any more are looked for.
+const COLLECT_EVERY: Duration = Duration::from_secs(60);
+
+/// How long others come first when there are more of them: each step may take as long as a large write.
+const COLLECT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Writer {
     queue: Arc<Queue>,
@@ -220,7 +226,8 @@ impl Drop for Writer {
 /// The writer thread: groups until the queue is closed and empty.
 fn serve(connection: &Connection, queue: &Queue) {
     let mut cleared: Option<Instant> = None;
-    while let Some(group) = next_group(queue) {
+    let mut collect_at = Instant::now();
+    while let Some(group) = next_group(queue, collect_at) {
         let is_idle = group.is_empty();
         commit_group(connection, queue, group);
         if is_idle && lock(&queue.trouble).is_some() && alone(connection, probe).is_ok() {
@@ -232,11 +239,30 @@ fn serve(connection: &Connection, queue: &Queue) {
                 log::warn!("housekeeping failed: {error}");
             }
         }
+        if Instant::now() >= collect_at {
+            let is_more = collect(connection);
+            collect_at = Instant::now() + if is_more { COLLECT_PAUSE } else { COLLECT_EVERY };
+        }
     }
     let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
     if let Err(error) = folded {
         log::warn!("the write-ahead log was not folded in: {error}");
     }
+}
+
+/// One step of clearing blobs away; returns whether there is more to do. Looks first: a store where nothing is to be
+/// done is not written to.
+fn collect(connection: &Connection) -> bool {
+    match blobs::has_garbage(&Read(connection)) {
+        Ok(false) => return false,
+        Ok(true) => {}
+        Err(error) => log::warn!("unused blobs cannot be found: {error}"),
+    }
+    let outcome = alone(connection, blobs::collect);
+    if let Err(error) = &outcome {
+        log::warn!("unused blobs were not cleared away: {error}");
+    }
+    outcome.is_ok()
 }
 
 /// The smallest write there is: whether the store works again shows without anybody having to send a message.
@@ -246,7 +272,7 @@ fn probe(tx: &Tx<'_>) -> Result<(), Error> {
 }
 
 /// Waits for jobs. An empty group means that it is time to look around; `None` that the store is closed.
-fn next_group(queue: &Queue) -> Option<Vec<Box<dyn Job>>> {
+fn next_group(queue: &Queue, collect_at: Instant) -> Option<Vec<Box<dyn Job>>> {
     let mut inbox = lock(&queue.inbox);
     if inbox.jobs.is_empty() && inbox.open {
         let patience = if lock(&queue.trouble).is_some() {
@@ -254,6 +280,7 @@ fn next_group(queue: &Queue) -> Option<Vec<Box<dyn Job>>> {
         } else {
             HOUSEKEEPING_EVERY
         };
+        let patience = patience.min(collect_at.saturating_duration_since(Instant::now()));
         let waited = queue.filled.wait_timeout(inbox, patience);
         inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
     }
