@@ -2,6 +2,8 @@
 
 mod accounts;
 mod ai_chat;
+mod attachments;
+mod chat_form;
 mod session;
 mod system;
 mod todo;
@@ -31,6 +33,7 @@ const TABLES: &[&[Route<Ctx>]] = &[
     accounts::ROUTES,
     ai_chat::ROUTES,
     todo::ROUTES,
+    attachments::ROUTES,
     ui::ROUTES,
 ];
 

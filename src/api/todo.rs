@@ -93,6 +93,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         user: caller.user.clone(),
         to,
         text: body.message,
+        attachments: Vec::new(),
         choice,
     })
 }

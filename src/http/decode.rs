@@ -117,11 +117,11 @@ pub struct Form<T>(pub T);
 
 /// The one file of a multipart form, in its field `file`.
 #[derive(Debug)]
-pub struct File(pub Upload);
+pub struct FormFile(pub Upload);
 
 /// The files of a multipart form, ten at most, in the order they came; none of a form that is not multipart.
 #[derive(Debug)]
-pub struct Files(pub Vec<Upload>);
+pub struct FormFiles(pub Vec<Upload>);
 
 fn shape<T: JsonSchema>() -> Shape {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -181,7 +181,7 @@ impl<T: DeserializeOwned + JsonSchema> Input for Form<T> {
     }
 }
 
-impl Input for File {
+impl Input for FormFile {
     fn describe(spec: &mut Spec) {
         spec.files = Some(FileField::One);
     }
@@ -189,18 +189,18 @@ impl Input for File {
     fn take(values: &mut Values) -> Result<Self, Error> {
         let mut files = std::mem::take(&mut values.files).into_iter();
         let file = files.find(|upload| upload.field == FILE_FIELD);
-        file.map(File)
+        file.map(FormFile)
             .ok_or_else(|| Error::new(Kind::Internal, "a form without its file was let through"))
     }
 }
 
-impl Input for Files {
+impl Input for FormFiles {
     fn describe(spec: &mut Spec) {
         spec.files = Some(FileField::Many);
     }
 
     fn take(values: &mut Values) -> Result<Self, Error> {
-        Ok(Files(std::mem::take(&mut values.files)))
+        Ok(FormFiles(std::mem::take(&mut values.files)))
     }
 }
 

@@ -35,7 +35,7 @@ use std::time::Duration;
 use crate::error::Error;
 
 pub use decode::{
-    Body, ByType, Created, Deferred, Endpoint, File, Files, Form, Input, Json, NoContent, Path, Query, Raw,
+    Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, NoContent, Path, Query, Raw,
 };
 pub use forms::decode_percent;
 pub use host::Origins;

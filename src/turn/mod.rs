@@ -63,6 +63,8 @@ pub struct Ask {
     pub to: Target,
     /// What it says.
     pub text: String,
+    /// Uploads of the sender's that go with it.
+    pub attachments: Vec<i64>,
     /// Who answers.
     pub choice: Choice,
 }
@@ -276,7 +278,7 @@ impl Turns {
             Target::Existing { id, uuid, .. } => Some((*id, uuid.clone())),
         };
         let (conversation_uuid, message_uuid) = (self.clock.uuid(), self.clock.uuid());
-        let text = ask.text.clone();
+        let (text, attachments) = (ask.text.clone(), ask.attachments.clone());
         let title = title(&text);
         move |tx| {
             let (conversation_id, conversation_uuid) = match &target {
@@ -303,6 +305,9 @@ impl Turns {
                 created_at: now.clone(),
             };
             let message_id = store::insert_message(tx, &message, None, Some(&title))?;
+            if !attachments.is_empty() {
+                store::send_attachments(tx, user_id, message_id, &attachments)?;
+            }
             Ok(Question {
                 conversation_id,
                 conversation_uuid,

@@ -26,4 +26,6 @@ mod scripts;
 #[cfg(test)]
 mod todo;
 #[cfg(test)]
+mod uploads;
+#[cfg(test)]
 mod upstream;
