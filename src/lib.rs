@@ -21,6 +21,7 @@
 //! * [`api`]: one file per family of clients: its table of routes, wire types, handlers.
 //! * [`turn`]: the life of one reply.
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
+//! * [`reading`]: the text of files, for models (pdf-extract, html2text; in a process of its own).
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
 //! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
 //! * [`clock`]: times and ids. [`system`]: what differs from one operating system to the next.
@@ -56,6 +57,7 @@ pub mod commands;
 pub mod error;
 pub mod http;
 pub mod models;
+pub mod reading;
 pub mod store;
 pub mod system;
 pub mod turn;

@@ -26,12 +26,14 @@ pub(super) fn build(system_prompt: Option<&str>, branch: &[Message], messages_ma
         kept.push(PromptMessage {
             role,
             content: message.content.clone(),
+            images: Vec::new(),
         });
     }
     if let Some(prompt) = system_prompt.filter(|prompt| !prompt.trim().is_empty()) {
         kept.push(PromptMessage {
             role: Role::System,
             content: prompt.to_owned(),
+            images: Vec::new(),
         });
     }
     kept.reverse();

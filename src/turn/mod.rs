@@ -4,6 +4,7 @@
 //! what has come of the answer is saved four times a second, and the turn ends whether or not anybody still listens.
 //! Replies of one conversation are written one after the other: each sees all that came before it.
 
+mod attached;
 mod context;
 
 use std::collections::hash_map::Entry;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
+use crate::reading::Reader;
 use crate::store::{
     self, Branch, Conversation, NewConversation, NewMessage, NewUsage, Role, SharedStore, State, Tx, User,
 };
@@ -37,6 +39,7 @@ pub struct Turns {
     clock: Clock,
     turns_max: usize,
     context_messages: usize,
+    reader: Reader,
     live: Mutex<Live>,
 }
 
@@ -144,6 +147,7 @@ impl Turns {
             clock,
             turns_max,
             context_messages,
+            reader: Reader::default(),
             live: Mutex::new(Live::default()),
         }
     }
@@ -230,6 +234,7 @@ impl Turns {
             messages: vec![PromptMessage {
                 role: crate::models::Role::User,
                 content: ask.text.clone(),
+                images: Vec::new(),
             }],
             temperature: None,
             max_tokens: None,
@@ -357,15 +362,18 @@ impl Turns {
                 .unwrap_or(i64::MAX)
                 .saturating_add(1),
         };
-        let branch = self.store.read(|read| store::list_branch(read, &branch))?;
+        let mut branch = self.store.read(|read| store::list_branch(read, &branch))?;
+        let images = attached::read_into(&self.store, &self.reader, &mut branch)?;
         let own = match &ask.to {
             Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
             Target::New => None,
         };
         let system_prompt = own.or(ask.user.system_prompt.as_deref());
+        let mut messages = context::build(system_prompt, &branch, self.context_messages);
+        attached::show(images, &branch, &mut messages);
         Ok(Prompt {
             model: ask.choice.model.clone(),
-            messages: context::build(system_prompt, &branch, self.context_messages),
+            messages,
             temperature: None,
             max_tokens: None,
         })

@@ -2,6 +2,7 @@
 //! number and memory.
 
 mod hostile;
+mod reading;
 mod sending;
 
 use serde_json::{Value, json};

@@ -270,6 +270,8 @@ fn answer(out: &mut Out<'_>, shared: &Shared, model: &str, question: &str) -> st
                 u16::try_from(status).unwrap_or(500),
                 &json!({"error": {"message": message, "type": "error", "code": null}}),
             );
+        } else if word == "vision" {
+            // It sees; its reply is the same.
         } else if word == "hold" {
             let state = shared.state.lock().expect("no one panics with it");
             drop(
