@@ -113,7 +113,6 @@ fn page_text(document: &Document, page: u32) -> Option<String> {
     let mut text = String::new();
     let mut output = PlainTextOutput::new(&mut text);
     pdf_extract::output_doc_page(document, &mut output, page).ok()?;
-    drop(output);
     Some(text)
 }
 

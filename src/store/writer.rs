@@ -226,12 +226,16 @@ impl Drop for Writer {
 /// The writer thread: groups until the queue is closed and empty.
 fn serve(connection: &Connection, queue: &Queue) {
     let mut cleared: Option<Instant> = None;
-    let mut collect_at = Instant::now();
+    let mut collect_at = Instant::now() + COLLECT_EVERY;
     while let Some(group) = next_group(queue, collect_at) {
         let is_idle = group.is_empty();
         commit_group(connection, queue, group);
         if is_idle && lock(&queue.trouble).is_some() && alone(connection, probe).is_ok() {
             *lock(&queue.trouble) = None;
+        }
+        if cleared.is_none() {
+            // Not before the first job: it gives up what a server that was killed has left.
+            collect_at = Instant::now();
         }
         if cleared.is_none_or(|at| at.elapsed() >= HOUSEKEEPING_EVERY) {
             cleared = Some(Instant::now());
