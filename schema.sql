@@ -22,6 +22,7 @@ CREATE TABLE users (
     session_version    INTEGER NOT NULL DEFAULT 1,     -- raised when every older session must end
     system_prompt      TEXT,
     conversation_count INTEGER NOT NULL DEFAULT 0,     -- kept by triggers: counting rows is linear, and every list shows a total
+    attachment_bytes   INTEGER NOT NULL DEFAULT 0,     -- kept by triggers as well: it is held against the quota on every upload
     disabled_at        TEXT,
     created_at         TEXT NOT NULL
 );
@@ -109,17 +110,19 @@ CREATE INDEX messages_by_parent ON messages (parent_id);
 CREATE INDEX messages_streaming ON messages (id) WHERE state = 'streaming';
 
 CREATE TABLE blobs (                                   -- attachments' bytes, once however often they are sent
-    sha256     TEXT PRIMARY KEY,
-    size       INTEGER NOT NULL,
-    created_at TEXT NOT NULL
-) WITHOUT ROWID;
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,      -- never reused: somebody may still be reading the parts of a blob that goes
+    sha256     TEXT UNIQUE,                            -- null until every part is there; without it nobody finds the blob
+    uses       INTEGER NOT NULL DEFAULT 0,             -- attachments that point here, kept by triggers; unused blobs are cleared away
+    touched_at TEXT NOT NULL                           -- when its last part came; what has just come is about to be used
+);
+CREATE INDEX blobs_unused ON blobs (touched_at) WHERE uses = 0;
 
 CREATE TABLE blob_parts (                              -- 256 KiB each, so that no one write or read is large
-    id     INTEGER PRIMARY KEY,
-    sha256 TEXT NOT NULL,
-    part   INTEGER NOT NULL,                           -- 0, 1, 2 …
-    bytes  BLOB NOT NULL,
-    UNIQUE (sha256, part)
+    id      INTEGER PRIMARY KEY,
+    blob_id INTEGER NOT NULL REFERENCES blobs (id),
+    part    INTEGER NOT NULL,                          -- 0, 1, 2 …
+    bytes   BLOB NOT NULL,
+    UNIQUE (blob_id, part)
 );
 
 CREATE TABLE attachments (
@@ -131,11 +134,31 @@ CREATE TABLE attachments (
     content_type TEXT NOT NULL,
     size         INTEGER NOT NULL,
     sha256       TEXT NOT NULL REFERENCES blobs (sha256),
+    text         TEXT,                                 -- what models are given of it, once somebody has read it
+    problem      TEXT,                                 -- why it could not be read, in a sentence
     created_at   TEXT NOT NULL
 );
 CREATE INDEX attachments_by_message ON attachments (message_id);
 CREATE INDEX attachments_by_user ON attachments (user_id);
 CREATE INDEX attachments_by_blob ON attachments (sha256);
+CREATE INDEX attachments_unsent ON attachments (created_at) WHERE message_id IS NULL;
+
+-- A small file counts as 4 KiB: rows cost as well.
+CREATE TRIGGER attachment_inserted AFTER INSERT ON attachments BEGIN
+    UPDATE blobs SET uses = uses + 1 WHERE sha256 = NEW.sha256;
+    UPDATE users SET attachment_bytes = attachment_bytes + max(NEW.size, 4096) WHERE id = NEW.user_id;
+END;
+CREATE TRIGGER attachment_removed AFTER DELETE ON attachments BEGIN
+    UPDATE blobs SET uses = uses - 1 WHERE sha256 = OLD.sha256;
+    UPDATE users SET attachment_bytes = attachment_bytes - max(OLD.size, 4096) WHERE id = OLD.user_id;
+END;
+-- Some clients upload first and then name the address in their message: that sends the upload.
+CREATE TRIGGER message_with_media AFTER INSERT ON messages WHEN json_valid(NEW.media_urls) BEGIN
+    UPDATE attachments SET message_id = NEW.id
+    WHERE user_id = NEW.user_id AND message_id IS NULL AND uuid IN (
+        SELECT substr(value, instr(value, '/media/') + 7, 36) FROM json_each(NEW.media_urls)
+    );
+END;
 
 CREATE TABLE usage_details (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -15,6 +15,9 @@ use crate::auth::Algorithm;
 use crate::error::{Error, Kind};
 use crate::store::{DATABASE_FILE, Location};
 
+/// Sizes are given in these.
+const MIB: u64 = 1024 * 1024;
+
 /// One setting: how it is given and what it means.
 #[derive(Debug)]
 pub struct Setting {
@@ -115,6 +118,20 @@ pub const SETTINGS: &[Setting] = &[
         "N",
         "off when local, else 60",
         "Messages a user may send in a minute; 0 is no limit",
+    ),
+    row(
+        "max-upload",
+        "FIRESIDE_MAX_UPLOAD",
+        "MIB",
+        "25",
+        "Size of an uploaded file, at most, in MiB",
+    ),
+    row(
+        "upload-quota",
+        "FIRESIDE_UPLOAD_QUOTA",
+        "MIB",
+        "1024",
+        "What all uploaded files of a user may take together, in MiB",
     ),
     row(
         "default-model",
@@ -243,6 +260,10 @@ pub struct Settings {
     pub max_connections: usize,
     /// `None`: off when local, else 60. `Some(0)`: off.
     pub messages_per_minute: Option<u32>,
+    /// Bytes of an uploaded file.
+    pub max_upload_bytes: u64,
+    /// Bytes of all uploaded files of a user.
+    pub upload_quota_bytes: u64,
     /// Model that answers when none is named.
     pub default_model: Option<String>,
     /// Earlier messages a model is given, at most.
@@ -573,6 +594,13 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
         max_turns: given.number("max-turns", 1, 256)?,
         max_connections: given.number("max-connections", 1, 10_000)?,
         messages_per_minute: given.parsed("messages-per-minute", "a number", |text| text.parse().ok())?,
+        max_upload_bytes: MIB
+            * given
+                .parsed("max-upload", "a number from 1 to 1024", |text| {
+                    text.parse().ok().filter(|mib| (1..=1024).contains(mib))
+                })?
+                .unwrap_or(25),
+        upload_quota_bytes: given.number("upload-quota", 1, 1024_u64)?.saturating_mul(MIB),
         default_model: given.text("default-model"),
         context_messages: given.number("context-messages", 1, 100)?,
         trusted_proxies: given.all("trusted-proxy", "an IP address", |text| text.parse().ok())?,

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::views::{self, ChatView};
-use super::{AnyId, Ctx, conversation_ref, fault, unknown_model};
+use super::{AnyId, Ctx, chat_form, conversation_ref, fault, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
-    Auth, Body, Created, Deferred, Json, NoContent, Path, Query, Raw, Reply, Responder, Route, delete, get, patch, post,
+    Auth, Body, ByType, Created, Deferred, Json, NoContent, Path, Query, Raw, Reply, Responder, Route, delete, get,
+    patch, post,
 };
 use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, Message, NewConversation, Page};
 use crate::turn::{Ask, Target};
@@ -48,8 +49,8 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     post(
         "/chat",
         Auth::User,
-        "Send a message and wait for the reply",
-        &Deferred(chat),
+        "Send a message and wait for the reply: as JSON, or as a form, which may hold files",
+        &ByType(&Deferred(chat), &Deferred(chat_form::send)),
     ),
 ];
 
@@ -343,6 +344,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         user: user.clone(),
         to,
         text: body.message,
+        attachments: Vec::new(),
         choice,
         library: body.library,
         details: store::MessageDetails::default(),

@@ -158,6 +158,8 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         user: user.clone(),
         to: Target::from(conversation),
         text: body.content,
+        // Those that it names by their addresses are sent with it by the store.
+        attachments: Vec::new(),
         choice: ctx.app.models.default_model().clone(),
         library: body.library,
         details: MessageDetails {

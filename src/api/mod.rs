@@ -2,6 +2,8 @@
 
 mod accounts;
 mod ai_chat;
+mod attachments;
+mod chat_form;
 mod chatai;
 mod flutter;
 mod library;
@@ -40,6 +42,7 @@ const TABLES: &[&[Route<Ctx>]] = &[
     todo::ROUTES,
     chatai::ROUTES,
     library::ROUTES,
+    attachments::ROUTES,
     ui::ROUTES,
 ];
 
@@ -115,11 +118,8 @@ impl Service {
     /// All routes over this application.
     pub fn new(app: Arc<App>) -> Service {
         let assets = Arc::new(Assets::new(app.settings.assets.clone()));
-        Service {
-            app,
-            assets,
-            router: Router::new(TABLES),
-        }
+        let router = Router::new(TABLES, app.settings.max_upload_bytes);
+        Service { app, assets, router }
     }
 }
 
@@ -152,7 +152,7 @@ impl Handler for Service {
         Ok(if call.auth() == Auth::Public {
             0
         } else {
-            call.body_bytes_max()
+            call.body_bytes_max(request)
         })
     }
 

@@ -104,6 +104,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         user: caller.user.clone(),
         to,
         text: body.message,
+        attachments: Vec::new(),
         choice,
         library: body.library,
         details: store::MessageDetails::default(),

@@ -12,7 +12,7 @@ use crate::api::Service;
 use crate::app::App;
 use crate::cli::Settings;
 use crate::error::{Error, Kind};
-use crate::http::{Engine, Limits};
+use crate::http::{Engine, Limits, body_bytes_max};
 use crate::system;
 
 /// Says which server has the data folder, and at which address.
@@ -84,6 +84,7 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
         workers: settings.workers,
         workers_for_reads: (settings.workers / 8).clamp(1, 8),
         connections_max: settings.max_connections.min(system::raise_descriptor_limit()),
+        body_bytes_max: body_bytes_max(settings.max_upload_bytes),
         spool,
         ..Limits::default()
     };

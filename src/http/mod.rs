@@ -28,6 +28,7 @@ mod router;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod validate;
 mod workers;
 
@@ -36,7 +37,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-pub use decode::{Body, Created, Deferred, Endpoint, Form, Input, Json, NoContent, Path, Query, Raw};
+pub use decode::{
+    Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, NoContent, Path, Query, Raw,
+};
 pub use forms::decode_percent;
 pub use handshake::Handshake;
 pub use host::Origins;
@@ -46,9 +49,10 @@ pub use push::{Gone, Push};
 pub use reply::Reply;
 pub use request::{Request, RequestId};
 pub use respond::Responder;
-pub use router::{Auth, Call, Route, Router, delete, get, patch, post, put};
+pub use router::{Auth, Call, Route, Router, body_bytes_max, delete, get, patch, post, put};
 pub use socket::Socket;
 pub use tiny_http::Method;
+pub use upload::{Upload, UploadReader};
 
 /// What the engine calls.
 pub trait Handler: Send + Sync + 'static {
@@ -118,7 +122,7 @@ impl Default for Limits {
             head_bytes_max: 16 * 1024,
             parked_body_bytes_max: 64 * 1024,
             // Ten files of 25 MiB and their framing: what the largest route takes.
-            body_bytes_max: 256 * 1024 * 1024,
+            body_bytes_max: body_bytes_max(25 * 1024 * 1024),
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(60),
             stall_time: Duration::from_secs(20),

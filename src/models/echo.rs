@@ -47,6 +47,7 @@ mod tests {
         let message = |role, content: &str| PromptMessage {
             role,
             content: content.to_owned(),
+            images: Vec::new(),
         };
         let prompt = Prompt {
             model: ECHO.to_owned(),

@@ -18,7 +18,10 @@ mod request;
 mod sse;
 mod stop;
 mod transport;
+mod vision;
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use echo::ECHO;
@@ -44,7 +47,38 @@ pub struct PromptMessage {
     pub role: Role,
     /// What is said, as plain text.
     pub content: String,
+    /// The pictures that go with it.
+    pub images: Vec<Image>,
 }
+
+/// Gets a picture's bytes; none when they are gone, or are no picture.
+pub type Fetch = Arc<dyn Fn() -> Option<Vec<u8>> + Send + Sync>;
+
+/// A picture. Its bytes are fetched when a model that sees is asked, and not kept: a prompt lives as long as its reply
+/// is written, and there may be hundreds.
+#[derive(Clone)]
+pub struct Image {
+    /// What the user calls it.
+    pub filename: String,
+    /// PNG, JPEG, GIF or WebP.
+    pub media_type: String,
+    /// Its bytes.
+    pub fetch: Fetch,
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.filename, self.media_type)
+    }
+}
+
+impl PartialEq for Image {
+    fn eq(&self, other: &Image) -> bool {
+        (&self.filename, &self.media_type) == (&other.filename, &other.media_type)
+    }
+}
+
+impl Eq for Image {}
 
 /// Everything a model is asked with.
 #[derive(Clone, Debug, PartialEq)]

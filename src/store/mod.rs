@@ -4,6 +4,7 @@
 //! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
 
 mod attachments;
+mod blobs;
 mod conversations;
 mod documents;
 mod housekeeping;
@@ -26,7 +27,11 @@ use rusqlite::{Connection, Params, Row};
 
 use crate::error::{Error, Kind};
 
-pub use attachments::{Attachment, list_attachments};
+pub use attachments::{
+    Attachment, NewAttachment, Reading, delete_unsent, find_attachment, find_attachment_by_uuid, find_reading,
+    list_attachments, save_reading, send_attachments,
+};
+pub use blobs::AttachmentReader;
 pub use conversations::{
     Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
     insert_conversation, list_conversations, list_conversations_by_age, list_conversations_pinned_first,
@@ -77,7 +82,10 @@ impl Store {
             installation: opened.installation,
         };
         store
-            .write(interrupt_streaming)
+            .write(|tx| {
+                interrupt_streaming(tx)?;
+                blobs::abandon_unused(tx)
+            })
             .map_err(|error| open::refused(&location.database, error))?;
         Ok(store)
     }

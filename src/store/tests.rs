@@ -2,6 +2,7 @@
 //! below. Nothing here knows HTTP.
 
 mod accounts;
+mod attachments;
 mod conversations;
 mod documents;
 mod housekeeping;

@@ -67,6 +67,7 @@ fn assemble(
     let system = system.map(|prompt| PromptMessage {
         role: Role::System,
         content: prompt.to_owned(),
+        images: Vec::new(),
     });
     let question = question.filter(|question| !question.content.is_empty());
     let spoken = kept.into_iter().rev().chain(question).map(|message| PromptMessage {
@@ -75,6 +76,7 @@ fn assemble(
             store::Role::Assistant => Role::Assistant,
         },
         content: message.content.clone(),
+        images: Vec::new(),
     });
     system.into_iter().chain(spoken).collect()
 }

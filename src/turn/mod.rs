@@ -4,6 +4,7 @@
 //! what has come of the answer is saved four times a second, and the turn ends whether or not anybody still listens.
 //! Replies of one conversation are written one after the other: each sees all that came before it.
 
+mod attached;
 mod context;
 mod hub;
 mod live;
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
 use crate::pricing::{Pricing, Tokens};
+use crate::reading::Reader;
 use crate::store::{
     self, Branch, Conversation, ConversationRef, Message, MessageDetails, NewConversation, NewMessage, NewUsage, Role,
     Scope, SharedStore, State, Tx, User,
@@ -71,6 +73,7 @@ pub struct Turns {
     limits: Limits,
     hub: Arc<Hub>,
     stack_bytes: usize,
+    reader: Reader,
     live: Mutex<Live>,
     /// A turn has ended, an instant send that one waits for has been stored, or the server stops.
     moved: Condvar,
@@ -84,6 +87,8 @@ pub struct Ask {
     pub to: Target,
     /// What it says.
     pub text: String,
+    /// Uploads of the sender's that go with it.
+    pub attachments: Vec<i64>,
     /// Who answers.
     pub choice: Choice,
     /// Whether the reply is to draw on the sender's documents; `None`: as the conversation says.
@@ -178,6 +183,7 @@ impl Turns {
             clock,
             limits,
             stack_bytes: STACK_BYTES,
+            reader: Reader::default(),
             live: Mutex::new(Live::default()),
             moved: Condvar::new(),
         }
@@ -311,6 +317,7 @@ impl Turns {
             messages: vec![PromptMessage {
                 role: crate::models::Role::User,
                 content: ask.text.clone(),
+                images: Vec::new(),
             }],
             temperature: None,
             max_tokens: None,
@@ -382,7 +389,7 @@ impl Turns {
             Target::Existing { id, .. } => Some(*id),
         };
         let (conversation_uuid, message_uuid) = (conversation.to_owned(), self.clock.uuid());
-        let text = ask.text.clone();
+        let (text, attachments) = (ask.text.clone(), ask.attachments.clone());
         let title = title(&text);
         let details = ask.details.clone();
         move |tx| {
@@ -411,6 +418,9 @@ impl Turns {
                 details: details.clone(),
             };
             let message_id = store::insert_message(tx, &message, None, Some(&title))?;
+            if !attachments.is_empty() {
+                store::send_attachments(tx, user_id, message_id, &attachments)?;
+            }
             Ok(Question {
                 conversation_id,
                 conversation_uuid: conversation_uuid.clone(),
@@ -471,7 +481,8 @@ impl Turns {
     /// # Errors
     /// Those of the store.
     pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
-        let history = self.branch(conversation.id, conversation.leaf_id)?;
+        let mut history = self.branch(conversation.id, conversation.leaf_id)?;
+        attached::read_into(&self.store, &self.reader, &mut history)?;
         let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
         let prompt = context::before_next(system_prompt, &history, self.limits.context_messages);
         Ok(context::text(&prompt))
@@ -492,7 +503,8 @@ impl Turns {
 
     /// The question and what came before it, as the model will read them.
     fn prompt(&self, ask: &Ask, question: &Question) -> Result<Prompt, Error> {
-        let branch = self.branch(question.conversation_id, Some(question.message_id))?;
+        let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
+        let images = attached::read_into(&self.store, &self.reader, &mut branch)?;
         let own = match &ask.to {
             Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
             Target::New => None,
@@ -501,9 +513,11 @@ impl Turns {
         let library = passages::look_up(&self.store, ask)?;
         let found = library.as_ref().map_or(&[][..], |library| &library.passages);
         let system_prompt = passages::behind(system_prompt, found);
+        let mut messages = context::build(system_prompt.as_deref(), &branch, self.limits.context_messages);
+        attached::show(images, &branch, &mut messages);
         Ok(Prompt {
             model: ask.choice.model.clone(),
-            messages: context::build(system_prompt.as_deref(), &branch, self.limits.context_messages),
+            messages,
             temperature: None,
             max_tokens: None,
             library,

@@ -123,6 +123,7 @@ impl Rig {
             user: self.user.clone(),
             to: to.clone(),
             text: text.into(),
+            attachments: Vec::new(),
             choice,
             library: None,
             details: MessageDetails::default(),

@@ -34,4 +34,6 @@ mod sockets;
 #[cfg(test)]
 mod todo;
 #[cfg(test)]
+mod uploads;
+#[cfg(test)]
 mod upstream;

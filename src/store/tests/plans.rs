@@ -6,6 +6,7 @@ use super::*;
 /// The files that hold statements.
 const SOURCES: &[(&str, &str)] = &[
     ("attachments", include_str!("../attachments.rs")),
+    ("blobs", include_str!("../blobs.rs")),
     ("conversations", include_str!("../conversations.rs")),
     ("documents", include_str!("../documents.rs")),
     ("housekeeping", include_str!("../housekeeping.rs")),
@@ -116,7 +117,7 @@ fn either_id_is_looked_up_and_not_searched_for() {
 #[test]
 fn lists_come_out_of_their_index_in_order() {
     let rig = Rig::new();
-    let lists: Vec<String> = statements(SOURCES[1].1)
+    let lists: Vec<String> = statements(SOURCES[2].1)
         .into_iter()
         .filter(|sql| sql.contains("ORDER BY updated_at"))
         .collect();

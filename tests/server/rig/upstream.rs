@@ -272,6 +272,8 @@ fn answer(out: &mut Out<'_>, shared: &Shared, model: &str, question: &str) -> st
             );
         } else if word == "counts" {
             plan.counts = true;
+        } else if word == "vision" {
+            // It sees; its reply is the same.
         } else if word == "hold" {
             let state = shared.state.lock().expect("no one panics with it");
             drop(
