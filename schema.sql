@@ -14,14 +14,15 @@ CREATE TABLE users (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT,
     uuid               TEXT NOT NULL UNIQUE,
     external_id        TEXT UNIQUE,                    -- the identity in another system's tokens; such users have no password
+    email              TEXT COLLATE NOCASE UNIQUE,     -- before username: where both are taken, the name is what is reported
     username           TEXT COLLATE NOCASE UNIQUE,     -- null: the e-mail address serves as the name
-    email              TEXT COLLATE NOCASE UNIQUE,
     display_name       TEXT,
     role               TEXT NOT NULL DEFAULT 'user' CHECK (role IN ('admin', 'user')),
     password_hash      TEXT,                           -- PHC string
     session_version    INTEGER NOT NULL DEFAULT 1,     -- raised when every older session must end
     system_prompt      TEXT,
     conversation_count INTEGER NOT NULL DEFAULT 0,     -- kept by triggers: counting rows is linear, and every list shows a total
+    attachment_bytes   INTEGER NOT NULL DEFAULT 0,     -- kept by triggers as well: it is held against the quota on every upload
     disabled_at        TEXT,
     created_at         TEXT NOT NULL
 );
@@ -65,6 +66,7 @@ CREATE TABLE conversations (
     library              INTEGER NOT NULL DEFAULT 0    -- 1: replies draw on the user's documents
 );
 CREATE INDEX conversations_by_user ON conversations (user_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX conversations_by_age ON conversations (user_id) WHERE deleted_at IS NULL; -- rows of an index are in order of id
 CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TRIGGER conversation_inserted AFTER INSERT ON conversations WHEN NEW.deleted_at IS NULL BEGIN
@@ -108,17 +110,19 @@ CREATE INDEX messages_by_parent ON messages (parent_id);
 CREATE INDEX messages_streaming ON messages (id) WHERE state = 'streaming';
 
 CREATE TABLE blobs (                                   -- attachments' bytes, once however often they are sent
-    sha256     TEXT PRIMARY KEY,
-    size       INTEGER NOT NULL,
-    created_at TEXT NOT NULL
-) WITHOUT ROWID;
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,      -- never reused: somebody may still be reading the parts of a blob that goes
+    sha256     TEXT UNIQUE,                            -- null until every part is there; without it nobody finds the blob
+    uses       INTEGER NOT NULL DEFAULT 0,             -- attachments that point here, kept by triggers; unused blobs are cleared away
+    touched_at TEXT NOT NULL                           -- when its last part came; what has just come is about to be used
+);
+CREATE INDEX blobs_unused ON blobs (touched_at) WHERE uses = 0;
 
 CREATE TABLE blob_parts (                              -- 256 KiB each, so that no one write or read is large
-    id     INTEGER PRIMARY KEY,
-    sha256 TEXT NOT NULL,
-    part   INTEGER NOT NULL,                           -- 0, 1, 2 …
-    bytes  BLOB NOT NULL,
-    UNIQUE (sha256, part)
+    id      INTEGER PRIMARY KEY,
+    blob_id INTEGER NOT NULL REFERENCES blobs (id),
+    part    INTEGER NOT NULL,                          -- 0, 1, 2 …
+    bytes   BLOB NOT NULL,
+    UNIQUE (blob_id, part)
 );
 
 CREATE TABLE attachments (
@@ -130,11 +134,31 @@ CREATE TABLE attachments (
     content_type TEXT NOT NULL,
     size         INTEGER NOT NULL,
     sha256       TEXT NOT NULL REFERENCES blobs (sha256),
+    text         TEXT,                                 -- what models are given of it, once somebody has read it
+    problem      TEXT,                                 -- why it could not be read, in a sentence
     created_at   TEXT NOT NULL
 );
 CREATE INDEX attachments_by_message ON attachments (message_id);
 CREATE INDEX attachments_by_user ON attachments (user_id);
 CREATE INDEX attachments_by_blob ON attachments (sha256);
+CREATE INDEX attachments_unsent ON attachments (created_at) WHERE message_id IS NULL;
+
+-- A small file counts as 4 KiB: rows cost as well.
+CREATE TRIGGER attachment_inserted AFTER INSERT ON attachments BEGIN
+    UPDATE blobs SET uses = uses + 1 WHERE sha256 = NEW.sha256;
+    UPDATE users SET attachment_bytes = attachment_bytes + max(NEW.size, 4096) WHERE id = NEW.user_id;
+END;
+CREATE TRIGGER attachment_removed AFTER DELETE ON attachments BEGIN
+    UPDATE blobs SET uses = uses - 1 WHERE sha256 = OLD.sha256;
+    UPDATE users SET attachment_bytes = attachment_bytes - max(OLD.size, 4096) WHERE id = OLD.user_id;
+END;
+-- Some clients upload first and then name the address in their message: that sends the upload.
+CREATE TRIGGER message_with_media AFTER INSERT ON messages WHEN json_valid(NEW.media_urls) BEGIN
+    UPDATE attachments SET message_id = NEW.id
+    WHERE user_id = NEW.user_id AND message_id IS NULL AND uuid IN (
+        SELECT substr(value, instr(value, '/media/') + 7, 36) FROM json_each(NEW.media_urls)
+    );
+END;
 
 CREATE TABLE usage_details (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -151,3 +175,41 @@ CREATE TABLE usage_details (
 );
 CREATE INDEX usage_details_by_message ON usage_details (message_id);
 CREATE INDEX usage_details_by_user ON usage_details (user_id, created_at);
+
+-- v2: the library: documents, their chunks, and the index that passages are found by
+CREATE TABLE documents (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid        TEXT NOT NULL UNIQUE,
+    user_id     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    title       TEXT NOT NULL,
+    author      TEXT,
+    source      TEXT,                                  -- the name of the file it came from
+    size        INTEGER NOT NULL,                      -- of its text, in bytes
+    sha256      TEXT NOT NULL,                         -- of title, author and text: the same is not added twice
+    chunk_count INTEGER NOT NULL,
+    hidden_at   TEXT,                                  -- while it is being added or removed, chunk by chunk, nobody sees it
+    created_at  TEXT NOT NULL
+);
+CREATE INDEX documents_by_user ON documents (user_id, id DESC, size, chunk_count) WHERE hidden_at IS NULL;
+CREATE UNIQUE INDEX documents_by_content ON documents (user_id, sha256) WHERE hidden_at IS NULL;
+CREATE INDEX documents_hidden ON documents (hidden_at) WHERE hidden_at IS NOT NULL;
+
+CREATE TABLE chunks (                                  -- one after the other they are the document's text, to the byte
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,     -- and the index's rowid
+    document_id INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    user_id     INTEGER NOT NULL,                      -- the document's owner
+    position    INTEGER NOT NULL,                      -- 0, 1, 2 …
+    heading     TEXT,                                  -- the headings it stands under
+    text        TEXT NOT NULL,
+    UNIQUE (document_id, position)
+);
+
+-- Every word in it begins with its owner's id (12qwhale), so a search reads nobody else's entries. It holds no text.
+CREATE VIRTUAL TABLE library_index USING fts5 (
+    title, heading, text,
+    content = '', contentless_delete = 1,
+    tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
+);
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunks BEGIN
+    DELETE FROM library_index WHERE rowid = OLD.id;
+END;

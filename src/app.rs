@@ -13,9 +13,10 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::http::{Origins, Request};
 use crate::models::{ModelsConfig, Registry, Timeouts};
+use crate::pricing::Pricing;
 use crate::store::{self, SharedStore, Store};
 use crate::system;
-use crate::turn::Turns;
+use crate::turn::{self, Hub, Turns};
 
 /// The file that the signing secret is kept in.
 const SECRET_FILE: &str = "secret";
@@ -31,6 +32,9 @@ const THROTTLE_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Messages a user may send in a minute where strangers may be users.
 const MESSAGES_PER_MINUTE: u32 = 60;
 
+/// Bytes of a table of prices: thousands of models. A file beyond that is another one than was meant.
+const PRICING_BYTES_MAX: u64 = 1024 * 1024;
+
 /// How long a setup code can be used, in seconds.
 const SETUP_CODE_S: u64 = 15 * 60;
 
@@ -42,8 +46,12 @@ pub struct App {
     pub store: SharedStore,
     /// Which models there are.
     pub models: Registry,
+    /// What they cost.
+    pub pricing: Arc<Pricing>,
     /// Replies being written.
     pub turns: Arc<Turns>,
+    /// Who listens to what happens.
+    pub hub: Arc<Hub>,
     /// Minting and reading tokens.
     pub tokens: Tokens,
     /// Passwords.
@@ -70,13 +78,25 @@ impl App {
     /// Opens the store and prepares everything else.
     ///
     /// # Errors
-    /// Sentences for the terminal: a folder that cannot be used, a database that is not ours, a secret or provider
-    /// that cannot be used.
+    /// Sentences for the terminal: a folder that cannot be used, a database that is not ours, a secret, a provider or a
+    /// table of prices that cannot be used.
     pub fn new(settings: Settings) -> Result<App, Error> {
+        let pricing = Arc::new(pricing(settings.pricing.as_deref())?);
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let store = Arc::new(Store::open(&settings.location, cores * 2)?);
         let clock = Clock;
-        let turns = Turns::new(Arc::clone(&store), clock, settings.max_turns, settings.context_messages);
+        let hub = Arc::new(Hub::default());
+        let limits = turn::Limits {
+            turns_max: settings.max_turns,
+            context_messages: settings.context_messages,
+        };
+        let turns = Turns::new(
+            Arc::clone(&store),
+            Arc::clone(&hub),
+            Arc::clone(&pricing),
+            clock,
+            limits,
+        );
         let secrets = &settings.secrets;
         let models = Registry::new(ModelsConfig {
             default_model: settings.default_model.clone(),
@@ -104,8 +124,10 @@ impl App {
             .chain(settings.allowed_hosts.clone());
         let origins = Origins::new(names, settings.public_url.as_deref()).shared_with(settings.cors_origins.clone());
         Ok(App {
+            hub,
             turns: Arc::new(turns),
             models,
+            pricing,
             tokens,
             hasher: Hasher::start()?,
             throttle: Throttle::new(FAILURES_MAX, THROTTLE_WINDOW),
@@ -249,6 +271,22 @@ fn host_of(url: &str) -> Option<String> {
         _ => authority,
     };
     Some(name.to_ascii_lowercase())
+}
+
+/// The table of prices: the file that was named, or the one built in.
+fn pricing(path: Option<&Path>) -> Result<Pricing, Error> {
+    let Some(path) = path else {
+        return Pricing::built_in();
+    };
+    let name = path.display().to_string();
+    let unreadable = || Error::new(Kind::Malformed, format!("The prices in {name} cannot be read"));
+    let mut json = String::new();
+    let file = File::open(path).map_err(|error| unreadable().caused_by(error))?;
+    let bytes = file.take(PRICING_BYTES_MAX + 1).read_to_string(&mut json);
+    if bytes.map_err(|error| unreadable().caused_by(error))? as u64 > PRICING_BYTES_MAX {
+        return Err(unreadable().caused_by("the file is larger than 1 MiB"));
+    }
+    Pricing::parse(&name, &json)
 }
 
 /// The signing secret: configured, or random and kept beside the database.

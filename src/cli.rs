@@ -16,6 +16,9 @@ use crate::error::{Error, Kind};
 use crate::http::parse_origin;
 use crate::store::{DATABASE_FILE, Location};
 
+/// Sizes are given in these.
+const MIB: u64 = 1024 * 1024;
+
 /// One setting: how it is given and what it means.
 #[derive(Debug)]
 pub struct Setting {
@@ -118,6 +121,20 @@ pub const SETTINGS: &[Setting] = &[
         "Messages a user may send in a minute; 0 is no limit",
     ),
     row(
+        "max-upload",
+        "FIRESIDE_MAX_UPLOAD",
+        "MIB",
+        "25",
+        "Size of an uploaded file, at most, in MiB",
+    ),
+    row(
+        "upload-quota",
+        "FIRESIDE_UPLOAD_QUOTA",
+        "MIB",
+        "1024",
+        "What all uploaded files of a user may take together, in MiB",
+    ),
+    row(
         "default-model",
         "FIRESIDE_DEFAULT_MODEL",
         "MODEL",
@@ -188,6 +205,13 @@ pub const SETTINGS: &[Setting] = &[
         "Serve the web UI from this folder, while working on it",
     ),
     row(
+        "pricing",
+        "FIRESIDE_PRICING",
+        "FILE",
+        "built in",
+        "Prices of models, in the form of examples/pricing_data.json",
+    ),
+    row(
         "",
         "DATABASE_URL",
         "URL",
@@ -244,6 +268,10 @@ pub struct Settings {
     pub max_connections: usize,
     /// `None`: off when local, else 60. `Some(0)`: off.
     pub messages_per_minute: Option<u32>,
+    /// Bytes of an uploaded file.
+    pub max_upload_bytes: u64,
+    /// Bytes of all uploaded files of a user.
+    pub upload_quota_bytes: u64,
     /// Model that answers when none is named.
     pub default_model: Option<String>,
     /// Earlier messages a model is given, at most.
@@ -264,6 +292,8 @@ pub struct Settings {
     pub open: bool,
     /// The UI's files, instead of those built in.
     pub assets: Option<PathBuf>,
+    /// The table of prices, instead of the one built in.
+    pub pricing: Option<PathBuf>,
     /// Secrets and providers, from variables only.
     pub secrets: Secrets,
 }
@@ -310,8 +340,19 @@ pub enum Order {
     Serve(Box<Settings>),
     /// No words at all, or a double click: serve on the next free port, or open what runs already.
     Start(Box<Settings>),
+    /// Add files to a library.
+    Import(Box<Settings>, Import),
     /// Help or the version was asked for, or the words were wrong: print this.
     Say(clap::Error),
+}
+
+/// What is to be imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// The e-mail address, user name or foreign id of the account; the only one if absent.
+    pub account: Option<String>,
 }
 
 /// Variables of the process and, behind them, those of `.env`.
@@ -397,6 +438,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, environment: &Environment
     environment.refuse_unknown()?;
     match matches.subcommand() {
         Some(("serve", matches)) => Ok(Order::Serve(Box::new(settings(Some(matches), environment)?))),
+        Some(("import", matches)) => {
+            let mut settings = settings(None, environment)?;
+            if let Some(folder) = matches.get_one::<String>("data") {
+                settings.location = inside(PathBuf::from(folder));
+            }
+            let files = matches.get_many::<PathBuf>("FILE").into_iter().flatten();
+            let import = Import {
+                files: files.cloned().collect(),
+                account: matches.get_one::<String>("account").cloned(),
+            };
+            Ok(Order::Import(Box::new(settings), import))
+        }
         _ => Ok(Order::Start(Box::new(settings(None, environment)?))),
     }
 }
@@ -433,6 +486,26 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A chat server for AI models that is one file. Without a command: serve on this machine and open the browser.")
         .subcommand(serve.after_help(variables))
+        .subcommand(import_command())
+}
+
+fn import_command() -> Command {
+    let file = Arg::new("FILE")
+        .required(true)
+        .num_args(1..)
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("Plain text, Markdown, or a list of books (.json)");
+    let account = Arg::new("account")
+        .long("account")
+        .value_name("NAME")
+        .help("E-mail address or user name of the account [default: the only one]");
+    let data = Arg::new("data")
+        .long("data")
+        .value_name("DIR")
+        .help("Folder of the database [default: as for serve] [env: FIRESIDE_DATA]");
+    Command::new("import")
+        .about("Add files to an account's library, while no server runs on the folder")
+        .args([file, account, data])
 }
 
 /// Values as they were given, by flag or variable.
@@ -531,6 +604,13 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
         max_turns: given.number("max-turns", 1, 256)?,
         max_connections: given.number("max-connections", 1, 10_000)?,
         messages_per_minute: given.parsed("messages-per-minute", "a number", |text| text.parse().ok())?,
+        max_upload_bytes: MIB
+            * given
+                .parsed("max-upload", "a number from 1 to 1024", |text| {
+                    text.parse().ok().filter(|mib| (1..=1024).contains(mib))
+                })?
+                .unwrap_or(25),
+        upload_quota_bytes: given.number("upload-quota", 1, 1024_u64)?.saturating_mul(MIB),
         default_model: given.text("default-model"),
         context_messages: given.number("context-messages", 1, 100)?,
         trusted_proxies: given.all("trusted-proxy", "an IP address", |text| text.parse().ok())?,
@@ -572,6 +652,7 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
         assets: given.parsed("assets", "a folder", |text| {
             Some(PathBuf::from(text)).filter(|path| path.is_dir())
         })?,
+        pricing: given.text("pricing").map(PathBuf::from),
         secrets: Secrets {
             jwt_secret: given.text("JWT_SECRET_KEY"),
             jwt_algorithm: given

@@ -101,6 +101,13 @@ impl Error {
         self
     }
 
+    /// The same error whose sentence begins with what it is about.
+    #[must_use]
+    pub fn about(mut self, subject: &str) -> Error {
+        self.message = format!("{subject}: {}", self.message).into();
+        self
+    }
+
     /// The same error with the number of seconds after which trying again makes sense.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Error {

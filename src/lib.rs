@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! socket → http (parse, park, route) → api (one file per family of clients) → turn (one message, one reply)
-//!                                                                           ├→ models (echo, OpenAI-compatible)
+//!                                                                           ├→ models (echo, library, OpenAI-compatible)
+//!                                                                           ├→ library (cut, rank)
 //!                                                                           └→ store (readers; one writer)
 //! reply  ← http (frame, push)        ← api                                  ← the end of the turn
 //! ```
@@ -14,13 +15,16 @@
 //! # Rooms, and the only places that name a library
 //!
 //! * [`cli`]: every flag, variable and default, once (clap, dotenvy).
-//! * [`commands`]: `serve`, and `fireside` alone: a few lines each over the library.
+//! * [`commands`]: `serve`, `import`, and `fireside` alone: a few lines each over the library.
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP.
+//! * [`library`]: documents to chunks, and the passages that answer a question (unicode-segmentation).
 //! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, mio).
 //! * [`api`]: one file per family of clients: its table of routes, wire types, handlers.
 //! * [`turn`]: the life of one reply.
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
+//! * [`pricing`]: what models cost.
+//! * [`reading`]: the text of files, for models (pdf-extract, html2text; in a process of its own).
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
 //! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
 //! * [`clock`]: times and ids. [`system`]: what differs from one operating system to the next.
@@ -55,9 +59,12 @@ pub mod clock;
 pub mod commands;
 pub mod error;
 pub mod http;
+pub mod library;
 pub mod models;
 #[cfg(test)]
 mod patience;
+pub mod pricing;
+pub mod reading;
 pub mod store;
 pub mod system;
 pub mod turn;

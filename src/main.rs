@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use fireside::cli::{self, Environment, Order};
 use fireside::commands;
 use fireside::error::Error;
+use fireside::reading;
 
 fn main() -> ExitCode {
     match run() {
@@ -20,10 +21,15 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, Error> {
+    // Before anything else: this process is one that the server has started, and knows no settings.
+    if let Some(format) = reading::asked_to_read(std::env::args_os().skip(1)) {
+        return Ok(reading::run(format));
+    }
     let environment = Environment::load()?;
     match cli::parse(std::env::args_os().skip(1), &environment)? {
         Order::Serve(settings) => commands::serve(*settings)?,
         Order::Start(settings) => commands::start(*settings)?,
+        Order::Import(settings, files) => commands::import(&settings, &files)?,
         Order::Say(message) => {
             let code = if message.use_stderr() { 2 } else { 0 };
             // With the terminal gone there is nobody to tell.

@@ -39,6 +39,22 @@ pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Ends this process after so many seconds, and its next allocation beyond so many bytes. For a process that reads what
+/// strangers have written.
+pub fn confine(memory_bytes: u64, seconds: u32) {
+    #[cfg(unix)]
+    unix::confine(memory_bytes, seconds);
+    #[cfg(not(unix))]
+    {
+        // The memory cannot be bounded here without a job object; the time can.
+        let _ = memory_bytes;
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_secs(seconds.into()));
+            std::process::exit(1);
+        });
+    }
+}
+
 /// Makes a folder (and those above it) that only its owner may look into. An existing one is left as it is.
 ///
 /// # Errors
@@ -142,6 +158,25 @@ mod unix {
             }
         }
         limit.rlim_cur
+    }
+
+    pub(super) fn confine(memory_bytes: u64, seconds: u32) {
+        let limit = |value: u64| libc::rlimit {
+            rlim_cur: value,
+            rlim_max: value,
+        };
+        let (memory, time, core) = (limit(memory_bytes), limit(seconds.into()), limit(0));
+        #[expect(
+            unsafe_code,
+            reason = "setrlimit(2) reads the struct it is given; alarm(2) takes a number, and its signal ends the process"
+        )]
+        unsafe {
+            // A limit that the system does not know leaves the others.
+            libc::setrlimit(libc::RLIMIT_AS, &raw const memory);
+            libc::setrlimit(libc::RLIMIT_CPU, &raw const time);
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const core);
+            libc::alarm(seconds);
+        }
     }
 
     pub(super) fn host_name() -> Option<String> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::sign_in::{Claim, PASSWORD_BYTES_MAX, Visit, answer_later};
 use super::views::{self, UserView};
-use super::{Ctx, session};
+use super::{Ctx, session, sockets};
 use crate::app::App;
 use crate::auth::Hashing;
 use crate::error::{Error, Issue, Kind};
@@ -458,13 +458,17 @@ impl Change {
 
     fn store(self) -> Result<Typed<UserView<'static>>, Error> {
         let (user_id, patch, kept) = (self.user_id, self.patch, self.kept);
+        let is_new_password = patch.password_hash.is_some();
         let user = self.app.store.write(move |tx| {
             let user = store::update_user(tx, user_id, &patch)?;
-            if patch.password_hash.is_some() {
+            if is_new_password {
                 store::end_other_sessions(tx, &user, kept.as_deref())?;
             }
             Ok(user)
         })?;
+        if is_new_password {
+            sockets::recheck(&self.app, user_id);
+        }
         Typed::json(&views::user(&user))
     }
 }
@@ -514,6 +518,7 @@ fn end_one_session(ctx: &Ctx, Path(path): Path<SessionPath>) -> Result<(), Error
         .store
         .write(move |tx| store::delete_session(tx, user_id, &path.session_id))?;
     if ended {
+        sockets::recheck(&ctx.app, user_id);
         Ok(())
     } else {
         Err(Error::new(Kind::NotFound, "Session not found"))

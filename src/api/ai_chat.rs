@@ -4,12 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::views::{self, ChatView, MessageView};
-use super::{AnyId, Ctx, conversation_ref, fault, unknown_model};
+use super::{AnyId, Ctx, chat_form, conversation_ref, fault, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
-    Auth, Body, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch, post,
+    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
+    post,
 };
-use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
+use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, Message, NewConversation, Page};
 use crate::turn::{Ask, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -48,8 +49,8 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     post(
         "/chat",
         Auth::User,
-        "Send a message and wait for the reply",
-        &Deferred(chat),
+        "Send a message and wait for the reply: as JSON, or as a form, which may hold files",
+        &ByType(&Deferred(chat), &Deferred(chat_form::send)),
     )
     .fails(&[Kind::NotFound, Kind::RateLimited]),
 ];
@@ -87,11 +88,16 @@ struct CreateChat {
 }
 
 fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView, Error> {
+    make(ctx, body.title)
+}
+
+/// Makes an empty chat.
+pub(super) fn make(ctx: &Ctx, title: Option<String>) -> Result<ChatView, Error> {
     let user = ctx.user()?;
     let new = NewConversation {
         user_id: user.id,
         uuid: ctx.app.clock.uuid(),
-        title: body.title,
+        title,
         created_at: ctx.now(),
     };
     let conversation = ctx.app.store.write(move |tx| {
@@ -151,7 +157,7 @@ fn read(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView, Error> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct ListMessages {
+pub(super) struct ListMessages {
     #[serde(default = "messages_limit")]
     #[schemars(range(min = 1, max = 500))]
     limit: i64,
@@ -167,10 +173,25 @@ fn messages_limit() -> i64 {
 type Messages = Typed<Vec<MessageView<'static>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
-    let (owner, chat) = (ctx.user()?.id, path.chat()?);
+    let found = find_messages(ctx, &path.chat()?, query);
+    let (messages, chat_id) = found.map_err(|error| path.or_missing(error))?;
+    let views: Vec<_> = messages
+        .into_iter()
+        .map(|message| views::message(message, &chat_id))
+        .collect();
+    Typed::json(&views)
+}
+
+/// A page of a chat's messages, and the chat's UUID.
+pub(super) fn find_messages(
+    ctx: &Ctx,
+    chat: &ConversationRef,
+    query: ListMessages,
+) -> Result<(Vec<Message>, String), Error> {
+    let owner = ctx.user()?.id;
     let before = query.before.and_then(|before| before.conversation());
-    let found = ctx.app.store.read(|read| {
-        let conversation = store::find_conversation(read, owner, &chat)?;
+    ctx.app.store.read(|read| {
+        let conversation = store::find_conversation(read, owner, chat)?;
         let branch = Branch {
             conversation_id: conversation.id,
             leaf_id: conversation.leaf_id,
@@ -178,13 +199,7 @@ fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMe
             limit: query.limit,
         };
         Ok((store::list_branch(read, &branch)?, conversation.uuid))
-    });
-    let (messages, chat_id) = found.map_err(|error| path.or_missing(error))?;
-    let views: Vec<_> = messages
-        .into_iter()
-        .map(|message| views::message(message, &chat_id))
-        .collect();
-    Typed::json(&views)
+    })
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -196,6 +211,9 @@ struct UpdateChat {
     is_pinned: Option<bool>,
     #[serde(default)]
     is_archived: Option<bool>,
+    /// Whether replies draw on the caller's documents.
+    #[serde(default)]
+    library: Option<bool>,
 }
 
 fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>)) -> Result<ChatView, Error> {
@@ -204,6 +222,7 @@ fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>
         title: body.title,
         is_pinned: body.is_pinned,
         is_archived: body.is_archived,
+        library: body.library,
     };
     let (owner, now) = (user.id, ctx.now());
     let updated = ctx
@@ -243,6 +262,9 @@ struct SendMessage {
     chat_id: Option<TextId>,
     #[serde(default)]
     model: Option<String>,
+    /// Whether the reply draws on the caller's documents; without it, as the chat is set.
+    #[serde(default)]
+    library: Option<bool>,
 }
 
 /// An id that is sent as text, or as a number all the same.
@@ -325,6 +347,9 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         user: user.clone(),
         to,
         text: body.message,
+        attachments: Vec::new(),
         choice,
+        library: body.library,
+        details: store::MessageDetails::default(),
     })
 }

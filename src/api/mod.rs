@@ -2,9 +2,15 @@
 
 mod accounts;
 mod ai_chat;
+mod attachments;
+mod chat_form;
+mod chatai;
 mod docs;
+mod flutter;
+mod library;
 mod session;
 mod sign_in;
+mod sockets;
 mod swagger;
 mod system;
 mod todo;
@@ -38,10 +44,23 @@ const TABLES: &[Family<Ctx>] = &[
         ai_chat::ROUTES,
     ),
     family(
+        "Flutter",
+        "The Flutter client's routes: paths that end in a slash, messages with UUIDs",
+        flutter::ROUTES,
+    ),
+    family("Events", "What happens, as it happens", sockets::ROUTES),
+    family(
         "Todo assistant",
         "The user's id in the path, integer conversation ids",
         todo::ROUTES,
     ),
+    family(
+        "ChatAI",
+        "ChatAI's routes: conversations with integer ids, and what replies cost",
+        chatai::ROUTES,
+    ),
+    family("Files", "Uploads and attachments", attachments::ROUTES),
+    family("Library", "The documents that replies may draw on", library::ROUTES),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
 ];
@@ -128,11 +147,8 @@ impl Service {
     /// All routes over this application.
     pub fn new(app: Arc<App>) -> Service {
         let assets = Arc::new(Assets::new(app.settings.assets.clone()));
-        Service {
-            app,
-            assets,
-            router: Router::new(TABLES),
-        }
+        let router = Router::new(TABLES, app.settings.max_upload_bytes);
+        Service { app, assets, router }
     }
 }
 
@@ -182,7 +198,7 @@ impl Handler for Service {
         Ok(if call.auth() == Auth::Public {
             0
         } else {
-            call.body_bytes_max()
+            call.body_bytes_max(request)
         })
     }
 
@@ -199,6 +215,10 @@ impl Handler for Service {
 
     fn hurry(&self) {
         self.app.turns.stop_all();
+    }
+
+    fn patrol(&self) {
+        sockets::patrol(&self.app);
     }
 }
 

@@ -1,10 +1,11 @@
 //! Who makes a request: the bearer token, the web UI's cookie, and the making and ending of sessions.
 
+use super::sockets;
 use crate::app::App;
 use crate::auth::{Identity, NewToken, digest_hex};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Reply, Request};
-use crate::store::{self, Admin, NewSession, NewUser, Session, User};
+use crate::store::{self, Admin, NewSession, NewUser, Session, SessionKey, User};
 
 /// Characters of a `User-Agent` that are kept with a session.
 const USER_AGENT_CHARS: usize = 200;
@@ -13,14 +14,6 @@ const USER_AGENT_CHARS: usize = 200;
 pub(super) struct Caller {
     pub(super) user: User,
     pub(super) session: SessionKey,
-}
-
-/// What must be remembered to end the caller's session.
-pub(super) enum SessionKey {
-    /// One of ours, by id.
-    Local(String),
-    /// Another system's token, by digest, and when it ends (RFC 3339).
-    External { digest: String, expires_at: Option<String> },
 }
 
 impl Caller {
@@ -201,7 +194,7 @@ pub(super) fn open(app: &App, user_agent: Option<String>, user: &User) -> Result
 /// Ends the caller's session: its token is refused from now on.
 pub(super) fn end(app: &App, caller: &Caller) -> Result<(), Error> {
     let user_id = caller.user.id;
-    match &caller.session {
+    let ended = match &caller.session {
         SessionKey::Local(id) => {
             let id = id.clone();
             app.store
@@ -213,7 +206,10 @@ pub(super) fn end(app: &App, caller: &Caller) -> Result<(), Error> {
             app.store
                 .write(move |tx| store::insert_revocation(tx, &digest, expires_at.as_deref()))
         }
-    }
+    };
+    ended?;
+    sockets::recheck(app, user_id);
+    Ok(())
 }
 
 /// The same reply with the session's cookie: out of JavaScript's reach, and never sent along from other sites.

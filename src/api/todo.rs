@@ -29,6 +29,9 @@ struct ChatRequest {
     message: String,
     #[serde(default)]
     conversation_id: Option<AnyId>,
+    /// Whether the reply draws on the caller's documents; without it, as the conversation is set.
+    #[serde(default)]
+    library: Option<bool>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -106,6 +109,9 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         user: caller.user.clone(),
         to,
         text: body.message,
+        attachments: Vec::new(),
         choice,
+        library: body.library,
+        details: store::MessageDetails::default(),
     })
 }

@@ -47,10 +47,13 @@ pub(super) struct ChatView {
     updated_at: String,
     message_count: i64,
     #[schemars(extend("format" = "date-time"))]
-    last_message_time: Option<String>,
+    last_message_time: String,
     last_message_content: String,
     is_pinned: bool,
     is_archived: bool,
+    /// Left out while it is off: existing clients know no such key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    library: bool,
 }
 
 pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
@@ -59,21 +62,25 @@ pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
         conversation_id: conversation.id,
         user_id: owner.uuid.clone(),
         title: conversation.title,
-        created_at: conversation.created_at,
         updated_at: conversation.updated_at,
         message_count: conversation.message_count,
-        last_message_time: conversation.last_message_time,
+        // Clients that parse a time here fail on null: a chat without messages was last heard of when it was made.
+        last_message_time: conversation
+            .last_message_time
+            .unwrap_or_else(|| conversation.created_at.clone()),
+        created_at: conversation.created_at,
         last_message_content: conversation.last_message_content,
         is_pinned: conversation.is_pinned,
         is_archived: conversation.is_archived,
+        library: conversation.library,
     }
 }
 
-/// A message, as the family with integer ids emits it.
+/// A message. Its id is the family's own kind: an integer or a UUID.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Message")]
-pub(super) struct MessageView<'a> {
-    id: i64,
+#[schemars(rename = "Message_{Id}")]
+pub(super) struct MessageView<'a, Id = i64> {
+    id: Id,
     #[schemars(extend("format" = "uuid"))]
     chat_id: &'a str,
     #[schemars(extend("enum" = ["user", "assistant"]))]
@@ -97,17 +104,35 @@ pub(super) struct MessageView<'a> {
     error: Option<String>,
 }
 
+/// As the families with integer ids emit it.
 pub(super) fn message(message: Message, chat_id: &str) -> MessageView<'_> {
+    with_id(message.id, message, chat_id)
+}
+
+/// As the families with UUIDs emit it.
+pub(super) fn message_with_uuid(message: Message, chat_id: &str) -> MessageView<'_, String> {
+    with_id(message.uuid.clone(), message, chat_id)
+}
+
+/// Who wrote something, as the clients say it.
+pub(super) fn sender(role: Role) -> &'static str {
+    match role {
+        Role::User => "user",
+        Role::Assistant => "ai",
+    }
+}
+
+fn with_id<Id>(id: Id, message: Message, chat_id: &str) -> MessageView<'_, Id> {
     let media_urls = message.media_urls.and_then(|urls| serde_json::from_str(&urls).ok());
     MessageView {
-        id: message.id,
+        id,
         chat_id,
         role: message.role.name(),
         content: message.content,
         timestamp: message.created_at.clone(),
         created_at: message.created_at,
         r#type: message.kind,
-        sender: if message.role == Role::User { "user" } else { "ai" },
+        sender: sender(message.role),
         status: message.status,
         media_urls: media_urls.unwrap_or_else(|| serde_json::json!([])),
         reply_to_id: message.reply_to_id,

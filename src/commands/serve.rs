@@ -12,7 +12,7 @@ use crate::api::Service;
 use crate::app::App;
 use crate::cli::Settings;
 use crate::error::{Error, Kind};
-use crate::http::{Engine, Limits};
+use crate::http::{Engine, Limits, body_bytes_max};
 use crate::system;
 
 /// Says which server has the data folder, and at which address.
@@ -84,6 +84,7 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
         workers: settings.workers,
         workers_for_reads: (settings.workers / 8).clamp(1, 8),
         connections_max: settings.max_connections.min(system::raise_descriptor_limit()),
+        body_bytes_max: body_bytes_max(settings.max_upload_bytes),
         spool,
         ..Limits::default()
     };
@@ -125,7 +126,7 @@ fn announce(app: &App, own_url: &str, url: &str) -> Result<(), Error> {
 }
 
 /// A line to stdout. Nobody may be reading it.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     drop(writeln!(out, "{line}").and_then(|()| out.flush()));
 }
@@ -138,7 +139,7 @@ fn open_browser(url: &str) {
     }
 }
 
-enum Lock {
+pub(super) enum Lock {
     Held(File),
     /// Another server has it; its address, once it has written it.
     Taken(Option<String>),
@@ -146,7 +147,7 @@ enum Lock {
 
 /// Takes the data folder for this process. The lock is a file of its own: closing any descriptor of the database
 /// would drop SQLite's own locks.
-fn lock(settings: &Settings) -> Result<Lock, Error> {
+pub(super) fn lock(settings: &Settings) -> Result<Lock, Error> {
     let folder = &settings.location.folder;
     let failed = |error| {
         let message = format!("The data folder {} cannot be used", folder.display());

@@ -6,8 +6,11 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
+use super::handshake::Handshake;
+use super::inbox::Listen;
 use super::reply::Reply;
 use super::respond::Responder;
+use super::socket::Socket;
 use crate::error::Error;
 
 /// Makes a schema, or a reference to one that the generator keeps.
@@ -127,6 +130,15 @@ bodies! {
     File [Outcome::media(200, "*/*"), Outcome::empty(304)];
     /// What the client has already.
     Unchanged [Outcome::empty(304)];
+    /// A file, or the part of it that was asked for.
+    PartOfFile [
+        Outcome::media(200, "*/*"),
+        Outcome::media(206, "*/*"),
+        Outcome::empty(304),
+        Outcome::empty(416),
+    ];
+    /// Another protocol from here on, if the client asks for it.
+    Switched [Outcome::empty(101), Outcome::media(426, "application/json")];
     /// Nothing but header fields.
     Empty [Outcome::empty(204)];
 }
@@ -161,6 +173,13 @@ impl<A: Into<Reply>> Later<A> {
     /// Sends the answer, or an error in its common form.
     pub fn send(self, result: Result<A, Error>) {
         self.0.send_result(result.map(Into::into));
+    }
+}
+
+impl Later<Switched> {
+    /// Makes a WebSocket of the connection; `listener` is made once the socket is there.
+    pub fn upgrade(self, handshake: &Handshake, listener: impl FnOnce(&Socket) -> Box<dyn Listen>) {
+        self.0.upgrade(handshake, listener);
     }
 }
 

@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 
 use super::framing::Framing;
 use super::parse::{self, BodyLength, Head, Refusal, refuse};
+use super::socket::Link;
 use super::{Handler, Limits};
 
 /// After a refusal the client may still be sending. We read on for a moment so that it gets to read our answer
@@ -60,6 +61,8 @@ pub(super) enum Phase {
     Draining,
     /// Handed over to push.
     Push,
+    /// A WebSocket.
+    Socket(Box<Link>),
 }
 
 /// A request whose body is still arriving.
@@ -81,6 +84,13 @@ pub(super) struct Outbox {
     pub(super) keep_alive: bool,
     /// Latest moment for the reply to be out.
     pub(super) ends: Option<Instant>,
+}
+
+impl Outbox {
+    /// Bytes in memory that the client has not taken.
+    pub(super) fn waiting(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
 }
 
 /// What a look at the input came to.

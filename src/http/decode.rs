@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 use super::answer::{Answer, Outcome, SchemaOf};
 use super::reply::Reply;
 use super::respond::Responder;
+use super::upload::Upload;
 use super::validate::{Shape, Source, missing};
-use crate::error::{Error, Issue};
+use crate::error::{Error, Issue, Kind};
 
 /// What an endpoint reads from a request.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub struct Spec {
     pub(super) path: Option<Part>,
     pub(super) query: Option<Part>,
     pub(super) body: Option<(BodyKind, Part)>,
+    pub(super) files: Option<FileField>,
 }
 
 /// One part of a request: what it is checked against, and the schema that documents it.
@@ -29,6 +31,18 @@ pub(super) struct Part {
     pub(super) shape: Shape,
     pub(super) schema: SchemaOf,
 }
+
+/// Which files a multipart form carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileField {
+    /// One, in the field [`FILE_FIELD`].
+    One,
+    /// As many as a form may have, or none.
+    Many,
+}
+
+/// Where routes that take one file find it.
+pub(super) const FILE_FIELD: &str = "file";
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +57,7 @@ pub struct Values {
     pub(super) path: Map<String, Value>,
     pub(super) query: Map<String, Value>,
     pub(super) body: Option<Value>,
+    pub(super) files: Vec<Upload>,
 }
 
 impl Values {
@@ -58,6 +73,9 @@ impl Values {
                 (Some(body), BodyKind::Form) => shape.check(body, Source::Text, &mut at, &mut issues),
                 (None, _) => issues.push(missing(&at, Value::Null)),
             }
+        }
+        if spec.files == Some(FileField::One) && !self.files.iter().any(|upload| upload.field == FILE_FIELD) {
+            issues.push(missing(&["body".into(), FILE_FIELD.into()], Value::Null));
         }
         if issues.is_empty() {
             Ok(())
@@ -105,6 +123,14 @@ pub struct Body<T>(pub T);
 /// A form, urlencoded or multipart.
 #[derive(Debug)]
 pub struct Form<T>(pub T);
+
+/// The one file of a multipart form, in its field `file`.
+#[derive(Debug)]
+pub struct FormFile(pub Upload);
+
+/// The files of a multipart form, ten at most, in the order they came; none of a form that is not multipart.
+#[derive(Debug)]
+pub struct FormFiles(pub Vec<Upload>);
 
 fn shape<T: JsonSchema>() -> Shape {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -180,6 +206,29 @@ impl<T: DeserializeOwned + JsonSchema> Input for Form<T> {
     }
 }
 
+impl Input for FormFile {
+    fn describe(spec: &mut Spec) {
+        spec.files = Some(FileField::One);
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        let mut files = std::mem::take(&mut values.files).into_iter();
+        let file = files.find(|upload| upload.field == FILE_FIELD);
+        file.map(FormFile)
+            .ok_or_else(|| Error::new(Kind::Internal, "a form without its file was let through"))
+    }
+}
+
+impl Input for FormFiles {
+    fn describe(spec: &mut Spec) {
+        spec.files = Some(FileField::Many);
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        Ok(FormFiles(std::mem::take(&mut values.files)))
+    }
+}
+
 impl<A: Input, B: Input> Input for (A, B) {
     fn describe(spec: &mut Spec) {
         A::describe(spec);
@@ -201,6 +250,32 @@ pub trait Endpoint<C>: Sync {
 
     /// Answers a request whose parts were checked against `spec`.
     fn answer(&self, ctx: &C, values: Values, respond: Responder);
+
+    /// What answers bodies that are forms, where that is somebody else.
+    fn for_forms(&self) -> Option<&dyn Endpoint<C>> {
+        None
+    }
+}
+
+/// Two handlers at one address: the first for JSON (and for what says nothing of its type), the second for forms.
+pub struct ByType<C: 'static>(pub &'static dyn Endpoint<C>, pub &'static dyn Endpoint<C>);
+
+impl<C> Endpoint<C> for ByType<C> {
+    fn spec(&self) -> Spec {
+        self.0.spec()
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        [self.0.outcomes(), self.1.outcomes()].concat()
+    }
+
+    fn answer(&self, ctx: &C, values: Values, respond: Responder) {
+        self.0.answer(ctx, values, respond);
+    }
+
+    fn for_forms(&self) -> Option<&dyn Endpoint<C>> {
+        Some(self.1)
+    }
 }
 
 /// A handler whose output is sent as JSON with status 200.

@@ -91,6 +91,14 @@ impl Origins {
         if matches!(request.method(), Method::Get | Method::Head | Method::Options) {
             return Ok(());
         }
+        self.check_site(request)
+    }
+
+    /// Refuses a request that another site's page has sent, whatever its method: a WebSocket begins with a GET.
+    ///
+    /// # Errors
+    /// [`Kind::Forbidden`].
+    pub fn check_site(&self, request: &Request) -> Result<(), Error> {
         let is_foreign = match request.header("Origin") {
             Some(origin) => !self.is_own(request, origin) && !self.shares_with(origin),
             None => request

@@ -21,7 +21,7 @@ use super::reply::{Framed, Reply, print};
 use super::request::{Body, Request, RequestId};
 use super::respond::{self, Responder};
 use super::workers::{self, Job, Jobs, Line, TURNS_GIVEN_MAX};
-use super::{Handler, Limits, push};
+use super::{Handler, Limits, push, socket};
 use crate::error::Error;
 
 /// The listening socket; connections have the smaller tokens.
@@ -152,10 +152,15 @@ impl Shared {
     /// told here.
     pub(super) fn park(&self, conn: &Conn, state: &State) {
         if state.is_ready {
-            self.again.lock().unwrap_or_else(PoisonError::into_inner).push(conn.key);
-            if let Err(error) = self.waker.wake() {
-                log::error!("the poll thread could not be called: {error}");
-            }
+            self.call(conn);
+        }
+    }
+
+    /// Has the poll thread look at a connection.
+    pub(super) fn call(&self, conn: &Conn) {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner).push(conn.key);
+        if let Err(error) = self.waker.wake() {
+            log::error!("the poll thread could not be called: {error}");
         }
     }
 
@@ -439,6 +444,11 @@ impl<'e> Poll<'e> {
                     self.remove(conn, &mut state);
                 }
             }
+            Phase::Socket(_) => {
+                if !socket::look(self.shared, conn, &mut state, &mut self.scratch) {
+                    self.remove(conn, &mut state);
+                }
+            }
             Phase::Head | Phase::Body(_) | Phase::Draining | Phase::Busy => {}
         }
     }
@@ -462,6 +472,7 @@ impl<'e> Poll<'e> {
             self.knocking = Knocking::Now;
         }
         let now = Instant::now();
+        let mut has_sockets = false;
         for key in 0..self.conns.len() {
             let Some(conn) = self.conns[key].clone() else {
                 continue;
@@ -469,9 +480,11 @@ impl<'e> Poll<'e> {
             let Some(mut state) = conn.try_lock() else {
                 continue;
             };
+            has_sockets |= matches!(state.phase, Phase::Socket(_));
             let is_over = match state.phase {
                 Phase::Busy => false,
                 Phase::Push => !state.output.bytes.is_empty() && now >= state.deadline,
+                Phase::Socket(_) => !socket::tick(self.shared, &conn, &mut state),
                 Phase::Writing => now >= state.deadline || state.output.ends.is_some_and(|ends| now >= ends),
                 Phase::Head | Phase::Body(_) | Phase::Draining => now >= state.deadline,
             };
@@ -485,18 +498,18 @@ impl<'e> Poll<'e> {
                 self.remove(&conn, &mut state);
             }
         }
+        if has_sockets {
+            self.shared.jobs.patrol();
+        }
     }
 
     /// Drops the connections that have been parked longest without a request; returns how many.
     /// A few at a time, so that a flood of newcomers does not cost a search each.
     fn shed(&mut self) -> usize {
-        let mut parked: Vec<(Instant, usize)> = Vec::new();
-        for conn in self.conns.iter().flatten() {
-            if let Some(state) = conn.try_lock()
-                && matches!(state.phase, Phase::Head | Phase::Body(_) | Phase::Draining)
-            {
-                parked.push((state.since, conn.key));
-            }
+        let mut parked = self.since(|phase| matches!(phase, Phase::Head | Phase::Body(_) | Phase::Draining));
+        if parked.is_empty() {
+            // Only then those who are signed in and keep a socket open.
+            parked = self.since(|phase| matches!(phase, Phase::Socket(_)));
         }
         let count = (parked.len() / 64 + 1).min(parked.len());
         if count > 0 {
@@ -511,17 +524,28 @@ impl<'e> Poll<'e> {
         count
     }
 
+    /// The connections in such a phase, and since when.
+    fn since(&self, is_meant: impl Fn(&Phase) -> bool) -> Vec<(Instant, usize)> {
+        let states = self.conns.iter().flatten().filter_map(|conn| {
+            let state = conn.try_lock()?;
+            is_meant(&state.phase).then_some((state.since, conn.key))
+        });
+        states.collect()
+    }
+
     /// Stopping: nobody new comes in, and idle connections end.
     fn stop_accepting(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.listener = None;
         self.knocking = Knocking::Nobody;
         for conn in self.conns.clone().into_iter().flatten() {
-            if let Some(mut state) = conn.try_lock()
-                && matches!(state.phase, Phase::Head)
-                && !state.is_half_received()
-            {
-                self.remove(&conn, &mut state);
+            let Some(mut state) = conn.try_lock() else {
+                continue;
+            };
+            match state.phase {
+                Phase::Head if !state.is_half_received() => self.remove(&conn, &mut state),
+                Phase::Socket(_) => socket::say_goodbye(self.shared, &conn, &mut state),
+                _ => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 //! One poll thread (`listener`) owns the listening socket and every connection that is idle, half received, half sent
 //! or being pushed to, with their deadlines. A complete request goes to a worker (`workers`); a large body is first
 //! received by a receiver thread into a temporary file (`receivers`). A handler answers through a [`Responder`],
-//! there and then or later from another thread, or turns the connection into a [`Push`].
+//! there and then or later from another thread, or turns the connection into a [`Push`] or a [`Socket`].
 //!
 //! tiny_http gives the types and the framing of responses (`Response::raw_print`); its `Server` is not used: it
 //! allocates whatever length a client declares, ends its accept loop when descriptors run out, and has no limits on
@@ -15,7 +15,9 @@ mod cors;
 mod decode;
 mod forms;
 mod framing;
+mod handshake;
 mod host;
+mod inbox;
 mod listener;
 mod multipart;
 pub mod openapi;
@@ -26,8 +28,10 @@ mod reply;
 mod request;
 mod respond;
 mod router;
+mod socket;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod validate;
 mod workers;
 
@@ -36,18 +40,24 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-pub use answer::{Answer, Either, Empty, File, Html, Later, Outcome, Typed, Unchanged};
+pub use answer::{Answer, Either, Empty, File, Html, Later, Outcome, PartOfFile, Switched, Typed, Unchanged};
 pub use cors::{Sharing, parse_origin};
-pub use decode::{Body, Created, Deferred, Endpoint, Form, Input, Json, NoContent, Path, Query, Raw};
+pub use decode::{
+    Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, NoContent, Path, Query, Raw,
+};
 pub use forms::decode_percent;
+pub use handshake::Handshake;
 pub use host::Origins;
+pub use inbox::{Listen, Said};
 pub use listener::Engine;
 pub use push::{Gone, Push};
 pub use reply::Reply;
 pub use request::{Request, RequestId};
 pub use respond::Responder;
-pub use router::{Auth, Call, Family, Route, Router, delete, get, patch, post, put};
+pub use router::{Auth, Call, Family, Route, Router, body_bytes_max, delete, get, patch, post, put};
+pub use socket::Socket;
 pub use tiny_http::Method;
+pub use upload::{Upload, UploadReader};
 
 /// What the engine calls.
 pub trait Handler: Send + Sync + 'static {
@@ -70,6 +80,10 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The server is stopping and requests are still being answered: come to an end. Called on the poll thread.
     fn hurry(&self);
+
+    /// Looks whether those with sockets may still be here. Called on a worker, twice a second while there are sockets,
+    /// never twice at the same time.
+    fn patrol(&self);
 }
 
 /// Every limit of the engine, with its reason.
@@ -99,6 +113,11 @@ pub struct Limits {
     pub bytes_per_s_min: u64,
     /// Bytes of a reply that wait in memory for a slow client; the rest waits in a file.
     pub outbox_bytes_max: usize,
+    /// A socket whose client says nothing is asked for a sign of life after this; proxies forget a connection in about
+    /// twice the time.
+    pub ping_time: Duration,
+    /// A socket whose client has not given one by then is dropped: two pings and a half.
+    pub silence_time: Duration,
     /// Where temporary files are made.
     pub spool: PathBuf,
 }
@@ -113,12 +132,14 @@ impl Default for Limits {
             head_bytes_max: 16 * 1024,
             parked_body_bytes_max: 64 * 1024,
             // Ten files of 25 MiB and their framing: what the largest route takes.
-            body_bytes_max: 256 * 1024 * 1024,
+            body_bytes_max: body_bytes_max(25 * 1024 * 1024),
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(60),
             stall_time: Duration::from_secs(20),
             bytes_per_s_min: 8 * 1024,
             outbox_bytes_max: 256 * 1024,
+            ping_time: Duration::from_secs(30),
+            silence_time: Duration::from_secs(75),
             spool: std::env::temp_dir(),
         }
     }

@@ -8,13 +8,18 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::answer::Outcome;
-use super::decode::{BodyKind, Spec};
+use super::decode::{BodyKind, Endpoint, FILE_FIELD, FileField, Spec};
+use super::multipart::FILES_MAX;
 use super::reply::status;
 use super::router::{Auth, Family, Route};
 use crate::error::Kind;
 
 /// Where schemas that have a name are kept.
 const SCHEMAS: &str = "/components/schemas";
+
+/// The two ways to write a form.
+const URLENCODED: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data";
 
 /// The security scheme of routes for users.
 const SCHEME: &str = "OAuth2PasswordBearer";
@@ -123,12 +128,17 @@ impl Writer {
         if !parameters.is_empty() {
             operation["parameters"] = parameters.into();
         }
-        if let Some((kind, part)) = &spec.body {
-            let schema = (part.schema)(&mut self.input).to_value();
-            operation["requestBody"] = json!({ "required": true, "content": content(*kind, &schema) });
+        let forms = route.endpoint.for_forms().map(Endpoint::spec);
+        let mut content = self.content(&spec);
+        content.extend(forms.iter().flat_map(|forms| self.content(forms)));
+        if !content.is_empty() {
+            operation["requestBody"] = json!({ "required": true, "content": content });
         }
         let mut responses = self.successes(&route.endpoint.outcomes());
-        for kind in failures(route, &spec) {
+        let kinds = std::iter::once(&spec)
+            .chain(&forms)
+            .flat_map(|spec| failures(route, spec));
+        for kind in kinds {
             let reference = format!("#/components/responses/{}", failure(kind).0);
             let entry = responses.entry(status(kind).to_string());
             entry.or_insert_with(|| json!({ "$ref": reference }));
@@ -138,6 +148,30 @@ impl Writer {
             operation["security"] = json!([{ SCHEME: [] }]);
         }
         operation
+    }
+
+    /// What a body may be, by media type.
+    fn content(&mut self, spec: &Spec) -> Map<String, Value> {
+        let fields = spec.body.as_ref();
+        let schema = fields.map(|(_, part)| (part.schema)(&mut self.input).to_value());
+        let media: &[&str] = match (fields.map(|(kind, _)| *kind), spec.files) {
+            (Some(BodyKind::Json), _) => &["application/json"],
+            (Some(BodyKind::Form), None) => &[URLENCODED, MULTIPART],
+            (Some(BodyKind::Form), Some(_)) => &[URLENCODED],
+            (None, _) => &[],
+        };
+        let plain = |schema: &Value| json!({ "schema": schema });
+        let mut content: Map<String, Value> = media
+            .iter()
+            .zip(schema.iter().cycle())
+            .map(|(media, schema)| ((*media).to_owned(), plain(schema)))
+            .collect();
+        if let Some(files) = spec.files {
+            let parts = std::iter::once(files_schema(files)).chain(schema);
+            let all = json!({ "allOf": parts.collect::<Vec<_>>() });
+            content.insert(MULTIPART.to_owned(), plain(&all));
+        }
+        content
     }
 
     fn parameters(&mut self, path: &str, spec: &Spec) -> Vec<Value> {
@@ -224,12 +258,14 @@ fn rename(value: &mut Value, from: &str, to: &str) {
     }
 }
 
-fn content(kind: BodyKind, schema: &Value) -> Value {
-    match kind {
-        BodyKind::Json => json!({ "application/json": { "schema": schema } }),
-        BodyKind::Form => json!({
-            "application/x-www-form-urlencoded": { "schema": schema },
-            "multipart/form-data": { "schema": schema },
+/// The fields of a multipart form that hold files.
+fn files_schema(files: FileField) -> Value {
+    let file = json!({ "type": "string", "format": "binary" });
+    match files {
+        FileField::One => json!({ "type": "object", "required": [FILE_FIELD], "properties": { FILE_FIELD: file } }),
+        FileField::Many => json!({
+            "type": "object",
+            "properties": { "files": { "type": "array", "items": file, "maxItems": FILES_MAX } },
         }),
     }
 }
@@ -266,15 +302,16 @@ fn without_null(mut schema: Value) -> Value {
 /// How a route may fail, from its facts.
 fn failures<C>(route: &Route<C>, spec: &Spec) -> Vec<Kind> {
     let has_path = path_names(route.path).next().is_some();
-    let has_input = spec.path.is_some() || spec.query.is_some() || spec.body.is_some();
+    let has_body = spec.body.is_some() || spec.files.is_some();
+    let has_input = spec.path.is_some() || spec.query.is_some() || has_body;
     // What may write is refused from other sites' pages, and needs room on the disk.
     let may_write = route.method != tiny_http::Method::Get;
     let facts = [
         (true, Kind::Internal),
         (true, Kind::Unavailable),
         (route.auth == Auth::User, Kind::Unauthenticated),
-        (spec.query.is_some() || spec.body.is_some(), Kind::Malformed),
-        (spec.body.is_some(), Kind::TooLarge),
+        (spec.query.is_some() || has_body, Kind::Malformed),
+        (has_body, Kind::TooLarge),
         (has_input, Kind::Invalid),
         (has_path, Kind::NotFound),
         (may_write, Kind::Forbidden),
@@ -422,6 +459,9 @@ fn description(status: u16) -> &'static str {
         101 => "The connection speaks another protocol from here on",
         201 => "Created",
         204 => "Done",
+        206 => "The part that was asked for",
+        426 => "Ask for the other protocol",
+        416 => "There is no such part",
         304 => "Not changed since the version that the client has",
         _ => "Success",
     }

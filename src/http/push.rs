@@ -38,30 +38,7 @@ impl Push {
         if !matches!(state.phase, Phase::Push) {
             return Err(Gone);
         }
-        let was_empty = state.output.bytes.is_empty();
-        // What waits already counts, not what is added: a client that reads must be able to get a large event.
-        if state.output.bytes.len() - state.output.sent > self.shared.limits.outbox_bytes_max {
-            self.conn.shut_down();
-            return Err(Gone);
-        }
-        // A client that is always a little behind never empties the outbox: what it has got goes now.
-        let sent = std::mem::take(&mut state.output.sent);
-        state.output.bytes.drain(..sent);
-        state.output.bytes.extend_from_slice(bytes);
-        if !was_empty {
-            return Ok(());
-        }
-        match self.conn.flush(&mut state.output) {
-            Flushed::All => Ok(()),
-            Flushed::Some => {
-                state.deadline = Instant::now() + self.shared.limits.stall_time;
-                Ok(())
-            }
-            Flushed::Broken => {
-                self.conn.shut_down();
-                Err(Gone)
-            }
-        }
+        post(&self.shared, &self.conn, &mut state, &[bytes])
     }
 }
 
@@ -71,15 +48,62 @@ impl Drop for Push {
         if !matches!(state.phase, Phase::Push) {
             return;
         }
-        if state.output.bytes.is_empty() {
-            state.drain(&self.conn);
-            self.shared.park(&self.conn, &state);
-        } else {
-            // What waits is sent first; the poll thread closes after it, as after any last reply.
-            state.output.ends = Some(Instant::now() + self.shared.limits.stall_time);
-            state.phase = Phase::Writing;
+        finish(&self.shared, &self.conn, &mut state);
+    }
+}
+
+/// Sends these bytes, one part after the other, after those that wait already.
+pub(super) fn post(shared: &Shared, conn: &Conn, state: &mut State, parts: &[&[u8]]) -> Result<(), Gone> {
+    let was_empty = state.output.bytes.is_empty();
+    // What waits already counts, not what is added: a client that reads must be able to get a large event.
+    if state.output.waiting() > shared.limits.outbox_bytes_max {
+        conn.shut_down();
+        return Err(Gone);
+    }
+    // A client that is always a little behind never empties the outbox: what it has got goes now.
+    let sent = std::mem::take(&mut state.output.sent);
+    state.output.bytes.drain(..sent);
+    for part in parts {
+        state.output.bytes.extend_from_slice(part);
+    }
+    if !was_empty {
+        return Ok(());
+    }
+    match conn.flush(&mut state.output) {
+        Flushed::All => Ok(()),
+        Flushed::Some => {
+            state.deadline = Instant::now() + shared.limits.stall_time;
+            Ok(())
+        }
+        Flushed::Broken => {
+            conn.shut_down();
+            Err(Gone)
         }
     }
+}
+
+/// Nothing more will be said: the connection ends once what waits has been sent.
+pub(super) fn finish(shared: &Shared, conn: &Conn, state: &mut State) {
+    if state.output.bytes.is_empty() {
+        state.drain(conn);
+        shared.park(conn, state);
+    } else {
+        // The poll thread closes after it, as after any last reply.
+        state.output.ends = Some(Instant::now() + shared.limits.stall_time);
+        state.phase = Phase::Writing;
+    }
+}
+
+/// Sends on what waits; false when the client has left.
+pub(super) fn flush(shared: &Shared, conn: &Conn, state: &mut State) -> bool {
+    let sent = state.output.sent;
+    match conn.flush(&mut state.output) {
+        Flushed::Broken => return false,
+        // What the client says does not count, only what it takes.
+        Flushed::Some if state.output.sent > sent => state.deadline = Instant::now() + shared.limits.stall_time,
+        Flushed::Some | Flushed::All => {}
+    }
+    true
 }
 
 /// The poll thread's look at a pushed connection; false when it is over.
@@ -91,12 +115,5 @@ pub(super) fn look(shared: &Shared, conn: &Conn, state: &mut State, scratch: &mu
         }
         shared.park(conn, state);
     }
-    let sent = state.output.sent;
-    match conn.flush(&mut state.output) {
-        Flushed::Broken => return false,
-        // What the client says does not count, only what it takes.
-        Flushed::Some if state.output.sent > sent => state.deadline = Instant::now() + shared.limits.stall_time,
-        Flushed::Some | Flushed::All => {}
-    }
-    true
+    flush(shared, conn, state)
 }

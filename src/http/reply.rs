@@ -152,6 +152,15 @@ pub(super) fn print(reply: Reply, framed: Framed) -> std::io::Result<Printed> {
         }
     };
     let mut out = Vec::with_capacity(bytes.len() + 512);
+    let is_upgrade = |header: &&Header| header.field.equiv("Upgrade");
+    let upgrade = match reply.status {
+        426 => reply
+            .headers
+            .iter()
+            .find(is_upgrade)
+            .map(|header| header.value.to_string()),
+        _ => None,
+    };
     let response = Response::new(
         StatusCode(reply.status),
         reply.headers,
@@ -162,6 +171,7 @@ pub(super) fn print(reply: Reply, framed: Framed) -> std::io::Result<Printed> {
     let mut head = Head {
         out: &mut out,
         framed,
+        upgrade,
         is_open: true,
     };
     // Never chunked: the length is known. HTTP/1.0 clients are answered in their own version.
@@ -196,10 +206,12 @@ impl Read for Exact {
     }
 }
 
-/// Puts the fields that every reply has behind the status line, as tiny_http drops `Connection`.
+/// Puts the fields that every reply has behind the status line, as tiny_http drops `Connection` and `Upgrade`.
 struct Head<'o> {
     out: &'o mut Vec<u8>,
     framed: Framed,
+    /// The protocol that a 426 asks for.
+    upgrade: Option<String>,
     is_open: bool,
 }
 
@@ -218,6 +230,9 @@ impl Write for Head<'_> {
                 "X-Request-Id: {}\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n{connection}",
                 self.framed.id
             )?;
+            if let Some(upgrade) = &self.upgrade {
+                write!(self.out, "Connection: upgrade\r\nUpgrade: {upgrade}\r\n")?;
+            }
         }
         Ok(bytes.len())
     }
@@ -253,6 +268,13 @@ mod tests {
         let head = printed(Reply::bytes(200, "text/plain", vec![b'x'; 4]), false, true);
         assert!(head.contains("Content-Length: 4\r\n") && head.contains("Connection: close\r\n"));
         assert!(head.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn what_a_426_asks_for_is_said() {
+        let reply = |status| Reply::bytes(status, "text/plain", vec![b'x']).header("Upgrade", "websocket");
+        assert!(printed(reply(426), true, false).contains("\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"));
+        assert!(!printed(reply(200), true, false).contains("Upgrade"));
     }
 
     #[test]

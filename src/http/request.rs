@@ -5,10 +5,12 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use tiny_http::Method;
 
 use super::parse::Head;
+use super::upload::Source;
 use crate::error::{Error, Kind};
 
 /// One request: head and body. Its bytes are kept as they came; everything else points into them.
@@ -141,18 +143,11 @@ impl Request {
         }
     }
 
-    /// The body as a stream, from its beginning: for bodies that may be larger than memory should hold.
-    ///
-    /// # Errors
-    /// [`Kind::Internal`] when the temporary file fails.
-    pub fn body_reader(&mut self) -> Result<Box<dyn Read + '_>, Error> {
-        match &mut self.body {
-            Body::Memory(bytes) => Ok(Box::new(bytes.as_slice())),
-            Body::Spooled(spool) => {
-                let rewound = spool.file.seek(SeekFrom::Start(0));
-                rewound.map_err(|error| Error::internal("a temporary file cannot be read", error))?;
-                Ok(Box::new(&mut spool.file))
-            }
+    /// Takes the body out, for those who read parts of it later.
+    pub(super) fn take_body(&mut self) -> Source {
+        match std::mem::replace(&mut self.body, Body::Memory(Vec::new())) {
+            Body::Memory(bytes) => Source::Memory(bytes),
+            Body::Spooled(spool) => Source::Spooled(Mutex::new(spool)),
         }
     }
 

@@ -7,10 +7,13 @@ use std::time::Instant;
 
 use super::conn::{Conn, Flushed, Phase, Step};
 use super::cors::Sharing;
+use super::handshake::Handshake;
+use super::inbox::Listen;
 use super::listener::Shared;
 use super::push::Push;
 use super::reply::{Framed, Reply, print};
 use super::request::{Request, RequestId};
+use super::socket::Socket;
 use super::workers::{Job, Line};
 use crate::error::{Error, Kind};
 
@@ -94,6 +97,17 @@ impl Responder {
         exchange.log(200);
         let head = exchange.shared_head(head);
         Push::begin(exchange.shared, exchange.conn, &head)
+    }
+
+    /// Turns the connection into a WebSocket. `listener` is made before the client is told, so that it can be shown what
+    /// happens from that moment on; it is told when the socket has ended, also when the client was gone already.
+    pub fn upgrade(mut self, handshake: &Handshake, listener: impl FnOnce(&Socket) -> Box<dyn Listen>) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.log(101);
+            let socket = Socket::new(&exchange.shared, &exchange.conn);
+            let listener = listener(&socket);
+            socket.begin(&exchange.conn, handshake, listener);
+        }
     }
 }
 

@@ -5,14 +5,16 @@
 //! the body on those). Where two routes differ by that slash alone, the slash decides.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tiny_http::Method;
 
-use super::decode::{BodyKind, Endpoint, Spec, Values};
+use super::decode::{BodyKind, Endpoint, FileField, Spec, Values};
 use super::reply::Reply;
 use super::request::Request;
 use super::respond::Responder;
+use super::upload::Upload;
 use super::validate::json_invalid;
 use super::{forms, multipart};
 use crate::error::{Error, Kind};
@@ -85,7 +87,31 @@ pub struct Family<C: 'static> {
 /// All routes, ready for dispatch.
 pub struct Router<C: 'static> {
     root: Node,
-    entries: Vec<(&'static Route<C>, Spec)>,
+    entries: Vec<Entry<C>>,
+    file_bytes_max: u64,
+}
+
+/// A row of a table, and who answers it.
+struct Entry<C: 'static> {
+    route: &'static Route<C>,
+    answers: Answers<C>,
+    /// Who answers forms, where that is somebody else.
+    forms: Option<Answers<C>>,
+}
+
+/// An endpoint and what it reads.
+struct Answers<C: 'static> {
+    endpoint: &'static dyn Endpoint<C>,
+    spec: Spec,
+}
+
+impl<C> Answers<C> {
+    fn new(endpoint: &'static dyn Endpoint<C>) -> Answers<C> {
+        Answers {
+            spec: endpoint.spec(),
+            endpoint,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -101,25 +127,35 @@ struct Node {
 /// A request that has found its route.
 pub struct Call<'r, C: 'static> {
     route: &'r Route<C>,
+    endpoint: &'r dyn Endpoint<C>,
     spec: &'r Spec,
     path: Map<String, Value>,
+    file_bytes_max: u64,
 }
 
 impl<C> Router<C> {
-    /// Reads the tables.
-    pub fn new(families: &[Family<C>]) -> Router<C> {
+    /// Reads the tables. Where a route takes files, each may have `file_bytes_max` bytes.
+    pub fn new(families: &[Family<C>], file_bytes_max: u64) -> Router<C> {
         let mut root = Node::default();
         let mut entries = Vec::new();
         for route in families.iter().flat_map(|family| family.routes) {
             root.add(route.path, entries.len());
-            entries.push((route, route.endpoint.spec()));
+            entries.push(Entry {
+                route,
+                answers: Answers::new(route.endpoint),
+                forms: route.endpoint.for_forms().map(Answers::new),
+            });
         }
-        Router { root, entries }
+        Router {
+            root,
+            entries,
+            file_bytes_max,
+        }
     }
 
     /// Every route, in the tables' order.
     pub fn routes(&self) -> impl Iterator<Item = &'static Route<C>> + '_ {
-        self.entries.iter().map(|(route, _)| *route)
+        self.entries.iter().map(|entry| entry.route)
     }
 
     /// The route of a request.
@@ -149,17 +185,23 @@ impl<C> Router<C> {
             method => method,
         };
         let mut candidates = exact.iter().chain(other);
-        if let Some(&index) = candidates.find(|&&index| self.entries[index].0.method == *wanted) {
-            let (route, spec) = &self.entries[index];
+        if let Some(&index) = candidates.find(|&&index| self.entries[index].route.method == *wanted) {
+            let entry = &self.entries[index];
+            let answers = match &entry.forms {
+                Some(forms) if FormKind::of(request).is_some() => forms,
+                _ => &entry.answers,
+            };
             return Ok(Call {
-                route,
-                spec,
+                route: entry.route,
+                endpoint: answers.endpoint,
+                spec: &answers.spec,
                 path: parameters,
+                file_bytes_max: self.file_bytes_max,
             });
         }
         let mut allowed: Vec<&str> = Vec::new();
         for &index in exact.iter().chain(other) {
-            let method = self.entries[index].0.method.as_str();
+            let method = self.entries[index].route.method.as_str();
             if !allowed.contains(&method) {
                 allowed.push(method);
             }
@@ -178,9 +220,18 @@ impl<C> Call<'_, C> {
         self.route.auth
     }
 
-    /// How many bytes of body the route takes.
-    pub fn body_bytes_max(&self) -> u64 {
-        if self.spec.body.is_some() { BODY_BYTES_MAX } else { 0 }
+    /// How many bytes of body the route takes of this request.
+    pub fn body_bytes_max(&self, request: &Request) -> u64 {
+        let files = match self.spec.files {
+            Some(_) if FormKind::of(request) != Some(FormKind::Multipart) => None,
+            files => files,
+        };
+        match (files, &self.spec.body) {
+            (Some(FileField::One), _) => self.file_bytes_max + multipart::FORM_BYTES_MAX,
+            (Some(FileField::Many), _) => body_bytes_max(self.file_bytes_max),
+            (None, Some(_)) => BODY_BYTES_MAX,
+            (None, None) => 0,
+        }
     }
 
     /// Answers: malformed JSON first, then whatever `enter` finds (nobody signed in), then a query that cannot be read
@@ -199,22 +250,31 @@ impl<C> Call<'_, C> {
             Ok((ctx, values))
         });
         match prepared {
-            Ok((ctx, values)) => self.route.endpoint.answer(&ctx, values, respond),
+            Ok((ctx, values)) => self.endpoint.answer(&ctx, values, respond),
             Err(error) => respond.send_result(Err(error)),
         }
     }
 
     /// The path's and the body's parts, well formed but not checked.
     fn parse(&self, request: &mut Request) -> Result<Values, Error> {
+        let mut files = Vec::new();
         let body = match &self.spec.body {
-            None => None,
+            None if self.spec.files.is_none() => None,
             Some((BodyKind::Json, _)) => parse_json(&request.body(BODY_BYTES_MAX)?)?,
-            Some((BodyKind::Form, _)) => Some(parse_form(request)?),
+            None | Some((BodyKind::Form, _)) => {
+                let file_bytes_max = self.spec.files.map(|_| self.file_bytes_max);
+                let (mut fields, uploads) = parse_form(request, file_bytes_max)?;
+                files = uploads;
+                // Forms have no other way to leave a field out.
+                fields.retain(|_, value| value != "");
+                Some(Value::Object(fields))
+            }
         };
         Ok(Values {
             path: self.path.clone(),
             query: Map::new(),
             body,
+            files,
         })
     }
 
@@ -235,22 +295,52 @@ fn parse_json(bytes: &[u8]) -> Result<Option<Value>, Error> {
         .map_err(|error| Error::invalid(vec![json_invalid(bytes, &error)]))
 }
 
-/// A form in either encoding. Another content type holds no form fields, which validation then misses.
-fn parse_form(request: &mut Request) -> Result<Value, Error> {
-    let content_type = request.header("Content-Type").unwrap_or("").to_owned();
-    let media_type = content_type.split(';').next().unwrap_or("").trim();
-    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        let body = request.body(BODY_BYTES_MAX)?;
-        let text = std::str::from_utf8(&body)
-            .map_err(|error| Error::new(Kind::Malformed, "The form is not UTF-8").caused_by(error))?;
-        return forms::parse_pairs(text).map(Value::Object);
+/// The two ways to write a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FormKind {
+    Urlencoded,
+    Multipart,
+}
+
+impl FormKind {
+    /// How this request's body is written, if it is a form.
+    fn of(request: &Request) -> Option<FormKind> {
+        let media_type = request.header("Content-Type")?.split(';').next()?.trim();
+        if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            Some(FormKind::Urlencoded)
+        } else if media_type.eq_ignore_ascii_case("multipart/form-data") {
+            Some(FormKind::Multipart)
+        } else {
+            None
+        }
     }
-    if media_type.eq_ignore_ascii_case("multipart/form-data") {
-        let boundary = multipart::boundary(&content_type)
-            .ok_or_else(|| Error::new(Kind::Malformed, "The multipart body has no valid boundary"))?;
-        return multipart::parse_fields(request.body_reader()?, &boundary).map(Value::Object);
+}
+
+/// The fields and files of a form. Another content type holds none, which validation then misses.
+fn parse_form(request: &mut Request, file_bytes_max: Option<u64>) -> Result<(Map<String, Value>, Vec<Upload>), Error> {
+    match FormKind::of(request) {
+        None => Ok((Map::new(), Vec::new())),
+        Some(FormKind::Urlencoded) => {
+            let body = request.body(BODY_BYTES_MAX)?;
+            let text = std::str::from_utf8(&body)
+                .map_err(|error| Error::new(Kind::Malformed, "The form is not UTF-8").caused_by(error))?;
+            Ok((forms::parse_pairs(text)?, Vec::new()))
+        }
+        Some(FormKind::Multipart) => {
+            let boundary = multipart::boundary(request.header("Content-Type").unwrap_or(""))
+                .ok_or_else(|| Error::new(Kind::Malformed, "The multipart body has no valid boundary"))?;
+            let source = Arc::new(request.take_body());
+            let form = multipart::parse(source.reader(), &boundary, file_bytes_max)?;
+            let uploads = form.files.into_iter();
+            let uploads = uploads.map(|(head, place)| Upload::new(head, place, &source));
+            Ok((form.fields, uploads.collect()))
+        }
     }
-    Ok(Value::Object(Map::new()))
+}
+
+/// Bytes of the largest body that a route may take, where a file may have so many.
+pub fn body_bytes_max(file_bytes_max: u64) -> u64 {
+    file_bytes_max.saturating_mul(multipart::FILES_MAX as u64) + multipart::FORM_BYTES_MAX
 }
 
 impl Node {

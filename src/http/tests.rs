@@ -5,6 +5,7 @@ mod bodies;
 mod lines;
 mod push;
 mod replies;
+mod sockets;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -47,6 +48,8 @@ impl Handler for Doors {
     }
 
     fn hurry(&self) {}
+
+    fn patrol(&self) {}
 }
 
 /// A running engine. It must have stopped, and left no temporary file, when the test is over.

@@ -24,7 +24,10 @@ pub(super) enum Shape {
     Id,
     /// An id as text, which may also be given as a number.
     TextId,
-    List(Box<Shape>),
+    List {
+        items: Box<Shape>,
+        max: usize,
+    },
     Object(Vec<Field>),
     Nullable(Box<Shape>),
 }
@@ -84,7 +87,11 @@ impl Shape {
             "boolean" => Shape::Boolean,
             "array" => {
                 let items = schema.get("items").map_or(Shape::Any, Shape::from_schema);
-                Shape::List(Box::new(items))
+                let max = number("maxItems").and_then(|max| usize::try_from(max).ok());
+                Shape::List {
+                    items: Box::new(items),
+                    max: max.unwrap_or(usize::MAX),
+                }
             }
             "object" => Shape::Object(fields(schema)),
             _ => Shape::Any,
@@ -112,7 +119,8 @@ impl Shape {
             Shape::TextId => check_text(value, 0, u64::MAX, &TextForm::Free),
             Shape::Number => check_number(value),
             Shape::Boolean => check_boolean(value),
-            Shape::List(shape) => match value {
+            Shape::List { items: shape, max } => match value {
+                Value::Array(items) if items.len() > *max => Some(too_many(items.len(), *max)),
                 Value::Array(items) => {
                     for (index, item) in items.iter_mut().enumerate() {
                         at.push(index.into());
@@ -142,6 +150,13 @@ impl Shape {
 }
 
 type Problem = (&'static str, String, Option<Value>);
+
+fn too_many(count: usize, max: usize) -> Problem {
+    let plural = if max == 1 { "" } else { "s" };
+    let msg = format!("List should have at most {max} item{plural} after validation, not {count}");
+    let ctx = json!({ "field_type": "List", "max_length": max, "actual_length": count });
+    ("too_long", msg, Some(ctx))
+}
 
 /// One issue, in full.
 pub(super) fn issue(rule: &'static str, at: &[Value], msg: String, input: Value, ctx: Option<Value>) -> Issue {
@@ -467,6 +482,18 @@ mod tests {
         let expected = vec!["string_too_short".into(), "missing".into(), "string_type".into()];
         assert_eq!(check(schema.clone(), value), Err(expected));
         assert_eq!(check(schema, json!([])), Err(vec!["model_attributes_type".into()]));
+    }
+
+    #[test]
+    fn lists_have_lengths() {
+        let schema = json!({ "type": ["array", "null"], "maxItems": 2, "items": { "type": "string", "maxLength": 3 } });
+        assert!(check(schema.clone(), json!(["a", "abc"])).is_ok() && check(schema.clone(), json!(null)).is_ok());
+        assert_eq!(
+            check(schema.clone(), json!(["a", "b", "c"])),
+            Err(vec!["too_long".into()])
+        );
+        let expected = Err(vec!["string_too_long".into(), "string_type".into()]);
+        assert_eq!(check(schema, json!(["abcd", 1])), expected);
     }
 
     #[test]

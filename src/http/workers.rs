@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 
 use super::conn::Conn;
+use super::inbox::Inbox;
 use super::listener::Shared;
 use super::request::Request;
 use super::respond::{self, Responder};
@@ -24,6 +25,10 @@ pub(super) enum Job {
     Answer(Box<(Request, Responder)>),
     /// A reply's next piece must be read, since the socket has taken the last.
     Resume(Arc<Conn>),
+    /// A socket's client has said something, or has left.
+    Hear(Arc<Inbox>),
+    /// It is time to look whether those with sockets may still be here.
+    Patrol,
 }
 
 /// Which of the two lines a job stands in.
@@ -57,6 +62,8 @@ struct Lines {
     idle: Vec<Thread>,
     /// Whether a worker is awake, or being woken, to look for work: then nobody else needs to be.
     is_sought: bool,
+    /// A patrol is in line or on its way.
+    is_patrolling: bool,
     open: bool,
 }
 
@@ -73,6 +80,7 @@ impl Jobs {
                 oldest_read: None,
                 idle: Vec::new(),
                 is_sought: false,
+                is_patrolling: false,
                 open: true,
             }),
             writes_at_once: workers.saturating_sub(for_reads).max(1),
@@ -99,6 +107,20 @@ impl Jobs {
         }
         self.wake_helper(lines);
         Ok(())
+    }
+
+    /// Puts a patrol in line, unless the last one is still about: a store that hangs must not take a worker a tick.
+    pub(super) fn patrol(&self) {
+        if std::mem::replace(&mut self.lock().is_patrolling, true) {
+            return;
+        }
+        // This line takes everything.
+        drop(self.push(Line::Reads, Job::Patrol));
+    }
+
+    /// A patrol that is over when this is dropped, also by a panic.
+    fn patrolling(&self) -> Patrolling<'_> {
+        Patrolling(self)
     }
 
     /// Wakes a sleeping worker if there is work that may be done now and nobody awake is looking for it.
@@ -214,6 +236,14 @@ impl Jobs {
     }
 }
 
+struct Patrolling<'j>(&'j Jobs);
+
+impl Drop for Patrolling<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_patrolling = false;
+    }
+}
+
 /// Starts the workers.
 pub(super) fn start(shared: &Arc<Shared>, count: usize) -> Result<Vec<JoinHandle<()>>, Error> {
     (0..count.max(1))
@@ -238,6 +268,11 @@ fn work(shared: &Arc<Shared>) {
                 shared.handler.handle(request, responder);
             }
             Job::Resume(conn) => respond::resume(shared, &conn),
+            Job::Hear(inbox) => inbox.work(),
+            Job::Patrol => {
+                let _turn = shared.jobs.patrolling();
+                shared.handler.patrol();
+            }
         }));
         if outcome.is_err() {
             log::error!("a handler panicked; its client was answered 500");

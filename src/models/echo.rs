@@ -3,7 +3,7 @@
 use super::{Completion, Delta, Failure, Prompt, Provider, Role, Stop, Usage};
 
 /// The id of the only model here, and the name of its provider.
-pub(super) const ECHO: &str = "echo";
+pub const ECHO: &str = "echo";
 
 /// Replies `Echo: ` and the last user message.
 pub(super) struct Echo;
@@ -47,6 +47,7 @@ mod tests {
         let message = |role, content: &str| PromptMessage {
             role,
             content: content.to_owned(),
+            images: Vec::new(),
         };
         let prompt = Prompt {
             model: ECHO.to_owned(),
@@ -57,6 +58,7 @@ mod tests {
             ],
             temperature: None,
             max_tokens: None,
+            library: None,
         };
         let mut text = String::new();
         let completion = Echo.complete(&prompt, &Stop::new(), &mut |delta| match delta {

@@ -124,14 +124,17 @@ pub(super) fn prompt(model: &str) -> Prompt {
             PromptMessage {
                 role: Role::System,
                 content: "Be kind.".to_owned(),
+                images: Vec::new(),
             },
             PromptMessage {
                 role: Role::User,
                 content: "Hello".to_owned(),
+                images: Vec::new(),
             },
         ],
         temperature: Some(0.5),
         max_tokens: Some(64),
+        library: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod echo;
 mod failure;
 #[cfg(test)]
 mod fake_upstream;
+mod library;
 mod listed;
 mod openai;
 mod registry;
@@ -17,9 +18,13 @@ mod request;
 mod sse;
 mod stop;
 mod transport;
+mod vision;
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
 pub use registry::{Choice, ModelsConfig, Registry, UnknownModel};
 pub use stop::Stop;
@@ -42,7 +47,38 @@ pub struct PromptMessage {
     pub role: Role,
     /// What is said, as plain text.
     pub content: String,
+    /// The pictures that go with it.
+    pub images: Vec<Image>,
 }
+
+/// Gets a picture's bytes; none when they are gone, or are no picture.
+pub type Fetch = Arc<dyn Fn() -> Option<Vec<u8>> + Send + Sync>;
+
+/// A picture. Its bytes are fetched when a model that sees is asked, and not kept: a prompt lives as long as its reply
+/// is written, and there may be hundreds.
+#[derive(Clone)]
+pub struct Image {
+    /// What the user calls it.
+    pub filename: String,
+    /// PNG, JPEG, GIF or WebP.
+    pub media_type: String,
+    /// Its bytes.
+    pub fetch: Fetch,
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.filename, self.media_type)
+    }
+}
+
+impl PartialEq for Image {
+    fn eq(&self, other: &Image) -> bool {
+        (&self.filename, &self.media_type) == (&other.filename, &other.media_type)
+    }
+}
+
+impl Eq for Image {}
 
 /// Everything a model is asked with.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +91,32 @@ pub struct Prompt {
     pub temperature: Option<f64>,
     /// The most tokens the reply may have; the provider's default if absent.
     pub max_tokens: Option<u32>,
+    /// What was looked up in the user's documents, for providers that quote them.
+    pub library: Option<Library>,
+}
+
+/// What was looked up in the user's documents.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Library {
+    /// How many documents there are.
+    pub documents: u64,
+    /// What they say about the question, best first.
+    pub passages: Vec<Passage>,
+}
+
+/// A passage of one of the user's documents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passage {
+    /// The document's title.
+    pub title: String,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// The headings it stands under.
+    pub heading: Option<String>,
+    /// The passage.
+    pub text: String,
+    /// How well it answers; comparable within one prompt only.
+    pub score: f64,
 }
 
 /// A piece of a reply as it arrives; never empty.
@@ -114,6 +176,11 @@ pub trait Provider: Send + Sync {
 
     /// Whether it answers without waiting for anything, so that the asking thread may simply call it.
     fn instant(&self) -> bool;
+
+    /// Whether it answers from [`Prompt::library`], which must then be there.
+    fn quotes_library(&self) -> bool {
+        false
+    }
 
     /// Blocks until the reply is complete; its pieces go to `on_delta` as they come. What has been delivered before
     /// a [`Failure`] is valid text.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::echo::{ECHO, Echo};
+use super::library::{LIBRARY, Librarian};
 use super::listed::Listed;
 use super::openai::{OpenAi, Server};
 use super::request::LengthField;
@@ -68,7 +69,7 @@ const GROQ: Preset = Preset {
     ],
 };
 
-/// Which providers there are. Every key and URL may be absent; `echo` is always there.
+/// Which providers there are. Every key and URL may be absent; `echo` and `library` are always there.
 #[derive(Clone, Default)]
 pub struct ModelsConfig {
     /// The model that answers when none is asked for, by any name that resolves.
@@ -111,6 +112,7 @@ pub struct UnknownModel {
 /// The configured providers.
 pub struct Registry {
     echo: Arc<dyn Provider>,
+    library: Arc<dyn Provider>,
     /// Presets with a key, in order of preference.
     presets: Vec<(&'static Preset, Arc<dyn Provider>)>,
     /// The server behind a base URL of the administrator's, which knows its own models.
@@ -161,6 +163,7 @@ impl Registry {
         };
         let mut registry = Registry {
             echo,
+            library: Arc::new(Librarian),
             presets,
             custom: custom.clone().map(|server| server as _),
             listed: None,
@@ -201,7 +204,7 @@ impl Registry {
     }
 
     /// Every model that is known without asking anyone, the default's provider first: the presets', those a server
-    /// has listed when it was last asked, and `echo`.
+    /// has listed when it was last asked, and those that are built in.
     pub fn known(&self) -> Vec<String> {
         let listed = self.listed.iter().flat_map(|listed| listed.known());
         let presets = self
@@ -209,7 +212,22 @@ impl Registry {
             .iter()
             .flat_map(|(preset, _)| preset.ids)
             .map(|&id| id.to_owned());
-        listed.chain(presets).chain([ECHO.to_owned()]).collect()
+        listed
+            .chain(presets)
+            .chain([ECHO.to_owned(), LIBRARY.to_owned()])
+            .collect()
+    }
+
+    /// The same with the default model before all others, once each.
+    pub fn available(&self) -> Vec<String> {
+        let default = Some(self.default.model.clone()).filter(|model| !model.is_empty());
+        let mut models: Vec<String> = Vec::new();
+        for model in default.into_iter().chain(self.known()) {
+            if !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        models
     }
 
     fn configured_default(&mut self, name: Option<&str>, custom: Option<Arc<OpenAi>>) -> Result<Choice, Error> {
@@ -265,6 +283,9 @@ impl Registry {
         }
         if name == ECHO {
             return Some(choice(&self.echo, ECHO));
+        }
+        if name == LIBRARY {
+            return Some(choice(&self.library, LIBRARY));
         }
         let (_, provider) = self.presets.iter().find(|(preset, _)| preset.ids.contains(&name))?;
         Some(choice(provider, name))

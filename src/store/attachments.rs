@@ -2,8 +2,12 @@
 
 use rusqlite::{Row, params};
 
-use super::Read;
-use crate::error::Error;
+use super::{Read, Tx};
+use crate::clock::Clock;
+use crate::error::{Error, Kind};
+
+/// What was uploaded and not sent a day later never will be.
+const UNSENT_KEPT_S: i64 = 24 * 3600;
 
 /// A file that was uploaded, without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,30 @@ pub struct Attachment {
     pub sha256: String,
 }
 
+/// A file to be kept.
+#[derive(Clone, Debug)]
+pub struct NewAttachment {
+    /// The id beside the integer.
+    pub uuid: String,
+    /// Who uploads it.
+    pub user_id: i64,
+    /// The name its sender gave it, without folders.
+    pub filename: String,
+    /// Its media type, as its sender said.
+    pub content_type: String,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// What came of reading an attachment for a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Its text, perhaps cut.
+    Text(String),
+    /// Why it has none, in a sentence.
+    Problem(String),
+}
+
 const COLUMNS: &str = "id, uuid, message_id, filename, content_type, size, sha256";
 
 fn attachment(row: &Row<'_>) -> rusqlite::Result<Attachment> {
@@ -38,16 +66,165 @@ fn attachment(row: &Row<'_>) -> rusqlite::Result<Attachment> {
     })
 }
 
+/// No such attachment, or not the caller's.
+fn missing() -> Error {
+    Error::new(Kind::NotFound, "Attachment not found")
+}
+
 /// The attachments of some messages, in the order they were sent.
 ///
 /// # Errors
 /// Those of the store.
 pub fn list_attachments(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<Attachment>, Error> {
     // One statement whatever the number of messages: SQLite reads the list as JSON.
-    let ids = serde_json::to_string(message_ids).map_err(|error| Error::internal("ids are not JSON", error))?;
+    let ids = json(message_ids)?;
     read.all(
         &format!("SELECT {COLUMNS} FROM attachments WHERE message_id IN (SELECT value FROM json_each(?1)) ORDER BY id"),
         params![ids],
         attachment,
     )
+}
+
+fn json(ids: &[i64]) -> Result<String, Error> {
+    serde_json::to_string(ids).map_err(|error| Error::internal("ids are not JSON", error))
+}
+
+/// One of the owner's attachments. Those of a deleted conversation are hidden with it.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn find_attachment(read: &Read<'_>, owner: i64, id: i64) -> Result<Attachment, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM attachments WHERE id = ?1 AND user_id = ?2");
+    visible(read, read.first(&sql, params![id, owner], attachment)?)
+}
+
+/// The same, by the other id.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn find_attachment_by_uuid(read: &Read<'_>, owner: i64, uuid: &str) -> Result<Attachment, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM attachments WHERE uuid = ?1 AND user_id = ?2");
+    visible(read, read.first(&sql, params![uuid, owner], attachment)?)
+}
+
+fn visible(read: &Read<'_>, found: Option<Attachment>) -> Result<Attachment, Error> {
+    let found = found.ok_or_else(missing)?;
+    let Some(message) = found.message_id else {
+        return Ok(found);
+    };
+    let sql = "SELECT 1 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
+         WHERE messages.id = ?1 AND conversations.deleted_at IS NULL";
+    let shown = read.first(sql, [message], |_| Ok(()))?;
+    shown.map(|()| found).ok_or_else(missing)
+}
+
+/// Stores a row for content that is there already; `None` when it is not.
+///
+/// # Errors
+/// [`Kind::TooLarge`] when the owner's attachments would take more than `quota` bytes together.
+pub(super) fn insert_attachment(
+    tx: &Tx<'_>,
+    new: &NewAttachment,
+    content: &super::blobs::Content,
+    quota: u64,
+) -> Result<Option<Attachment>, Error> {
+    check_quota(tx, new.user_id, content.size, quota)?;
+    let sql = "SELECT 1 FROM blobs WHERE sha256 = ?1";
+    if tx.first(sql, [&content.sha256], |_| Ok(()))?.is_none() {
+        return Ok(None);
+    }
+    let id = tx.insert(
+        "INSERT INTO attachments (uuid, user_id, filename, content_type, size, sha256, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            new.uuid,
+            new.user_id,
+            new.filename,
+            new.content_type,
+            content.size,
+            content.sha256,
+            new.created_at
+        ],
+    )?;
+    find_attachment(tx, new.user_id, id).map(Some)
+}
+
+/// Whether so many more bytes fit in.
+pub(super) fn check_quota(read: &Read<'_>, user_id: i64, size: i64, quota: u64) -> Result<(), Error> {
+    let sql = "SELECT attachment_bytes FROM users WHERE id = ?1";
+    let used: i64 = read.first(sql, [user_id], |row| row.get(0))?.unwrap_or(0);
+    if u64::try_from(used.saturating_add(size)).is_ok_and(|bytes| bytes <= quota) {
+        return Ok(());
+    }
+    let message = format!(
+        "This file does not fit: your files may take {} MiB together. Delete conversations that have some",
+        quota / (1024 * 1024)
+    );
+    Err(Error::new(Kind::TooLarge, message))
+}
+
+/// Sends uploads with a message: all of them, or it fails.
+///
+/// # Errors
+/// [`Kind::NotFound`] when one of them is not there, not the owner's, or sent already.
+pub fn send_attachments(tx: &Tx<'_>, owner: i64, message_id: i64, ids: &[i64]) -> Result<(), Error> {
+    let sent = tx.execute(
+        "UPDATE attachments SET message_id = ?1
+         WHERE user_id = ?2 AND message_id IS NULL AND id IN (SELECT value FROM json_each(?3))",
+        params![message_id, owner, json(ids)?],
+    )?;
+    if sent == ids.len() { Ok(()) } else { Err(missing()) }
+}
+
+/// Removes uploads that will not be sent after all; those that were sent stay.
+///
+/// # Errors
+/// Those of the store.
+pub fn delete_unsent(tx: &Tx<'_>, owner: i64, ids: &[i64]) -> Result<(), Error> {
+    tx.execute(
+        "DELETE FROM attachments
+         WHERE user_id = ?1 AND message_id IS NULL AND id IN (SELECT value FROM json_each(?2))",
+        params![owner, json(ids)?],
+    )?;
+    Ok(())
+}
+
+/// Removes what was uploaded long ago and never sent, `limit` at most; returns how many there were.
+pub(super) fn clear_unsent(tx: &Tx<'_>, limit: u32) -> Result<u32, Error> {
+    let removed = tx.execute(
+        "DELETE FROM attachments WHERE id IN (
+             SELECT id FROM attachments WHERE message_id IS NULL AND created_at < ?1 LIMIT ?2)",
+        params![Clock.now().plus_s(-UNSENT_KEPT_S).text(), limit],
+    )?;
+    Ok(u32::try_from(removed).unwrap_or(u32::MAX))
+}
+
+/// What came of reading an attachment, if somebody has tried.
+///
+/// # Errors
+/// Those of the store.
+pub fn find_reading(read: &Read<'_>, id: i64) -> Result<Option<Reading>, Error> {
+    let sql = "SELECT text, problem FROM attachments WHERE id = ?1";
+    let columns = read.first(sql, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(match columns {
+        Some((Some(text), _)) => Some(Reading::Text(text)),
+        Some((None, Some(problem))) => Some(Reading::Problem(problem)),
+        Some((None, None)) | None => None,
+    })
+}
+
+/// Remembers what came of reading an attachment.
+///
+/// # Errors
+/// Those of the store.
+pub fn save_reading(tx: &Tx<'_>, id: i64, reading: &Reading) -> Result<(), Error> {
+    let (text, problem) = match reading {
+        Reading::Text(text) => (Some(text), None),
+        Reading::Problem(problem) => (None, Some(problem)),
+    };
+    tx.execute(
+        "UPDATE attachments SET text = ?2, problem = ?3 WHERE id = ?1",
+        params![id, text, problem],
+    )?;
+    Ok(())
 }

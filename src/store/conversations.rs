@@ -36,6 +36,8 @@ pub struct Conversation {
     pub model: Option<String>,
     /// The system prompt chosen for this conversation.
     pub system_prompt: Option<String>,
+    /// Replies draw on the owner's documents.
+    pub library: bool,
 }
 
 /// A conversation's name on the wire: either kind of id.
@@ -79,6 +81,8 @@ pub struct ConversationPatch {
     pub is_pinned: Option<bool>,
     /// Put away.
     pub is_archived: Option<bool>,
+    /// Draw on the owner's documents.
+    pub library: Option<bool>,
 }
 
 /// A page of a list.
@@ -91,7 +95,7 @@ pub struct Page {
 }
 
 const COLUMNS: &str = "id, uuid, title, summary, created_at, updated_at, is_pinned, is_archived, \
-    message_count, last_message_time, last_message_content, leaf_id, model, system_prompt";
+    message_count, last_message_time, last_message_content, leaf_id, model, system_prompt, library";
 
 fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     Ok(Conversation {
@@ -109,6 +113,7 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         leaf_id: row.get(11)?,
         model: row.get(12)?,
         system_prompt: row.get(13)?,
+        library: row.get(14)?,
     })
 }
 
@@ -163,6 +168,44 @@ pub fn list_conversations(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec
     read.all(&sql, params![owner, page.limit, page.offset], map)
 }
 
+/// The owner's conversations, newest first, whatever has become of them since.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_conversations_by_age(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec<Conversation>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL
+         ORDER BY id DESC LIMIT ?2 OFFSET ?3"
+    );
+    read.all(&sql, params![owner, page.limit, page.offset], map)
+}
+
+/// Gives a conversation its summary; one that has a summary keeps it.
+///
+/// # Errors
+/// Those of the store.
+pub fn summarise_conversation(tx: &Tx<'_>, id: i64, summary: &str) -> Result<(), Error> {
+    let sql = "UPDATE conversations SET summary = ?2 WHERE id = ?1 AND summary IS NULL";
+    tx.execute(sql, params![id, summary])?;
+    Ok(())
+}
+
+/// The owner's conversations, those kept at the top first, then most recently updated first; at most `limit`.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_conversations_pinned_first(read: &Read<'_>, owner: i64, limit: i64) -> Result<Vec<Conversation>, Error> {
+    // Two walks along the index that there is: one that leads with the pin would have to be written at every message.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = ?2
+         ORDER BY updated_at DESC, id DESC LIMIT ?3"
+    );
+    let mut found = read.all(&sql, params![owner, true, limit], map)?;
+    let left = limit - i64::try_from(found.len()).unwrap_or(limit);
+    found.extend(read.all(&sql, params![owner, false, left], map)?);
+    Ok(found)
+}
+
 /// Changes one of the owner's conversations.
 ///
 /// # Errors
@@ -177,9 +220,16 @@ pub fn update_conversation(
     let conversation = find_conversation(tx, owner, which)?;
     tx.execute(
         "UPDATE conversations SET title = coalesce(?2, title), is_pinned = coalesce(?3, is_pinned),
-             is_archived = coalesce(?4, is_archived), updated_at = max(updated_at, ?5)
+             is_archived = coalesce(?4, is_archived), library = coalesce(?6, library), updated_at = max(updated_at, ?5)
          WHERE id = ?1",
-        params![conversation.id, patch.title, patch.is_pinned, patch.is_archived, now],
+        params![
+            conversation.id,
+            patch.title,
+            patch.is_pinned,
+            patch.is_archived,
+            now,
+            patch.library
+        ],
     )?;
     find_conversation(tx, owner, &ConversationRef::Id(conversation.id))
 }

@@ -3,7 +3,7 @@
 
 use rusqlite::params;
 
-use super::Tx;
+use super::{Tx, attachments, documents};
 use crate::clock::Clock;
 use crate::error::Error;
 
@@ -30,8 +30,12 @@ pub(super) fn kept_since() -> String {
     Clock.now().plus_s(-DELETED_KEPT_S).text()
 }
 
-/// Removes one batch: sessions and revocations that are over, then conversations deleted long ago, the oldest first.
+/// Removes one batch: of a document that is to go, or else sessions and revocations that are over, uploads that were
+/// never sent, and conversations deleted long ago, the oldest first.
 pub(super) fn clear_batch(tx: &Tx<'_>) -> Result<Left, Error> {
+    if documents::clear_hidden(tx)? == Left::More {
+        return Ok(Left::More);
+    }
     let now = Clock.now().text();
     let mut batch = Batch {
         rows: BATCH_ROWS_MAX,
@@ -45,6 +49,8 @@ pub(super) fn clear_batch(tx: &Tx<'_>) -> Result<Left, Error> {
         let removed = tx.execute(sql, params![now, batch.rows])?;
         batch.rows = batch.rows.saturating_sub(u32::try_from(removed).unwrap_or(u32::MAX));
     }
+    let unsent = attachments::clear_unsent(tx, batch.rows)?;
+    batch.rows = batch.rows.saturating_sub(unsent);
     let oldest = "SELECT id FROM conversations WHERE deleted_at < ?1 ORDER BY deleted_at LIMIT 1";
     let kept_since = kept_since();
     while !batch.is_over() {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Tx};
+use super::{ConversationRef, Read, Tx};
 use crate::error::{Error, Kind};
 
 /// Content of one page of messages, in bytes, after which no older message is added: a page of 500 large ones would
@@ -76,6 +76,8 @@ pub struct Message {
     pub id: i64,
     /// The other id.
     pub uuid: String,
+    /// The conversation it belongs to.
+    pub conversation_id: i64,
     /// The message before it on its branch.
     pub parent_id: Option<i64>,
     /// Who wrote it.
@@ -88,6 +90,8 @@ pub struct Message {
     pub model: Option<String>,
     /// Why a reply failed.
     pub error: Option<String>,
+    /// A short account of it, where somebody has given one.
+    pub summary: Option<String>,
     /// `text`, `image`, `audio` …
     pub kind: String,
     /// JSON array of strings.
@@ -123,6 +127,26 @@ pub struct NewMessage {
     pub error: Option<String>,
     /// RFC 3339.
     pub created_at: String,
+    /// What some clients say besides.
+    pub details: MessageDetails,
+}
+
+/// What some clients say of a message besides its text.
+#[derive(Clone, Debug, Default)]
+pub struct MessageDetails {
+    /// `image`, `audio` …; `None` is `text`.
+    pub kind: Option<String>,
+    /// Addresses of what goes with it.
+    pub media_urls: Vec<String>,
+    /// The message this one answers, as its sender says.
+    pub reply_to_id: Option<String>,
+}
+
+impl MessageDetails {
+    /// The addresses as they are stored: null for none.
+    fn media_urls_json(&self) -> Option<String> {
+        (!self.media_urls.is_empty()).then(|| serde_json::json!(self.media_urls).to_string())
+    }
 }
 
 /// A page of a branch, counted from its newest message.
@@ -133,10 +157,13 @@ pub struct Branch {
     /// Its newest message.
     pub leaf_id: Option<i64>,
     /// Only messages older than this one.
-    pub before: Option<super::ConversationRef>,
+    pub before: Option<ConversationRef>,
     /// At most so many.
     pub limit: i64,
 }
+
+const COLUMNS: &str = "messages.id, uuid, parent_id, role, content, state, model, error, type, media_urls, \
+    reply_to_id, status, importance_level, created_at, conversation_id, summary";
 
 fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
     let role: String = row.get(3)?;
@@ -156,7 +183,49 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
         status: row.get(11)?,
         importance_level: row.get(12)?,
         created_at: row.get(13)?,
+        conversation_id: row.get(14)?,
+        summary: row.get(15)?,
     })
+}
+
+/// One of the owner's messages, on whatever branch, if its conversation is still there, and that one's UUID.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn find_message(read: &Read<'_>, owner: i64, which: &ConversationRef) -> Result<(Message, String), Error> {
+    let (id, uuid) = which.parts();
+    let sql = format!(
+        "SELECT {COLUMNS}, (SELECT uuid FROM conversations WHERE id = conversation_id) FROM messages
+         WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3
+             AND EXISTS (SELECT 1 FROM conversations WHERE id = conversation_id AND deleted_at IS NULL)"
+    );
+    let found = read.first(&sql, params![id, uuid, owner], |row| Ok((map(row)?, row.get(16)?)))?;
+    found.ok_or_else(|| Error::new(Kind::NotFound, "Message not found"))
+}
+
+/// The models that answered some messages: pairs of a message and the model of a reply to it, the newest reply last.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_reply_models(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<(i64, String)>, Error> {
+    let ids = serde_json::to_string(message_ids).map_err(|error| Error::internal("ids are not JSON", error))?;
+    let sql = "SELECT parent_id, model FROM messages
+               WHERE parent_id IN (SELECT value FROM json_each(?1)) AND role = 'assistant' AND model IS NOT NULL
+               ORDER BY id";
+    read.all(sql, params![ids], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Marks one of the owner's messages as read; returns it, and the UUID of its conversation.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn mark_read(tx: &Tx<'_>, owner: i64, which: &ConversationRef) -> Result<(Message, String), Error> {
+    let (mut message, chat_id) = find_message(tx, owner, which)?;
+    if message.status != "read" {
+        tx.execute("UPDATE messages SET status = 'read' WHERE id = ?1", [message.id])?;
+        message.status = "read".to_owned();
+    }
+    Ok((message, chat_id))
 }
 
 /// The newest messages of a branch, oldest first. The cost grows with the page, not with the conversation.
@@ -177,17 +246,15 @@ pub fn list_branch(read: &Read<'_>, branch: &Branch) -> Result<Vec<Message>, Err
     let mut page = Vec::new();
     let mut statement = read
         .0
-        .prepare_cached(
+        .prepare_cached(&format!(
             "WITH RECURSIVE branch (id, place) AS (
                  SELECT ?1, 1 WHERE ?1 IS NOT NULL
                  UNION ALL
                  SELECT messages.parent_id, place + 1 FROM branch JOIN messages ON messages.id = branch.id
                  WHERE messages.parent_id IS NOT NULL AND place < ?2
              )
-             SELECT messages.id, uuid, parent_id, role, content, state, model, error, type, media_urls,
-                 reply_to_id, status, importance_level, created_at
-             FROM branch JOIN messages ON messages.id = branch.id",
-        )
+             SELECT {COLUMNS} FROM branch JOIN messages ON messages.id = branch.id",
+        ))
         .map_err(super::failed)?;
     let mut rows = statement.query(params![start, branch.limit]).map_err(super::failed)?;
     while let Some(row) = rows.next().map_err(super::failed)? {
@@ -217,8 +284,9 @@ pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title:
         return Err(Error::new(Kind::NotFound, "Conversation not found"));
     };
     let id = tx.insert(
-        "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, created_at,
+             type, media_urls, reply_to_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, coalesce(?11, 'text'), ?12, ?13)",
         params![
             new.uuid,
             new.conversation_id,
@@ -229,7 +297,10 @@ pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title:
             new.state.name(),
             new.model,
             new.error,
-            new.created_at
+            new.created_at,
+            new.details.kind,
+            new.details.media_urls_json(),
+            new.details.reply_to_id
         ],
     )?;
     tx.execute(

@@ -181,6 +181,41 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_the_first_version_becomes_as_a_new_one() {
+        let all = sections(SCHEMA);
+        let folder = std::env::temp_dir().join(format!("fireside-migrate-{}-first", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let schema = |connection: &Connection| -> Vec<(String, String)> {
+            let sql = "SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name";
+            let mut statement = connection.prepare(sql).unwrap();
+            let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        };
+        let make = |name: &str, steps: &[usize]| {
+            let path = folder.join(name);
+            let mut connection = Connection::open(&path).unwrap();
+            prepare_writer(&connection, true).unwrap();
+            for &count in steps {
+                migrate(&mut connection, &all[..count], &path).unwrap();
+            }
+            connection
+        };
+        let new = make("new.db", &[all.len()]);
+        let steps: Vec<usize> = (1..=all.len()).collect();
+        let old = make("old.db", &steps[..1]);
+        let user = "INSERT INTO users (uuid, role, created_at) VALUES ('u', 'user', '2026-01-01')";
+        old.execute(user, ()).unwrap();
+        drop(old);
+        let old = make("old.db", &steps);
+        assert_eq!(schema(&old), schema(&new));
+        let kept: i64 = old
+            .query_row("SELECT count(*) FROM users", (), |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 1);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn an_older_schema_is_snapshotted_and_migrated() {
         let sections = sections(SECOND);
         let (path, mut connection) = first("older", &sections);

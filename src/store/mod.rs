@@ -4,12 +4,15 @@
 //! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
 
 mod attachments;
+mod blobs;
 mod conversations;
+mod documents;
 mod housekeeping;
 mod messages;
 mod migrate;
 mod open;
 mod readers;
+mod search;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,24 +27,35 @@ use rusqlite::{Connection, Params, Row};
 
 use crate::error::{Error, Kind};
 
-pub use attachments::{Attachment, list_attachments};
+pub use attachments::{
+    Attachment, NewAttachment, Reading, delete_unsent, find_attachment, find_attachment_by_uuid, find_reading,
+    list_attachments, save_reading, send_attachments,
+};
+pub use blobs::AttachmentReader;
 pub use conversations::{
     Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
-    insert_conversation, list_conversations, owner_of_conversation, restore_conversation, update_conversation,
+    insert_conversation, list_conversations, list_conversations_by_age, list_conversations_pinned_first,
+    owner_of_conversation, restore_conversation, summarise_conversation, update_conversation,
+};
+pub use documents::{
+    DOCUMENTS_MAX, Document, DocumentRef, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Removal,
+    find_document, find_document_by_content, hide_document, insert_chunks, insert_document, list_documents,
+    measure_library, read_document, remove_hidden, show_document,
 };
 pub use messages::{
-    Branch, Message, NewMessage, Role, State, find_message_id, finish_message, insert_message, interrupt_streaming,
-    list_branch, save_partial,
+    Branch, Message, MessageDetails, NewMessage, Role, State, find_message, find_message_id, finish_message,
+    insert_message, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
+pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
 pub use sessions::{
-    NewSession, Session, SignedIn, delete_session, end_other_sessions, find_revocation, find_session,
-    insert_revocation, insert_session, list_sessions,
+    NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
+    find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
 };
-pub use usage::{NewUsage, insert_usage};
+pub use usage::{NewUsage, Scope, UsageDetail, insert_usage, list_conversation_usage, list_usage};
 pub use users::{
     Admin, NewUser, User, UserPatch, count_admins, count_users, find_user_by_external_id, find_user_by_id,
-    find_user_by_login, find_user_by_uuid, insert_user, update_user,
+    find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
 };
 
 use readers::Readers;
@@ -68,7 +82,10 @@ impl Store {
             installation: opened.installation,
         };
         store
-            .write(interrupt_streaming)
+            .write(|tx| {
+                interrupt_streaming(tx)?;
+                blobs::abandon_unused(tx)
+            })
             .map_err(|error| open::refused(&location.database, error))?;
         Ok(store)
     }

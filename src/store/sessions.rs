@@ -1,5 +1,7 @@
 //! Sessions (one per token minted), and tokens of other systems that were logged out here.
 
+use std::collections::HashSet;
+
 use rusqlite::params;
 
 use super::users::{self, User};
@@ -39,6 +41,29 @@ pub struct SignedIn {
     pub is_current: bool,
 }
 
+/// What tells a session from all others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SessionKey {
+    /// One of ours, by id.
+    Local(String),
+    /// Another system's token.
+    External {
+        /// The token's SHA-256, in hexadecimal digits.
+        digest: String,
+        /// When it ends (RFC 3339); `None`: never.
+        expires_at: Option<String>,
+    },
+}
+
+/// A session and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionOf {
+    /// The account.
+    pub user_id: i64,
+    /// The session.
+    pub key: SessionKey,
+}
+
 /// Stores a session.
 ///
 /// # Errors
@@ -71,6 +96,57 @@ pub fn find_session(read: &Read<'_>, id: &str) -> Result<Option<SignedIn>, Error
         let is_current = version == user.session_version;
         Ok(SignedIn { user, is_current })
     })
+}
+
+/// Those of some sessions that are over: ended, expired, or of an account that may no longer sign in. Three queries,
+/// however many they are.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_ended_sessions(read: &Read<'_>, asked: &[SessionOf], now: &str) -> Result<Vec<SessionOf>, Error> {
+    let mut local = Vec::new();
+    let mut external = Vec::new();
+    let mut users = Vec::new();
+    for session in asked {
+        match &session.key {
+            SessionKey::Local(id) => local.push(id.as_str()),
+            SessionKey::External { digest, .. } => {
+                external.push(digest.as_str());
+                users.push(session.user_id);
+            }
+        }
+    }
+    let over: Vec<String> = read.all(
+        "SELECT value FROM json_each(?1) WHERE NOT EXISTS (
+             SELECT 1 FROM sessions JOIN users ON users.id = sessions.user_id
+             WHERE sessions.id = value AND sessions.version = users.session_version
+                 AND sessions.expires_at > ?2 AND users.disabled_at IS NULL
+         )",
+        params![serde_json::json!(local).to_string(), now],
+        |row| row.get(0),
+    )?;
+    let over: HashSet<String> = over.into_iter().collect();
+    let revoked: Vec<String> = read.all(
+        "SELECT token_sha256 FROM revocations WHERE token_sha256 IN (SELECT value FROM json_each(?1))",
+        [serde_json::json!(external).to_string()],
+        |row| row.get(0),
+    )?;
+    let revoked: HashSet<String> = revoked.into_iter().collect();
+    let gone: Vec<i64> = read.all(
+        "SELECT value FROM json_each(?1)
+         WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = value AND disabled_at IS NULL)",
+        [serde_json::json!(users).to_string()],
+        |row| row.get(0),
+    )?;
+    let is_over = |session: &&SessionOf| match &session.key {
+        SessionKey::Local(id) => over.contains(id),
+        SessionKey::External { digest, expires_at } => {
+            revoked.contains(digest)
+                || gone.contains(&session.user_id)
+                || expires_at.as_deref().is_some_and(|expires_at| expires_at <= now)
+        }
+    };
+    Ok(asked.iter().filter(is_over).cloned().collect())
 }
 
 /// A user's sessions, newest first.

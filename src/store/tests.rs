@@ -2,10 +2,13 @@
 //! below. Nothing here knows HTTP.
 
 mod accounts;
+mod attachments;
 mod conversations;
+mod documents;
 mod housekeeping;
 mod messages;
 mod plans;
+mod usage;
 mod writer;
 
 use std::path::PathBuf;
@@ -17,9 +20,9 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 
 use super::{
-    Admin, Branch, ConversationRef, DATABASE_FILE, Location, NewConversation, NewMessage, NewUser, Role, SharedStore,
-    State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation, insert_message,
-    insert_user, list_branch,
+    Admin, Branch, ConversationRef, DATABASE_FILE, Location, MessageDetails, NewConversation, NewMessage, NewUser,
+    Role, SharedStore, State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation,
+    insert_message, insert_user, list_branch,
 };
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -79,6 +82,7 @@ fn new_message(conversation_id: i64, user_id: i64, content: &str) -> NewMessage 
         model: None,
         error: None,
         created_at: at(0),
+        details: MessageDetails::default(),
     }
 }
 

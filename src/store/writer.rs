@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::housekeeping::{Left, clear_batch};
-use super::{Read, Tx, failed};
+use super::{Read, Tx, blobs, failed};
 use crate::error::{Error, Kind};
 
 /// How long a caller waits for its job to begin. Twice SQLite's own patience with a lock.
@@ -38,6 +38,12 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3600);
 
 /// The pause between two batches of housekeeping: the disk is mostly the others'.
 const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often blobs that nobody uses any more are looked for.
+const COLLECT_EVERY: Duration = Duration::from_secs(60);
+
+/// How long others come first when there are more of them: each step may take as long as a large write.
+const COLLECT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Writer {
     queue: Arc<Queue>,
@@ -224,15 +230,26 @@ impl Drop for Writer {
 /// The writer thread: groups until the queue is closed and empty.
 fn serve(connection: &Connection, queue: &Queue) {
     let mut housekeeping = Instant::now();
-    while let Some(group) = next_group(queue, housekeeping) {
+    let mut collect_at = Instant::now() + COLLECT_EVERY;
+    let mut is_first = true;
+    while let Some(group) = next_group(queue, housekeeping.min(collect_at)) {
         let is_idle = group.is_empty();
         commit_group(connection, queue, group);
         let is_trouble = lock(&queue.trouble).is_some();
         if is_idle && is_trouble && alone(connection, probe).is_ok() {
             *lock(&queue.trouble) = None;
         }
+        if is_first && !is_idle {
+            // Not before the first job: it gives up what a server that was killed has left.
+            is_first = false;
+            collect_at = Instant::now();
+        }
         if !is_trouble && Instant::now() >= housekeeping {
             housekeeping = Instant::now() + clear_away(connection);
+        }
+        if !is_trouble && Instant::now() >= collect_at {
+            let is_more = collect(connection);
+            collect_at = Instant::now() + if is_more { COLLECT_PAUSE } else { COLLECT_EVERY };
         }
     }
     let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
@@ -258,6 +275,21 @@ fn clear_away(connection: &Connection) -> Duration {
     }
 }
 
+/// One step of clearing blobs away; returns whether there is more to do. Looks first: a store where nothing is to be
+/// done is not written to.
+fn collect(connection: &Connection) -> bool {
+    match blobs::has_garbage(&Read(connection)) {
+        Ok(false) => return false,
+        Ok(true) => {}
+        Err(error) => log::warn!("unused blobs cannot be found: {error}"),
+    }
+    let outcome = alone(connection, blobs::collect);
+    if let Err(error) = &outcome {
+        log::warn!("unused blobs were not cleared away: {error}");
+    }
+    outcome.is_ok()
+}
+
 /// The smallest write there is: whether the store works again shows without anybody having to send a message.
 fn probe(tx: &Tx<'_>) -> Result<(), Error> {
     let sql = "UPDATE settings SET value = value WHERE key = 'written_by'";
@@ -265,13 +297,13 @@ fn probe(tx: &Tx<'_>) -> Result<(), Error> {
 }
 
 /// Waits for jobs. An empty group means that it is time to look around; `None` that the store is closed.
-fn next_group(queue: &Queue, housekeeping: Instant) -> Option<Vec<Box<dyn Job>>> {
+fn next_group(queue: &Queue, due: Instant) -> Option<Vec<Box<dyn Job>>> {
     let mut inbox = lock(&queue.inbox);
     if inbox.jobs.is_empty() && inbox.open {
         let patience = if lock(&queue.trouble).is_some() {
             PROBE_EVERY
         } else {
-            housekeeping.saturating_duration_since(Instant::now())
+            due.saturating_duration_since(Instant::now())
         };
         let waited = queue.filled.wait_timeout(inbox, patience);
         inbox = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -1,84 +1,183 @@
-//! What a model is told: the newest messages of the branch that fit, oldest first, behind the system prompt.
+//! What a model is told: the system prompt and the newest turns of the branch that fit a budget of tokens.
 
 use crate::models::{PromptMessage, Role};
 use crate::store::{self, Message};
 
-/// Tokens of history, by the estimate of four characters to a token. Small local models have windows of 8 192 tokens,
+/// Tokens of a prompt, by the estimate of four characters to a token. Small local models have windows of 8 192 tokens,
 /// of which the reply needs a part.
-const HISTORY_TOKENS_MAX: usize = 6_000;
+const TOKENS_MAX: usize = 6_000;
 
 /// The messages of a prompt. `branch` is oldest first and ends with the user's new message, which is always kept,
-/// however long it is.
+/// however long it is, and does not count as one of the `messages_max`.
 pub(super) fn build(system_prompt: Option<&str>, branch: &[Message], messages_max: usize) -> Vec<PromptMessage> {
-    let mut left = HISTORY_TOKENS_MAX;
-    let mut kept: Vec<PromptMessage> = Vec::new();
-    // The new message does not count: `messages_max` is about those before it.
-    for message in branch.iter().rev().filter(|message| !message.content.is_empty()) {
-        let tokens = message.content.chars().count().div_ceil(4);
-        if !kept.is_empty() && (tokens > left || kept.len() > messages_max) {
+    match branch.split_last() {
+        Some((question, history)) => assemble(system_prompt, history, Some(question), messages_max),
+        None => assemble(system_prompt, branch, None, messages_max),
+    }
+}
+
+/// The same before there is a new message: what the next one will be sent behind, if it is short.
+pub(super) fn before_next(system_prompt: Option<&str>, history: &[Message], messages_max: usize) -> Vec<PromptMessage> {
+    assemble(system_prompt, history, None, messages_max)
+}
+
+/// A prompt as people read it.
+pub(super) fn text(prompt: &[PromptMessage]) -> String {
+    let lines: Vec<String> = prompt
+        .iter()
+        .map(|message| {
+            let speaker = match message.role {
+                Role::System => "system",
+                Role::User => "user",
+                Role::Assistant => "assistant",
+            };
+            format!("{speaker}: {}", message.content)
+        })
+        .collect();
+    lines.join("\n---\n")
+}
+
+fn assemble(
+    system_prompt: Option<&str>,
+    history: &[Message],
+    question: Option<&Message>,
+    messages_max: usize,
+) -> Vec<PromptMessage> {
+    let system = system_prompt.filter(|prompt| !prompt.trim().is_empty());
+    let fixed = system
+        .into_iter()
+        .chain(question.map(|question| question.content.as_str()));
+    let mut left = TOKENS_MAX.saturating_sub(fixed.map(tokens).sum());
+    let mut kept: Vec<&Message> = Vec::new();
+    for message in history.iter().rev().filter(|message| !message.content.is_empty()) {
+        let tokens = tokens(&message.content);
+        if tokens > left || kept.len() == messages_max {
             break;
         }
-        left = left.saturating_sub(tokens);
-        let role = match message.role {
+        left -= tokens;
+        kept.push(message);
+    }
+    // A reply whose question was left out answers nothing, and some models want a user to speak first.
+    while kept
+        .last()
+        .is_some_and(|message| message.role == store::Role::Assistant && message.parent_id.is_some())
+    {
+        kept.pop();
+    }
+    let system = system.map(|prompt| PromptMessage {
+        role: Role::System,
+        content: prompt.to_owned(),
+        images: Vec::new(),
+    });
+    let question = question.filter(|question| !question.content.is_empty());
+    let spoken = kept.into_iter().rev().chain(question).map(|message| PromptMessage {
+        role: match message.role {
             store::Role::User => Role::User,
             store::Role::Assistant => Role::Assistant,
-        };
-        kept.push(PromptMessage {
-            role,
-            content: message.content.clone(),
-        });
-    }
-    if let Some(prompt) = system_prompt.filter(|prompt| !prompt.trim().is_empty()) {
-        kept.push(PromptMessage {
-            role: Role::System,
-            content: prompt.to_owned(),
-        });
-    }
-    kept.reverse();
-    kept
+        },
+        content: message.content.clone(),
+        images: Vec::new(),
+    });
+    system.into_iter().chain(spoken).collect()
+}
+
+fn tokens(text: &str) -> usize {
+    text.chars().count().div_ceil(4)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn message(role: store::Role, content: &str) -> Message {
-        Message {
-            id: 1,
+    /// A branch of these texts, `> ` before those of the user.
+    fn branch(texts: &[&str]) -> Vec<Message> {
+        let ids = 1..;
+        let message = |(id, text): (i64, &&str)| Message {
+            id,
             uuid: String::new(),
-            parent_id: None,
-            role,
-            content: content.to_owned(),
+            conversation_id: 1,
+            parent_id: Some(id - 1).filter(|parent| *parent > 0),
+            role: if text.starts_with("> ") {
+                store::Role::User
+            } else {
+                store::Role::Assistant
+            },
+            content: text.trim_start_matches("> ").to_owned(),
             state: store::State::Complete,
             model: None,
             error: None,
+            summary: None,
             kind: "text".to_owned(),
             media_urls: None,
             reply_to_id: None,
             status: "sent".to_owned(),
             importance_level: "normal".to_owned(),
             created_at: String::new(),
-        }
+        };
+        ids.zip(texts).map(message).collect()
     }
 
-    fn texts(prompt: &[PromptMessage]) -> Vec<&str> {
-        prompt.iter().map(|message| message.content.as_str()).collect()
+    #[track_caller]
+    fn check(system: Option<&str>, texts: &[&str], messages_max: usize, wanted: &[&str]) {
+        let prompt = build(system, &branch(texts), messages_max);
+        let got: Vec<&str> = prompt.iter().map(|message| message.content.as_str()).collect();
+        let lengths = |texts: &[&str]| texts.iter().map(|text| text.len()).collect::<Vec<usize>>();
+        assert!(
+            got == wanted,
+            "lengths {:?} instead of {:?}",
+            lengths(&got),
+            lengths(wanted)
+        );
     }
 
     #[test]
-    fn the_newest_that_fit() {
-        let long = "x".repeat(HISTORY_TOKENS_MAX * 4);
-        let branch = [
-            message(store::Role::User, "old"),
-            message(store::Role::Assistant, &long),
-            message(store::Role::User, "a"),
-            message(store::Role::Assistant, ""),
-            message(store::Role::User, "new"),
-        ];
-        assert_eq!(texts(&build(None, &branch, 100)), ["a", "new"]);
-        assert_eq!(texts(&build(Some("be kind"), &branch, 1)), ["be kind", "a", "new"]);
-        assert_eq!(texts(&build(Some(" "), &branch[..2], 100)), [long.as_str()]);
-        let many: Vec<Message> = (0..9).map(|_| message(store::Role::User, "m")).collect();
-        assert_eq!(build(None, &many, 3).len(), 4);
+    fn the_newest_turns_that_fit() {
+        let long = "x".repeat(TOKENS_MAX * 4);
+        let half = "y".repeat(TOKENS_MAX * 2 - 4);
+        check(None, &["> old", &long, "> a", "", "> new"], 100, &["a", "new"]);
+        check(None, &["> old", "b", &format!("> {long}")], 100, &[&long]);
+        check(None, &["> a", &half, "> b", &half, "> new"], 100, &["b", &half, "new"]);
+        check(
+            None,
+            &["> a", "b", "> c", "d", "> new"],
+            100,
+            &["a", "b", "c", "d", "new"],
+        );
+        check(None, &["> a", "b", "> c", "d", "> new"], 2, &["c", "d", "new"]);
+        check(None, &["> m"; 9], 3, &["m"; 4]);
+    }
+
+    #[test]
+    fn the_system_prompt_is_kept_and_counted() {
+        let long = "s".repeat(TOKENS_MAX * 4);
+        check(
+            Some("be kind"),
+            &["> a", "b", "> new"],
+            100,
+            &["be kind", "a", "b", "new"],
+        );
+        check(Some(&long), &["> a", "b", "> new"], 100, &[&long, "new"]);
+        check(Some(" "), &["> new"], 100, &["new"]);
+        check(Some("be kind"), &[], 100, &["be kind"]);
+    }
+
+    #[test]
+    fn no_reply_stands_without_its_question() {
+        check(None, &["> a", "b", "> c", "d", "> new"], 3, &["c", "d", "new"]);
+        check(None, &["> a", "b", "> new"], 1, &["new"]);
+        // Nothing stands before a greeting.
+        check(None, &["welcome", "> new"], 100, &["welcome", "new"]);
+    }
+
+    #[test]
+    fn what_the_next_message_is_sent_behind() {
+        let texts = ["> Hi there", "Hello", "> u", "v"];
+        let before = before_next(Some("be kind"), &branch(&texts), 3);
+        assert_eq!(text(&before), "system: be kind\n---\nuser: u\n---\nassistant: v");
+        let mut asked = texts.to_vec();
+        asked.push("> next");
+        let sent = build(Some("be kind"), &branch(&asked), 3);
+        assert_eq!(before, sent[..sent.len() - 1]);
+        assert_eq!(text(&before_next(None, &[], 100)), "");
     }
 }

@@ -4,9 +4,13 @@
 //! what has come of the answer is saved four times a second, and the turn ends whether or not anybody still listens.
 //! Replies of one conversation are written one after the other: each sees all that came before it.
 
+mod attached;
 mod context;
+mod hub;
 mod live;
+mod passages;
 mod place;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +21,18 @@ use std::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
+use crate::pricing::{Pricing, Tokens};
+use crate::reading::Reader;
 use crate::store::{
-    self, Branch, Conversation, ConversationRef, NewConversation, NewMessage, NewUsage, Role, SharedStore, State, Tx,
-    User,
+    self, Branch, Conversation, ConversationRef, Message, MessageDetails, NewConversation, NewMessage, NewUsage, Role,
+    Scope, SharedStore, State, Tx, User,
 };
 
+use hub::Typing;
 use live::{Entrance, Live};
 use place::{InstantPlace, Place};
+
+pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
 
 /// How often the reply so far is saved. More often costs a commit each, less often loses more to a power cut.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
@@ -47,13 +56,24 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Characters of a title that is taken from a message.
 const TITLE_CHARS: usize = 50;
 
+/// What turns may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Replies that are written at a time.
+    pub turns_max: usize,
+    /// Earlier messages that a model is given.
+    pub context_messages: usize,
+}
+
 /// All turns of the server.
 pub struct Turns {
     store: SharedStore,
+    pricing: Arc<Pricing>,
     clock: Clock,
-    turns_max: usize,
-    context_messages: usize,
+    limits: Limits,
+    hub: Arc<Hub>,
     stack_bytes: usize,
+    reader: Reader,
     live: Mutex<Live>,
     /// A turn has ended, an instant send that one waits for has been stored, or the server stops.
     moved: Condvar,
@@ -67,8 +87,14 @@ pub struct Ask {
     pub to: Target,
     /// What it says.
     pub text: String,
+    /// Uploads of the sender's that go with it.
+    pub attachments: Vec<i64>,
     /// Who answers.
     pub choice: Choice,
+    /// Whether the reply is to draw on the sender's documents; `None`: as the conversation says.
+    pub library: Option<bool>,
+    /// What the sender says besides.
+    pub details: MessageDetails,
 }
 
 /// Where a message goes.
@@ -84,7 +110,16 @@ pub enum Target {
         uuid: String,
         /// Its own system prompt, which goes before the user's.
         system_prompt: Option<String>,
+        /// Whether its replies draw on the owner's documents.
+        library: bool,
     },
+}
+
+impl Ask {
+    fn wants_library(&self) -> bool {
+        let of_conversation = matches!(self.to, Target::Existing { library: true, .. });
+        self.library.unwrap_or(of_conversation)
+    }
 }
 
 impl From<Conversation> for Target {
@@ -93,6 +128,7 @@ impl From<Conversation> for Target {
             id: conversation.id,
             uuid: conversation.uuid,
             system_prompt: conversation.system_prompt,
+            library: conversation.library,
         }
     }
 }
@@ -138,15 +174,16 @@ struct Question {
 }
 
 impl Turns {
-    /// No turns yet. At most `turns_max` replies are written at a time; models are given at most `context_messages`
-    /// earlier messages.
-    pub fn new(store: SharedStore, clock: Clock, turns_max: usize, context_messages: usize) -> Turns {
+    /// No turns yet. What happens is told to `hub`.
+    pub fn new(store: SharedStore, hub: Arc<Hub>, pricing: Arc<Pricing>, clock: Clock, limits: Limits) -> Turns {
         Turns {
             store,
+            hub,
+            pricing,
             clock,
-            turns_max,
-            context_messages,
+            limits,
             stack_bytes: STACK_BYTES,
+            reader: Reader::default(),
             live: Mutex::new(Live::default()),
             moved: Condvar::new(),
         }
@@ -159,7 +196,7 @@ impl Turns {
             Target::Existing { uuid, .. } => uuid.clone(),
         };
         let mut live = self.live();
-        match live.enter(&conversation, &ask, self.turns_max) {
+        match live.enter(&conversation, &ask, self.limits.turns_max) {
             Err(error) => {
                 drop(live);
                 answer(Err(error.into()));
@@ -280,9 +317,11 @@ impl Turns {
             messages: vec![PromptMessage {
                 role: crate::models::Role::User,
                 content: ask.text.clone(),
+                images: Vec::new(),
             }],
             temperature: None,
             max_tokens: None,
+            library: passages::look_up(&self.store, ask)?,
         };
         let completion = ask
             .choice
@@ -297,7 +336,8 @@ impl Turns {
         let user_id = ask.user.id;
         let now = self.clock.now();
         let (uuid, reply_at) = (self.clock.uuid(), now.plus_us(1).text());
-        let reply = text.clone();
+        let usage = self.usage(ask, &completion, &reply_at);
+        let (reply, summary) = (text.clone(), summary::summarise(&ask.text, &text));
         let stored = self.store.write(move |tx| {
             let question = question(tx)?;
             let reply = NewMessage {
@@ -310,13 +350,34 @@ impl Turns {
                 model: Some(completion.model.clone()),
                 error: None,
                 created_at: reply_at.clone(),
+                details: MessageDetails::default(),
             };
             let id = store::insert_message(tx, &reply, Some(question.message_id), None)?;
-            store::insert_usage(tx, id, &usage(user_id, &completion, &reply_at))?;
+            store::insert_usage(tx, id, &usage)?;
+            store::summarise_conversation(tx, question.conversation_id, &summary)?;
             Ok((question, id))
         });
         let (question, id) = stored?;
+        self.announce(user_id, question.message_id);
+        self.announce(user_id, id);
         Ok(done(question, id, text))
+    }
+
+    /// Tells those who listen of a message, as it is stored by now.
+    fn announce(&self, user_id: i64, message_id: i64) {
+        if !self.hub.has_listeners(user_id) {
+            return;
+        }
+        let id = ConversationRef::Id(message_id);
+        match self.store.read(|read| store::find_message(read, user_id, &id)) {
+            Ok((message, chat_id)) => self.hub.publish(user_id, None, || Event::Message {
+                chat_id,
+                message: Box::new(message),
+            }),
+            // Deleted again already.
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => log::warn!("nobody was told of a message: {error}"),
+        }
     }
 
     /// The job that stores a question, and its conversation if that is new.
@@ -328,8 +389,9 @@ impl Turns {
             Target::Existing { id, .. } => Some(*id),
         };
         let (conversation_uuid, message_uuid) = (conversation.to_owned(), self.clock.uuid());
-        let text = ask.text.clone();
+        let (text, attachments) = (ask.text.clone(), ask.attachments.clone());
         let title = title(&text);
+        let details = ask.details.clone();
         move |tx| {
             let conversation_id = match target {
                 Some(id) => id,
@@ -353,8 +415,12 @@ impl Turns {
                 model: None,
                 error: None,
                 created_at: now.clone(),
+                details: details.clone(),
             };
             let message_id = store::insert_message(tx, &message, None, Some(&title))?;
+            if !attachments.is_empty() {
+                store::send_attachments(tx, user_id, message_id, &attachments)?;
+            }
             Ok(Question {
                 conversation_id,
                 conversation_uuid: conversation_uuid.clone(),
@@ -367,13 +433,14 @@ impl Turns {
     fn run(&self, place: &Place, ask: &Ask) -> Result<Done, Fault> {
         let question = self.store.write(self.question(&place.conversation, ask))?;
         self.live().name(&place.conversation, question.conversation_id);
+        self.announce(ask.user.id, question.message_id);
+        let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
         let prompt = self.prompt(ask, &question)?;
         let mut reply = Reply {
             turns: self,
-            user_id: ask.user.id,
+            ask,
             question: &question,
             uuid: self.clock.uuid(),
-            model: ask.choice.model.clone(),
             text: String::new(),
             row: None,
             saved: Instant::now(),
@@ -408,39 +475,92 @@ impl Turns {
         }
     }
 
-    /// The question and what came before it, as the model will read them.
-    fn prompt(&self, ask: &Ask, question: &Question) -> Result<Prompt, Error> {
+    /// What the next message of a conversation will be sent behind, as a text: one `speaker: words` after the other. If
+    /// that message is long, the oldest turns make room for it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
+        let mut history = self.branch(conversation.id, conversation.leaf_id)?;
+        attached::read_into(&self.store, &self.reader, &mut history)?;
+        let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
+        let prompt = context::before_next(system_prompt, &history, self.limits.context_messages);
+        Ok(context::text(&prompt))
+    }
+
+    /// As much of a branch as a prompt may hold: the earlier messages and the new one.
+    fn branch(&self, conversation_id: i64, leaf_id: Option<i64>) -> Result<Vec<Message>, Error> {
         let branch = Branch {
-            conversation_id: question.conversation_id,
-            leaf_id: Some(question.message_id),
+            conversation_id,
+            leaf_id,
             before: None,
-            limit: i64::try_from(self.context_messages)
+            limit: i64::try_from(self.limits.context_messages)
                 .unwrap_or(i64::MAX)
                 .saturating_add(1),
         };
-        let branch = self.store.read(|read| store::list_branch(read, &branch))?;
+        self.store.read(|read| store::list_branch(read, &branch))
+    }
+
+    /// The question and what came before it, as the model will read them.
+    fn prompt(&self, ask: &Ask, question: &Question) -> Result<Prompt, Error> {
+        let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
+        let images = attached::read_into(&self.store, &self.reader, &mut branch)?;
         let own = match &ask.to {
             Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
             Target::New => None,
         };
         let system_prompt = own.or(ask.user.system_prompt.as_deref());
+        let library = passages::look_up(&self.store, ask)?;
+        let found = library.as_ref().map_or(&[][..], |library| &library.passages);
+        let system_prompt = passages::behind(system_prompt, found);
+        let mut messages = context::build(system_prompt.as_deref(), &branch, self.limits.context_messages);
+        attached::show(images, &branch, &mut messages);
         Ok(Prompt {
             model: ask.choice.model.clone(),
-            messages: context::build(system_prompt, &branch, self.context_messages),
+            messages,
             temperature: None,
             max_tokens: None,
+            library,
         })
+    }
+
+    /// What a completed reply cost.
+    fn usage(&self, ask: &Ask, completion: &Completion, now: &str) -> NewUsage {
+        let Usage {
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            estimated,
+        } = completion.usage;
+        let tokens = Tokens {
+            input: input_tokens,
+            cached: cached_tokens,
+            output: output_tokens,
+        };
+        NewUsage {
+            user_id: ask.user.id,
+            scope: Scope::Final,
+            model: completion.model.clone(),
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            is_estimated: estimated,
+            price: self
+                .pricing
+                .price(ask.choice.provider.name(), &completion.model, tokens),
+            created_at: now.to_owned(),
+        }
     }
 }
 
 /// A reply while it is written.
 struct Reply<'t> {
     turns: &'t Turns,
-    user_id: i64,
+    ask: &'t Ask,
     question: &'t Question,
-    /// Chosen before the first save: one whose outcome is not known is found again by it.
+    /// Chosen before the first save: one whose outcome is not known is found again by it, and those who read along
+    /// know it by then.
     uuid: String,
-    model: String,
     text: String,
     /// The stored row, once there is one.
     row: Option<i64>,
@@ -451,6 +571,11 @@ impl Reply<'_> {
     fn take(&mut self, delta: Delta<'_>) {
         if let Delta::Text(piece) = delta {
             self.text.push_str(piece);
+            self.turns.hub.publish(self.ask.user.id, None, || Event::Delta {
+                chat_id: self.question.conversation_uuid.clone(),
+                message_id: self.uuid.clone(),
+                text: piece.to_owned(),
+            });
         }
         if self.saved.elapsed() >= SAVE_EVERY && !self.text.is_empty() {
             self.saved = Instant::now();
@@ -468,22 +593,26 @@ impl Reply<'_> {
         let message = NewMessage {
             uuid: self.uuid.clone(),
             conversation_id: self.question.conversation_id,
-            user_id: self.user_id,
+            user_id: self.ask.user.id,
             role: Role::Assistant,
             content: self.text.clone(),
             state,
             // The name it was asked by may be empty (the server's own default); what ran has a name.
             model: completion
                 .map(|completion| &completion.model)
-                .or(Some(&self.model))
+                .or(Some(&self.ask.choice.model))
                 .filter(|name| !name.is_empty())
                 .cloned(),
             error,
             created_at: now.clone(),
+            details: MessageDetails::default(),
         };
         let (row, parent) = (self.row, self.question.message_id);
-        let usage = completion.map(|completion| usage(self.user_id, completion, &now));
-        self.turns.store.write(move |tx| {
+        let ended = completion.map(|completion| {
+            let summary = summary::summarise(&self.ask.text, &self.text);
+            (self.turns.usage(self.ask, completion, &now), summary)
+        });
+        let id = self.turns.store.write(move |tx| {
             let row = match row {
                 Some(id) => Some(id),
                 None => store::find_message_id(tx, &message.uuid)?,
@@ -496,11 +625,16 @@ impl Reply<'_> {
                 }
                 Some(id) => (id, store::finish_message(tx, id, &message)?),
             };
-            if let Some(usage) = usage.as_ref().filter(|_| is_news) {
+            if let Some((usage, summary)) = ended.as_ref().filter(|_| is_news) {
                 store::insert_usage(tx, id, usage)?;
+                store::summarise_conversation(tx, message.conversation_id, summary)?;
             }
             Ok(id)
-        })
+        })?;
+        if state != State::Streaming {
+            self.turns.announce(self.ask.user.id, id);
+        }
+        Ok(id)
     }
 
     fn complete(&self, completion: &Completion) -> Result<i64, Error> {
@@ -535,24 +669,6 @@ fn done(question: Question, response_message_id: i64, text: String) -> Done {
         request_message_id: question.message_id,
         response_message_id,
         text,
-    }
-}
-
-fn usage(user_id: i64, completion: &Completion, now: &str) -> NewUsage {
-    let Usage {
-        input_tokens,
-        output_tokens,
-        cached_tokens,
-        estimated,
-    } = completion.usage;
-    NewUsage {
-        user_id,
-        model: completion.model.clone(),
-        input_tokens,
-        output_tokens,
-        cached_tokens,
-        is_estimated: estimated,
-        created_at: now.to_owned(),
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use super::*;
 use crate::models::Provider;
 use crate::patience::{PATIENCE, until};
+use crate::store::Page;
 use crate::store::tests::{Rig as Stored, fill_disk, free_disk};
-use crate::store::{ConversationRef, Page};
 
 type Script = dyn Fn(&Stop, &mut dyn FnMut(&str)) -> Result<(), Failure> + Send + Sync;
 
@@ -91,7 +91,12 @@ impl Rig {
 
     fn with(change: impl FnOnce(Turns) -> Turns) -> Rig {
         let stored = Stored::new();
-        let turns = Turns::new(Arc::clone(&stored.store), Clock, 256, 100);
+        let pricing = Arc::new(Pricing::built_in().unwrap());
+        let limits = Limits {
+            turns_max: 256,
+            context_messages: 100,
+        };
+        let turns = Turns::new(Arc::clone(&stored.store), Arc::default(), pricing, Clock, limits);
         Rig {
             user: stored.user("ann"),
             turns: Arc::new(change(turns)),
@@ -113,14 +118,21 @@ impl Rig {
         self.stored.store.read(list).unwrap()
     }
 
-    fn send(&self, to: &Target, text: impl Into<String>, choice: Choice) -> Receiver<Result<Done, Fault>> {
-        let (answer, answered) = channel();
-        let ask = Ask {
+    fn ask(&self, to: &Target, text: impl Into<String>, choice: Choice) -> Ask {
+        Ask {
             user: self.user.clone(),
             to: to.clone(),
             text: text.into(),
+            attachments: Vec::new(),
             choice,
-        };
+            library: None,
+            details: MessageDetails::default(),
+        }
+    }
+
+    fn send(&self, to: &Target, text: impl Into<String>, choice: Choice) -> Receiver<Result<Done, Fault>> {
+        let (answer, answered) = channel();
+        let ask = self.ask(to, text, choice);
         // Nobody may be listening any more.
         self.turns
             .begin(ask, Box::new(move |outcome| drop(answer.send(outcome))));

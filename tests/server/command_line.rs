@@ -39,11 +39,12 @@ const FLAGS: &[&str] = &[
     "--public-url",
     "--log",
     "--open",
+    "--pricing",
 ];
 
 #[test]
 fn the_help_names_every_flag_and_the_version_is_ours() {
-    for (words, wanted) in [(&["serve", "--help"][..], FLAGS), (&["--help"], &["serve"])] {
+    for (words, wanted) in [(&["serve", "--help"][..], FLAGS), (&["--help"], &["serve", "import"])] {
         let exit = Launch::command(words).run();
         assert_eq!(exit.code, Some(0), "{}", exit.stderr);
         for flag in wanted {

@@ -14,6 +14,8 @@ mod ai_chat;
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
+mod chatai;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod cors;
@@ -24,10 +26,18 @@ mod durability;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod flutter;
+#[cfg(test)]
+mod library;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod sockets;
+#[cfg(test)]
 mod todo;
+#[cfg(test)]
+mod uploads;
 #[cfg(test)]
 mod upstream;

@@ -106,10 +106,32 @@ fn the_python_client_runs() {
 }
 
 #[test]
+fn the_flutter_session_runs() {
+    let server = Server::start();
+    for _ in 0..2 {
+        let Some(output) = run("curl-flutter.sh", &server, &[]) else {
+            return;
+        };
+        check(
+            &output,
+            &[
+                "\"username\":\"alice\"",
+                "From the phone",
+                "Hello, AI!",
+                "Echo: Hello, AI!",
+                "\"status\":\"read\"",
+            ],
+        );
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(!shown.contains("access_token"), "{shown}");
+    }
+}
+
+#[test]
 fn the_scripts_fail_when_the_server_does() {
     let mut server = Server::start();
     server.kill();
-    for script in ["curl-ai-chat.sh", "curl-todo.sh", "client.py"] {
+    for script in ["curl-ai-chat.sh", "curl-flutter.sh", "curl-todo.sh", "client.py"] {
         let Some(output) = run(script, &server, &[]) else {
             return;
         };

@@ -48,6 +48,7 @@ fn with_nothing_configured_default_names_echo() {
         &[
             ("", "echo/echo"),
             ("echo", "echo/echo"),
+            ("library", "library/library"),
             ("gpt-4.1-nano", "echo/echo"),
             ("smart", "echo/echo"),
             ("gpt-4.1", "?"),
@@ -152,8 +153,31 @@ fn the_configured_default_resolves_or_the_start_fails() {
 
 #[test]
 fn what_is_known_needs_no_network() {
-    assert_eq!(Registry::new(local()).unwrap().known(), ["echo"]);
+    assert_eq!(Registry::new(local()).unwrap().known(), ["echo", "library"]);
     let known = Registry::new(groq()).unwrap().known();
     assert_eq!(known.first().map(String::as_str), Some("llama-3.3-70b-versatile"));
-    assert_eq!(known.last().map(String::as_str), Some("echo"));
+    assert_eq!(known.last().map(String::as_str), Some("library"));
+}
+
+#[test]
+fn what_is_available_begins_with_the_default() {
+    let check = |config, first: &str, count: usize| {
+        let available = Registry::new(config).unwrap().available();
+        assert_eq!(available.first().map(String::as_str), Some(first));
+        assert_eq!(available.len(), count, "{available:?}");
+    };
+    check(ModelsConfig::default(), "echo", 2);
+    check(groq(), "llama-3.3-70b-versatile", 6);
+    let smart = ModelsConfig {
+        default_model: some("smart"),
+        ..groq()
+    };
+    check(smart, "openai/gpt-oss-120b", 6);
+    let own = ModelsConfig {
+        default_model: some("llama3"),
+        ..local()
+    };
+    check(own, "llama3", 2);
+    // Which one is the first of a server's own is known when it has been asked.
+    check(local(), "echo", 1);
 }

@@ -3,9 +3,9 @@
 use std::sync::Barrier;
 
 use super::super::{
-    NewSession, Session, UserPatch, count_users, delete_session, end_other_sessions, find_revocation, find_session,
-    find_user_by_external_id, find_user_by_login, find_user_by_uuid, insert_revocation, insert_session, list_sessions,
-    update_user,
+    NewSession, Session, SessionKey, SessionOf, UserPatch, count_users, delete_session, end_other_sessions,
+    find_revocation, find_session, find_user_by_external_id, find_user_by_login, find_user_by_uuid, insert_revocation,
+    insert_session, list_ended_sessions, list_sessions, update_user,
 };
 use super::*;
 
@@ -320,4 +320,66 @@ fn tokens_of_other_systems_are_revoked_once() {
     let is_revoked = |hash: &str| rig.read(|read| find_revocation(read, hash)).unwrap();
     assert!(is_revoked("a hash") && !is_revoked("A hash"));
     assert_eq!(rig.value::<String>("SELECT expires_at FROM revocations"), at(10));
+}
+
+#[test]
+fn sessions_that_are_over_are_found() {
+    let rig = Rig::new();
+    let (ann, bob, carol, eve) = (rig.user("ann"), rig.user("bob"), rig.user("carol"), rig.user("eve"));
+    for (user, id) in [(&ann, "lasts"), (&ann, "ends"), (&bob, "bobs"), (&carol, "carols")] {
+        rig.session(user, id, 0);
+    }
+    let local = |user: &User, id: &str| SessionOf {
+        user_id: user.id,
+        key: SessionKey::Local(id.into()),
+    };
+    let external = |user: &User, digest: &str, expires_at: Option<usize>| SessionOf {
+        user_id: user.id,
+        key: SessionKey::External {
+            digest: digest.into(),
+            expires_at: expires_at.map(at),
+        },
+    };
+    let nobody = User { id: 99, ..ann.clone() };
+    let asked = [
+        (local(&ann, "lasts"), false),
+        (local(&ann, "ends"), true),
+        (local(&ann, "never was"), true),
+        (local(&bob, "bobs"), true),
+        (local(&carol, "carols"), true),
+        (external(&ann, "lasts", Some(200)), false),
+        (external(&ann, "for ever", None), false),
+        (external(&ann, "expired", Some(100)), true),
+        (external(&ann, "revoked", Some(200)), true),
+        (external(&eve, "disabled", Some(200)), true),
+        (external(&nobody, "gone", None), true),
+    ];
+    rig.write({
+        let id = ann.id;
+        move |tx| delete_session(tx, id, "ends")
+    })
+    .unwrap();
+    rig.write(|tx| insert_revocation(tx, "revoked", Some(&at(200))))
+        .unwrap();
+    let patch = UserPatch {
+        password_hash: Some("another".into()),
+        ..UserPatch::default()
+    };
+    rig.patch(&bob, patch).unwrap();
+    rig.batch("UPDATE users SET disabled_at = created_at WHERE username IN ('carol', 'eve')");
+    let sessions: Vec<SessionOf> = asked.iter().map(|(session, _)| session.clone()).collect();
+    let ended = rig.read(|read| list_ended_sessions(read, &sessions, &at(100))).unwrap();
+    for (session, is_over) in &asked {
+        assert_eq!(ended.contains(session), *is_over, "{session:?}");
+    }
+    // All that are left expire at the same moment.
+    let ended = rig
+        .read(|read| list_ended_sessions(read, &sessions[..1], &at(3000)))
+        .unwrap();
+    assert_eq!(ended, sessions[..1]);
+    assert!(
+        rig.read(|read| list_ended_sessions(read, &[], &at(0)))
+            .unwrap()
+            .is_empty()
+    );
 }

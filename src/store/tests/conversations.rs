@@ -1,8 +1,8 @@
 //! Conversations: whose they are, how they are listed, and the counters that the triggers keep.
 
 use super::super::{
-    Conversation, ConversationPatch, Page, delete_conversation, list_conversations, owner_of_conversation,
-    restore_conversation, update_conversation,
+    Conversation, ConversationPatch, Page, delete_conversation, list_conversations, list_conversations_pinned_first,
+    owner_of_conversation, restore_conversation, update_conversation,
 };
 use super::*;
 
@@ -147,6 +147,7 @@ fn a_patch_changes_what_it_names() {
     assert_eq!((changed.created_at, changed.updated_at), (at(1), at(500)));
     let archived = ConversationPatch {
         is_archived: Some(true),
+        library: Some(true),
         is_pinned: Some(true),
         title: None,
     };
@@ -241,4 +242,24 @@ fn a_conversation_needs_an_owner() {
     let outcome = rig.write(move |tx| insert_conversation(tx, &new));
     check_kind(outcome, Kind::Internal);
     assert_eq!(rig.value::<i64>("SELECT count(*) FROM conversations"), 0);
+}
+
+#[test]
+fn pinned_conversations_come_first_where_that_is_asked_for() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let [oldest, old, new, newest] = [10, 20, 30, 40].map(|seconds| rig.conversation(ann, seconds));
+    rig.conversation(rig.user("bob").id, 50);
+    rig.batch(&format!(
+        "UPDATE conversations SET is_pinned = 1 WHERE id IN ({oldest}, {old})"
+    ));
+    let list = |limit| -> Vec<i64> {
+        let found = rig
+            .read(|read| list_conversations_pinned_first(read, ann, limit))
+            .unwrap();
+        found.into_iter().map(|conversation| conversation.id).collect()
+    };
+    assert_eq!(list(50), [old, oldest, newest, new]);
+    assert_eq!(list(3), [old, oldest, newest]);
+    assert_eq!(list(1), [old]);
 }

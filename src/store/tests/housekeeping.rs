@@ -2,7 +2,7 @@
 
 use super::super::housekeeping::{BATCH_ROWS_MAX, Left, clear_batch};
 use super::super::{
-    NewSession, NewUsage, Session, delete_conversation, insert_session, insert_usage, restore_conversation,
+    NewSession, NewUsage, Scope, Session, delete_conversation, insert_session, insert_usage, restore_conversation,
 };
 use super::*;
 
@@ -46,6 +46,8 @@ fn a_deleted_conversation_goes_after_thirty_days() {
     let gone = rig.deleted(ann.id, 3, 31);
     let usage = NewUsage {
         user_id: ann.id,
+        scope: Scope::Final,
+        price: 0.0,
         model: "m".into(),
         input_tokens: 1,
         output_tokens: 2,

@@ -2,7 +2,7 @@
 
 mod replies;
 
-use super::super::{Message, delete_conversation};
+use super::super::{Message, delete_conversation, find_message, mark_read};
 use super::*;
 
 impl Rig {
@@ -238,4 +238,53 @@ fn messages_can_be_read_in_any_sqlite_shell() {
         .collect::<Result<_, _>>()
         .unwrap();
     assert_eq!(texts, ["text 7", "text 6", "text 5", "text 4", "text 3"]);
+}
+
+#[test]
+fn what_clients_say_besides_is_kept() {
+    let rig = Rig::new();
+    let talk = rig.talk(&["plain"]);
+    let new = NewMessage {
+        details: MessageDetails {
+            kind: Some("image".into()),
+            media_urls: vec!["/media/a \"b\".png".into(), "ü".into()],
+            reply_to_id: Some("x".into()),
+        },
+        ..new_message(talk.id, talk.ann, "look")
+    };
+    let id = rig.insert(new, None).unwrap();
+    let page = rig.page(talk.id, id, None, 2);
+    let facts = |message: &Message| {
+        let urls = message.media_urls.clone();
+        (message.kind.clone(), urls, message.reply_to_id.clone())
+    };
+    assert_eq!(facts(&page[0]), ("text".into(), None, None));
+    let urls = r#"["/media/a \"b\".png","ü"]"#;
+    assert_eq!(facts(&page[1]), ("image".into(), Some(urls.into()), Some("x".into())));
+}
+
+#[test]
+fn a_message_is_found_and_marked_by_its_owner_alone() {
+    let rig = Rig::new();
+    let talk = rig.talk(&["question"]);
+    let (id, bob) = (talk.messages[0], rig.user("bob").id);
+    let uuid: String = rig.value("SELECT uuid FROM messages");
+    let chat: String = rig.value("SELECT uuid FROM conversations");
+    let names = [ConversationRef::Id(id), ConversationRef::Uuid(uuid)];
+    for name in names.clone() {
+        let (message, chat_id) = rig.read(|read| find_message(read, talk.ann, &name)).unwrap();
+        assert_eq!((message.id, message.status.as_str(), &chat_id), (id, "sent", &chat));
+        check_kind(rig.read(|read| find_message(read, bob, &name)), Kind::NotFound);
+        check_kind(rig.write(move |tx| mark_read(tx, bob, &name)), Kind::NotFound);
+    }
+    for name in names.clone() {
+        let (message, chat_id) = rig.write(move |tx| mark_read(tx, talk.ann, &name)).unwrap();
+        assert_eq!((message.id, message.status.as_str(), &chat_id), (id, "read", &chat));
+        assert_eq!(rig.value::<String>("SELECT status FROM messages"), "read");
+    }
+    rig.write(move |tx| delete_conversation(tx, talk.ann, &ConversationRef::Id(talk.id), &at(9)))
+        .unwrap();
+    for name in names {
+        check_kind(rig.read(|read| find_message(read, talk.ann, &name)), Kind::NotFound);
+    }
 }

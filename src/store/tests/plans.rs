@@ -6,9 +6,12 @@ use super::*;
 /// The files that hold statements.
 const SOURCES: &[(&str, &str)] = &[
     ("attachments", include_str!("../attachments.rs")),
+    ("blobs", include_str!("../blobs.rs")),
     ("conversations", include_str!("../conversations.rs")),
+    ("documents", include_str!("../documents.rs")),
     ("housekeeping", include_str!("../housekeeping.rs")),
     ("messages", include_str!("../messages.rs")),
+    ("search", include_str!("../search.rs")),
     ("sessions", include_str!("../sessions.rs")),
     ("usage", include_str!("../usage.rs")),
     ("users", include_str!("../users.rs")),
@@ -73,7 +76,10 @@ const SMALL: &[&str] = &[
 ];
 
 fn is_scan(line: &str) -> bool {
-    line.starts_with("SCAN ") && !SMALL.contains(&line)
+    // The full-text index asked for a word (M) or a row (=): it is read from there on, not from its beginning.
+    let is_lookup = line.starts_with("SCAN library_index VIRTUAL TABLE INDEX") && line.ends_with([':', '='])
+        || line.starts_with("SCAN library_index VIRTUAL TABLE INDEX 0:M");
+    line.starts_with("SCAN ") && !is_lookup && !SMALL.contains(&line)
 }
 
 #[test]
@@ -105,24 +111,20 @@ fn either_id_is_looked_up_and_not_searched_for() {
             count += 1;
         }
     }
-    assert_eq!(count, 5);
+    assert_eq!(count, 7);
 }
 
 #[test]
 fn lists_come_out_of_their_index_in_order() {
     let rig = Rig::new();
-    let lists: Vec<String> = statements(SOURCES[1].1)
+    let lists: Vec<String> = statements(SOURCES[2].1)
         .into_iter()
-        .filter(|sql| sql.contains("OFFSET"))
+        .filter(|sql| sql.contains("ORDER BY"))
         .collect();
-    let [list] = &lists[..] else {
-        panic!("{lists:?}");
-    };
-    let plan = plan(&rig, list);
-    assert_eq!(
-        plan,
-        ["SEARCH conversations USING INDEX conversations_by_user (user_id=?)"]
-    );
+    let plans: Vec<Vec<String>> = lists.iter().map(|list| plan(&rig, list)).collect();
+    let by = |index| vec![format!("SEARCH conversations USING INDEX {index} (user_id=?)")];
+    let updated = "conversations_by_user";
+    assert_eq!(plans, [by(updated), by("conversations_by_age"), by(updated)]);
 }
 
 /// The examination sees what it is there to see.

@@ -78,7 +78,7 @@ fn count(rig: &Rig) -> i64 {
 }
 
 /// One row: a full disk ends the whole transaction.
-const LARGE: &str = "INSERT INTO blob_parts (sha256, part, bytes) VALUES ('x', 0, zeroblob(1000000))";
+const LARGE: &str = "INSERT INTO settings (key, value) VALUES ('x', zeroblob(1000000))";
 
 /// A row and what a trigger adds: a full disk undoes the statement only.
 const LARGE_WITH_TRIGGER: &str = "INSERT INTO conversations (uuid, user_id, title, created_at, updated_at)

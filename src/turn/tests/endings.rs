@@ -103,14 +103,14 @@ fn an_end_that_is_saved_again_is_stored_once() {
         conversation_uuid: uuid.clone(),
         message_id: 1,
     };
+    let ask = rig.ask(&to, "question", saying("reply"));
     for has_partial in [false, true] {
         let before = (rig.rows("messages"), rig.rows("usage_details"));
         let reply = Reply {
             turns: &rig.turns,
-            user_id: rig.user.id,
+            ask: &ask,
             question: &question,
             uuid: Clock.uuid(),
-            model: "model".into(),
             text: "reply".into(),
             row: None,
             saved: Instant::now(),

@@ -164,7 +164,10 @@ fn without_a_thread_nothing_is_stored_and_the_place_is_given_back() {
     let rig = Rig::with(|turns| Turns {
         // No machine has a stack of this size.
         stack_bytes: 1 << 60,
-        turns_max: 1,
+        limits: Limits {
+            turns_max: 1,
+            ..turns.limits
+        },
         ..turns
     });
     let to = rig.conversation();

@@ -218,6 +218,11 @@ fn users_are_created_with_a_name() {
         &json!({"detail": "Username already registered"}),
     );
     check_shape(
+        &create("ann", "ann@example.com"),
+        400,
+        &json!({"detail": "Username already registered"}),
+    );
+    check_shape(
         &create("other", "ann@example.com"),
         400,
         &json!({"detail": "Email already registered"}),

@@ -5,12 +5,14 @@ mod forge;
 mod http;
 mod server;
 mod shape;
+mod socket;
 mod upstream;
 
 pub(crate) use forge::{Algorithm, claims, forge, forge_with};
 pub(crate) use http::{Call, Connection, Ending, Reply, parse_replies, percent};
 pub(crate) use server::{Account, Exit, Launch, Server};
 pub(crate) use shape::{check_shape, invalid};
+pub(crate) use socket::{Socket, check_refused};
 pub(crate) use upstream::Upstream;
 
 use std::path::{Path, PathBuf};

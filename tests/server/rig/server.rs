@@ -314,6 +314,10 @@ impl Server {
         self.call("PATCH", target)
     }
 
+    pub(crate) fn put(&self, target: &str) -> Call {
+        self.call("PUT", target)
+    }
+
     pub(crate) fn delete(&self, target: &str) -> Call {
         self.call("DELETE", target)
     }

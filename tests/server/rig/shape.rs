@@ -63,6 +63,7 @@ fn is_kind(kind: &str, got: &Value) -> bool {
     match kind {
         "<any>" => true,
         "<int>" => got.is_i64() || got.is_u64(),
+        "<float>" => got.is_f64(),
         "<bool>" => got.is_boolean(),
         "<string>" => text.is_some(),
         "<filled>" => text.is_some_and(|text| !text.is_empty()),

@@ -270,6 +270,10 @@ fn answer(out: &mut Out<'_>, shared: &Shared, model: &str, question: &str) -> st
                 u16::try_from(status).unwrap_or(500),
                 &json!({"error": {"message": message, "type": "error", "code": null}}),
             );
+        } else if word == "counts" {
+            plan.counts = true;
+        } else if word == "vision" {
+            // It sees; its reply is the same.
         } else if word == "hold" {
             let state = shared.state.lock().expect("no one panics with it");
             drop(
@@ -289,6 +293,8 @@ fn answer(out: &mut Out<'_>, shared: &Shared, model: &str, question: &str) -> st
 struct Plan {
     text: String,
     gap: Duration,
+    /// Whether a stream ends with what it cost: 1000 tokens read, 600 of them cached, 100 written.
+    counts: bool,
 }
 
 /// The ways to misbehave.
@@ -360,6 +366,9 @@ impl Out<'_> {
         for word in plan.text.split_inclusive(' ') {
             self.chunk(event(word).as_bytes())?;
             std::thread::sleep(plan.gap);
+        }
+        if plan.counts {
+            self.chunk(usage_event().as_bytes())?;
         }
         self.chunk(last_events().as_bytes())?;
         self.write(b"0\r\n\r\n")
@@ -446,6 +455,14 @@ fn event(text: &str) -> String {
     let chunk = json!({
         "id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "fake",
         "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": null}],
+    });
+    format!("data: {chunk}\n\n")
+}
+
+fn usage_event() -> String {
+    let chunk = json!({
+        "id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "fake", "choices": [],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 600}},
     });
     format!("data: {chunk}\n\n")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::super::{NewUsage, finish_message, insert_usage, interrupt_streaming, save_partial};
+use super::super::super::{NewUsage, Scope, finish_message, insert_usage, interrupt_streaming, save_partial};
 use super::*;
 
 /// A reply that is being written.
@@ -35,6 +35,8 @@ fn a_reply_is_saved_while_it_is_written() {
     };
     let usage = NewUsage {
         user_id: talk.ann,
+        scope: Scope::Final,
+        price: 0.0,
         model: "ran".into(),
         input_tokens: 3,
         output_tokens: u64::MAX,

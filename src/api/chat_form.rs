@@ -1,0 +1,138 @@
+//! ChatAI's way to send a message: a form, urlencoded or multipart, which may hold files. Ids are integers.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::attachments::keep;
+use super::{AnyId, Ctx, fault, unknown_model};
+use crate::app::App;
+use crate::error::{Error, Kind};
+use crate::http::{Form, FormFiles, Later, Typed, Upload};
+use crate::store::{self, MessageDetails};
+use crate::turn::{Ask, Fault, Target};
+
+/// The form's field that holds files, as often as there are some.
+const FILES: &str = "files";
+
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct SendForm {
+    text: String,
+    #[serde(default)]
+    model: Option<String>,
+    /// Without it a conversation is created.
+    #[serde(default)]
+    conversation_id: Option<AnyId>,
+    /// Whether the reply draws on the caller's documents; without it, as the conversation is set.
+    #[serde(default)]
+    library: Option<bool>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Answered {
+    conversation_id: i64,
+    request_message_id: i64,
+    response_message_id: i64,
+    answer: String,
+}
+
+pub(super) fn send(
+    ctx: &Ctx,
+    (Form(form), FormFiles(files)): (Form<SendForm>, FormFiles),
+    respond: Later<Typed<Answered>>,
+) {
+    let requested = form.model.clone();
+    let (ask, uploads) = match prepare(ctx, form, &files) {
+        Ok(prepared) => prepared,
+        Err(error) => return respond.send(Err(error)),
+    };
+    ctx.app.turns.begin(
+        ask,
+        Box::new(move |outcome| {
+            if let Err(Fault::Store(_)) = &outcome {
+                uploads.discard();
+            }
+            let outcome = outcome.map_err(|problem| fault(problem, requested.as_deref()));
+            let reply = outcome.and_then(|done| {
+                let answered = Answered {
+                    conversation_id: done.conversation_id,
+                    request_message_id: done.request_message_id,
+                    response_message_id: done.response_message_id,
+                    answer: done.text,
+                };
+                Typed::json(&answered)
+            });
+            respond.send(reply);
+        }),
+    );
+}
+
+/// The checks in the family's order: the model, the text, the conversation; then the files are kept.
+fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads), Error> {
+    let user = ctx.user()?;
+    let requested = form.model.as_deref();
+    let choice = ctx.app.models.resolve(requested);
+    let choice = choice.map_err(|_| unknown_model(requested.unwrap_or("")))?;
+    if form.text.trim().is_empty() {
+        return Err(Error::new(Kind::Malformed, "Empty text"));
+    }
+    let to = match form.conversation_id {
+        None => Target::New,
+        Some(id) => {
+            let missing = || Error::new(Kind::NotFound, "Conversation not found");
+            let which = id.conversation().ok_or_else(missing)?;
+            let found = ctx
+                .app
+                .store
+                .read(|read| store::find_conversation(read, user.id, &which));
+            Target::from(found?)
+        }
+    };
+    ctx.app.count_message(&ctx.request, user.id)?;
+    let mut uploads = Uploads {
+        app: Arc::clone(&ctx.app),
+        user_id: user.id,
+        ids: Vec::new(),
+    };
+    for file in files.iter().filter(|file| file.field == FILES) {
+        match keep(ctx, file) {
+            Ok(attachment) => uploads.ids.push(attachment.id),
+            Err(error) => {
+                uploads.discard();
+                return Err(error);
+            }
+        }
+    }
+    let ask = Ask {
+        user: user.clone(),
+        to,
+        text: form.text,
+        attachments: uploads.ids.clone(),
+        choice,
+        library: form.library,
+        details: MessageDetails::default(),
+    };
+    Ok((ask, uploads))
+}
+
+/// Files that are kept and not sent yet.
+struct Uploads {
+    app: Arc<App>,
+    user_id: i64,
+    ids: Vec<i64>,
+}
+
+impl Uploads {
+    /// The message was not stored: without it nobody needs them. (Was it stored after all, they are its own and stay.)
+    fn discard(self) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let (user_id, ids) = (self.user_id, self.ids);
+        let discarded = self.app.store.write(move |tx| store::delete_unsent(tx, user_id, &ids));
+        if let Err(error) = discarded {
+            log::warn!("uploads of a message that was not sent stay for a day: {error}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The wire objects of ChatAI: conversations, messages with what they cost, and the calls that make up the cost.
+
+use std::collections::HashMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::pricing;
+use crate::store::{self, Attachment, Conversation, Message, Read, Role, UsageDetail};
+
+/// A conversation in a list.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Conversation")]
+pub(super) struct ConversationView {
+    id: i64,
+    #[schemars(extend("format" = "uuid"))]
+    chat_id: String,
+    title: Option<String>,
+    summary: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
+    created_at: String,
+    #[schemars(extend("format" = "date-time"))]
+    updated_at: String,
+    message_count: i64,
+}
+
+pub(super) fn conversation(conversation: Conversation) -> ConversationView {
+    ConversationView {
+        id: conversation.id,
+        chat_id: conversation.uuid,
+        title: conversation.title,
+        summary: conversation.summary,
+        created_at: conversation.created_at,
+        updated_at: conversation.updated_at,
+        message_count: conversation.message_count,
+    }
+}
+
+/// A message. What it cost is the sum of the calls that were made for it; a question cost nothing by itself.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageWithCost")]
+pub(super) struct MessageView {
+    id: i64,
+    conversation_id: i64,
+    request_id: Option<i64>,
+    #[schemars(extend("enum" = ["user", "assistant"]))]
+    role: &'static str,
+    text: String,
+    summary: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
+    created_at: String,
+    input_tokens: Option<i64>,
+    output_tokens: Option<i64>,
+    cached_tokens: Option<i64>,
+    model: Option<String>,
+    price: Option<f64>,
+    attachments: Vec<AttachmentView>,
+    #[schemars(extend("enum" = ["complete", "streaming", "interrupted", "stopped", "failed"]))]
+    state: &'static str,
+    error: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Attachment")]
+struct AttachmentView {
+    id: i64,
+    filename: String,
+    content_type: String,
+    size: i64,
+}
+
+/// One call of a model.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageDetail")]
+pub(super) struct UsageView {
+    id: i64,
+    message_id: i64,
+    #[schemars(extend("enum" = ["title", "intent", "summary", "tool", "final"]))]
+    scope: &'static str,
+    model: String,
+    input_tokens: i64,
+    output_tokens: i64,
+    cached_tokens: i64,
+    estimated: bool,
+    price: f64,
+    #[schemars(extend("format" = "date-time"))]
+    created_at: String,
+}
+
+pub(super) fn usage(detail: &UsageDetail) -> UsageView {
+    UsageView {
+        id: detail.id,
+        message_id: detail.message_id,
+        scope: detail.scope.name(),
+        model: detail.model.clone(),
+        input_tokens: detail.input_tokens,
+        output_tokens: detail.output_tokens,
+        cached_tokens: detail.cached_tokens,
+        estimated: detail.is_estimated,
+        price: detail.price,
+        created_at: detail.created_at.clone(),
+    }
+}
+
+/// Messages with all that is shown with them: one query each for all of them.
+pub(super) struct Parts {
+    messages: Vec<Message>,
+    usage: Vec<UsageDetail>,
+    attachments: Vec<Attachment>,
+    /// The model that answered a question.
+    answered_by: HashMap<i64, String>,
+}
+
+impl Parts {
+    pub(super) fn read(read: &Read<'_>, messages: Vec<Message>) -> Result<Parts, Error> {
+        let (questions, replies): (Vec<&Message>, Vec<&Message>) =
+            messages.iter().partition(|message| message.role == Role::User);
+        let [questions, replies] = [questions, replies].map(|list| list.iter().map(|m| m.id).collect::<Vec<i64>>());
+        let all: Vec<i64> = messages.iter().map(|message| message.id).collect();
+        Ok(Parts {
+            usage: store::list_usage(read, &replies)?,
+            attachments: store::list_attachments(read, &all)?,
+            answered_by: store::list_reply_models(read, &questions)?.into_iter().collect(),
+            messages,
+        })
+    }
+
+    /// The calls, in the order they were made.
+    pub(super) fn usage(&self) -> Vec<UsageView> {
+        self.usage.iter().map(usage).collect()
+    }
+
+    pub(super) fn messages(self) -> Vec<MessageView> {
+        let mut costs: HashMap<i64, Cost> = HashMap::new();
+        for detail in &self.usage {
+            costs.entry(detail.message_id).or_default().add(detail);
+        }
+        let mut attachments: HashMap<i64, Vec<AttachmentView>> = HashMap::new();
+        for attachment in self.attachments {
+            let of_message = attachments.entry(attachment.message_id.unwrap_or_default());
+            of_message.or_default().push(AttachmentView {
+                id: attachment.id,
+                filename: attachment.filename,
+                content_type: attachment.content_type,
+                size: attachment.size,
+            });
+        }
+        let mut answered_by = self.answered_by;
+        let view = |message: Message| {
+            let is_reply = message.role == Role::Assistant;
+            let cost = is_reply.then(|| costs.remove(&message.id).unwrap_or_default());
+            MessageView {
+                id: message.id,
+                conversation_id: message.conversation_id,
+                request_id: message.parent_id.filter(|_| is_reply),
+                role: message.role.name(),
+                text: message.content,
+                summary: message.summary,
+                created_at: message.created_at,
+                input_tokens: cost.map(|cost| cost.input_tokens),
+                output_tokens: cost.map(|cost| cost.output_tokens),
+                cached_tokens: cost.map(|cost| cost.cached_tokens),
+                model: message.model.or_else(|| answered_by.remove(&message.id)),
+                price: cost.map(|cost| pricing::round(cost.price)),
+                attachments: attachments.remove(&message.id).unwrap_or_default(),
+                state: message.state.name(),
+                error: message.error,
+            }
+        };
+        self.messages.into_iter().map(view).collect()
+    }
+}
+
+/// What the calls for one reply add up to; nothing for a reply that ended before it was accounted for.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    input_tokens: i64,
+    output_tokens: i64,
+    cached_tokens: i64,
+    price: f64,
+}
+
+impl Cost {
+    fn add(&mut self, detail: &UsageDetail) {
+        self.input_tokens = self.input_tokens.saturating_add(detail.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(detail.output_tokens);
+        self.cached_tokens = self.cached_tokens.saturating_add(detail.cached_tokens);
+        self.price += detail.price;
+    }
+}

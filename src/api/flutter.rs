@@ -1,0 +1,197 @@
+//! The Flutter client's door: `/chats/` with a slash at its end, bare lists, and UUIDs also for messages. What it shares
+//! with the AI Chat Backend's clients (a chat by its id, changing and deleting it) is in `ai_chat`.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::ai_chat::{self, ListMessages};
+use super::views::{self, ChatView, MessageView};
+use super::{Ctx, conversation_ref, fault};
+use crate::app::App;
+use crate::error::{Error, Kind};
+use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Raw, Route, Typed, get, post, put};
+use crate::store::{self, ConversationRef, Message, MessageDetails};
+use crate::turn::{Ask, Event, Target};
+
+pub(super) const ROUTES: &[Route<Ctx>] = &[
+    post("/chats/", Auth::User, "Create a chat with a title", &Json(create)),
+    get(
+        "/chats/",
+        Auth::User,
+        "List chats, pinned first, then newest activity first",
+        &Json(list),
+    ),
+    get(
+        "/chats/{chat_id}/messages/",
+        Auth::User,
+        "List a chat's messages, oldest first, with UUIDs",
+        &Raw(messages),
+    ),
+    post(
+        "/chats/{chat_id}/messages/",
+        Auth::User,
+        "Send a message; answered with it once the reply is stored",
+        &Deferred(send),
+    )
+    .fails(&[Kind::RateLimited]),
+    put(
+        "/messages/{message_id}/read",
+        Auth::User,
+        "Mark a message as read",
+        &Raw(read),
+    ),
+];
+
+/// These clients ask for all of their chats at once; as with messages, 500 are what a reply holds.
+const CHATS_MAX: i64 = 500;
+
+/// This family's own words.
+pub(super) const CHAT_NOT_FOUND: &str = "Chat not found";
+const MESSAGE_NOT_FOUND: &str = "Message not found";
+
+#[derive(Deserialize, JsonSchema)]
+struct CreateChat {
+    #[schemars(length(max = 200))]
+    title: String,
+}
+
+fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView, Error> {
+    ai_chat::make(ctx, Some(body.title))
+}
+
+fn list(ctx: &Ctx, (): ()) -> Result<Vec<ChatView>, Error> {
+    let user = ctx.user()?;
+    let conversations = ctx
+        .app
+        .store
+        .read(|read| store::list_conversations_pinned_first(read, user.id, CHATS_MAX))?;
+    let views = conversations
+        .into_iter()
+        .map(|conversation| views::chat(conversation, user));
+    Ok(views.collect())
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ChatPath {
+    chat_id: String,
+}
+
+impl ChatPath {
+    fn chat(&self) -> Result<ConversationRef, Error> {
+        conversation_ref(&self.chat_id).ok_or_else(chat_not_found)
+    }
+}
+
+fn chat_not_found() -> Error {
+    Error::new(Kind::NotFound, CHAT_NOT_FOUND)
+}
+
+/// A conversation that the store does not find, in this family's words.
+fn in_own_words(error: Error) -> Error {
+    match error.kind() {
+        Kind::NotFound => chat_not_found(),
+        _ => error,
+    }
+}
+
+type OneMessage = Typed<MessageView<'static, String>>;
+type Messages = Typed<Vec<MessageView<'static, String>>>;
+
+fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
+    let found = ai_chat::find_messages(ctx, &path.chat()?, query);
+    let (messages, chat_id) = found.map_err(in_own_words)?;
+    let views: Vec<_> = messages
+        .into_iter()
+        .map(|message| views::message_with_uuid(message, &chat_id))
+        .collect();
+    Typed::json(&views)
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct SendMessage {
+    content: String,
+    /// `text` (the default), `image`, `audio` …
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 32))]
+    r#type: Option<String>,
+    /// Addresses of uploads.
+    #[serde(default)]
+    #[schemars(length(max = 10), inner(length(max = 2048)))]
+    media_urls: Option<Vec<String>>,
+    /// The message this one answers.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    reply_to_id: Option<String>,
+    /// Whether the reply draws on the caller's documents; without it, as the chat is set.
+    #[serde(default)]
+    library: Option<bool>,
+}
+
+fn send(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<SendMessage>), respond: Later<OneMessage>) {
+    let ask = match prepare(ctx, &path, body) {
+        Ok(ask) => ask,
+        Err(error) => return respond.send(Err(error)),
+    };
+    let (app, user_id) = (Arc::clone(&ctx.app), ask.user.id);
+    ctx.app.turns.begin(
+        ask,
+        Box::new(move |outcome| {
+            let outcome = outcome.map_err(|problem| fault(problem, None));
+            let reply = outcome.and_then(|done| {
+                let id = ConversationRef::Id(done.request_message_id);
+                let (message, chat_id) = app.store.read(|read| store::find_message(read, user_id, &id))?;
+                Typed::json(&views::message_with_uuid(message, &chat_id))
+            });
+            // The chat may have been deleted after it was found.
+            respond.send(reply.map_err(in_own_words));
+        }),
+    );
+}
+
+fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> {
+    let (user, chat) = (ctx.user()?, path.chat()?);
+    let found = ctx
+        .app
+        .store
+        .read(|read| store::find_conversation(read, user.id, &chat));
+    let conversation = found.map_err(in_own_words)?;
+    ctx.app.count_message(&ctx.request, user.id)?;
+    Ok(Ask {
+        user: user.clone(),
+        to: Target::from(conversation),
+        text: body.content,
+        // Those that it names by their addresses are sent with it by the store.
+        attachments: Vec::new(),
+        choice: ctx.app.models.default_model().clone(),
+        library: body.library,
+        details: MessageDetails {
+            kind: body.r#type,
+            media_urls: body.media_urls.unwrap_or_default(),
+            reply_to_id: body.reply_to_id,
+        },
+    })
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct MessagePath {
+    message_id: String,
+}
+
+fn read(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<OneMessage, Error> {
+    let (message, chat_id) = mark_read(&ctx.app, ctx.user()?.id, &path.message_id)?;
+    Typed::json(&views::message_with_uuid(message, &chat_id))
+}
+
+/// Marks one of the user's messages as read, and tells all of the user's devices. Returns it with its chat's UUID.
+pub(super) fn mark_read(app: &App, user_id: i64, message_id: &str) -> Result<(Message, String), Error> {
+    let missing = || Error::new(Kind::NotFound, MESSAGE_NOT_FOUND);
+    let which = conversation_ref(message_id).ok_or_else(missing)?;
+    let (message, chat_id) = app.store.write(move |tx| store::mark_read(tx, user_id, &which))?;
+    app.hub.publish(user_id, None, || Event::Read {
+        chat_id: chat_id.clone(),
+        message_id: message.uuid.clone(),
+    });
+    Ok((message, chat_id))
+}

@@ -1,0 +1,239 @@
+//! The library: a user's documents, cut into chunks, and the passages among them that answer a question.
+//!
+//! Everything comes in through [`add`], wherever it is from, and is found through [`search`]. Stands between the store
+//! and those who ask (api, turn, commands); knows no HTTP and no models, and is the only place that names
+//! unicode-segmentation.
+
+mod books;
+mod chunk;
+mod files;
+mod rank;
+mod sentences;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use crate::auth::digest_hex;
+use crate::clock::Clock;
+use crate::error::{Error, Kind};
+use crate::store::{self, Document, DocumentRef, FoundChunk, IndexWords, NewChunk, NewDocument, Removal, Store};
+
+pub use books::{Book, parse_books};
+pub use files::{FILE_BYTES_MAX, read_file};
+
+/// Text of one document, in bytes: a long novel.
+pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Characters of a title or an author.
+pub const TITLE_CHARS_MAX: usize = 300;
+
+/// Chunks that one job of the writer adds: some ten milliseconds.
+const ADDED_AT_ONCE: usize = 64;
+
+/// Passages of one document in a result: a second one may complete the first, more would push others out.
+const PASSAGES_PER_DOCUMENT: usize = 2;
+
+/// Chunks that are looked at for each passage that is wanted: some share a document, some are being removed.
+const CANDIDATES: usize = 8;
+
+/// A text to be added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewText {
+    /// What it is called.
+    pub title: String,
+    /// Who wrote it, if that is known.
+    pub author: Option<String>,
+    /// The name of the file it came from.
+    pub source: Option<String>,
+    /// The text itself, plain or Markdown.
+    pub content: String,
+}
+
+/// What adding came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// A new document.
+    New(Document),
+    /// The document was there already, with the same title, author and text.
+    Known(Document),
+}
+
+/// A passage that answers a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Passage {
+    /// Where it comes from, and its text.
+    pub chunk: FoundChunk,
+    /// How well it answers. Comparable within one search only.
+    pub score: f64,
+}
+
+impl NewText {
+    /// What tells it from every other: the digest of title, author and text.
+    pub fn digest(&self) -> String {
+        let author = self.author.as_deref().unwrap_or("");
+        digest_hex(format!("{}\0{author}\0{}", self.title, self.content).as_bytes())
+    }
+
+    /// Whether it can be added at all.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`] without a title or text, [`Kind::TooLarge`] with too much of either.
+    pub fn check(&self) -> Result<(), Error> {
+        let is_long = |text: &str| text.chars().nth(TITLE_CHARS_MAX).is_some();
+        if self.title.trim().is_empty() {
+            Err(Error::new(Kind::Malformed, "The document has no title"))
+        } else if self.content.trim().is_empty() {
+            Err(Error::new(Kind::Malformed, "The document has no text"))
+        } else if is_long(&self.title) || self.author.as_deref().is_some_and(is_long) {
+            let message = format!("A title or an author has at most {TITLE_CHARS_MAX} characters");
+            Err(Error::new(Kind::TooLarge, message))
+        } else if self.content.len() > DOCUMENT_BYTES_MAX {
+            let most = DOCUMENT_BYTES_MAX / (1024 * 1024);
+            Err(Error::new(
+                Kind::TooLarge,
+                format!("A document has at most {most} MiB of text"),
+            ))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Adds a text to a user's library. The same text is added once.
+///
+/// # Errors
+/// [`Kind::Malformed`] without a title or text, [`Kind::TooLarge`] when it or the library is too large; those of the
+/// store.
+pub fn add(store: &Store, clock: &Clock, owner: i64, text: &NewText) -> Result<Added, Error> {
+    text.check()?;
+    let sha256 = text.digest();
+    let find = || store.read(|read| store::find_document_by_content(read, owner, &sha256));
+    if let Some(known) = find()? {
+        return Ok(Added::Known(known));
+    }
+    let chunks = new_chunks(owner, text);
+    let new = NewDocument {
+        user_id: owner,
+        uuid: clock.uuid(),
+        title: text.title.clone(),
+        author: text.author.clone(),
+        source: text.source.clone(),
+        size: length(text.content.len()),
+        sha256: sha256.clone(),
+        chunk_count: length(chunks.len()),
+        created_at: clock.now(),
+    };
+    let added = if chunks.len() <= ADDED_AT_ONCE {
+        store.write(move |tx| {
+            let id = store::insert_document(tx, &new)?;
+            store::insert_chunks(tx, owner, id, &chunks)?;
+            store::show_document(tx, owner, id)
+        })
+    } else {
+        add_in_steps(store, new, chunks)
+    };
+    match added {
+        Ok(document) => Ok(Added::New(document)),
+        // Somebody was faster.
+        Err(error) if error.kind() == Kind::Conflict => find()?.map(Added::Known).ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds a document with the chunks of one job after the other, and shows it when it is whole.
+fn add_in_steps(store: &Store, new: NewDocument, mut chunks: Vec<NewChunk>) -> Result<Document, Error> {
+    let owner = new.user_id;
+    let id = store.write(move |tx| store::insert_document(tx, &new))?;
+    let mut fill = || {
+        while !chunks.is_empty() {
+            let rest = chunks.split_off(chunks.len().min(ADDED_AT_ONCE));
+            let step = std::mem::replace(&mut chunks, rest);
+            store.write(move |tx| store::insert_chunks(tx, owner, id, &step))?;
+        }
+        store.write(move |tx| store::show_document(tx, owner, id))
+    };
+    let filled = fill();
+    // Nobody has seen it. If this fails as well, housekeeping removes it.
+    if filled.is_err()
+        && let Err(error) = remove_steps(store, id)
+    {
+        log::warn!("half a document is left to housekeeping: {error}");
+    }
+    filled
+}
+
+/// Removes one of a user's documents. It is gone for everyone at once; what it was made of goes in steps.
+///
+/// # Errors
+/// [`Kind::NotFound`]; those of the store.
+pub fn remove(store: &Store, clock: &Clock, owner: i64, which: DocumentRef) -> Result<(), Error> {
+    let now = clock.now().text();
+    let id = store.write(move |tx| store::hide_document(tx, owner, &which, &now))?;
+    remove_steps(store, id)
+}
+
+fn remove_steps(store: &Store, document_id: i64) -> Result<(), Error> {
+    while store.write(move |tx| store::remove_hidden(tx, document_id))? == Removal::Unfinished {}
+    Ok(())
+}
+
+/// The passages of a user's documents that answer a question best, best first.
+///
+/// # Errors
+/// Those of the store.
+pub fn search(store: &Store, owner: i64, question: &str, limit: usize) -> Result<Vec<Passage>, Error> {
+    let words = words::question_words(question);
+    store.read(|read| {
+        let size = store::measure_library(read, owner)?;
+        if size.documents == 0 {
+            return Ok(Vec::new());
+        }
+        let hits: Result<Vec<_>, Error> = words.iter().map(|word| store::list_hits(read, owner, word)).collect();
+        let mut ranked = rank::rank(&hits?, size.chunks);
+        ranked.truncate(limit.saturating_mul(CANDIDATES));
+        let ids: Vec<i64> = ranked.iter().map(|ranked| ranked.chunk_id).collect();
+        let mut chunks = store::list_chunks(read, owner, &ids)?;
+        let mut passages: Vec<Passage> = Vec::new();
+        for candidate in ranked {
+            let Some(at) = chunks.iter().position(|chunk| chunk.chunk_id == candidate.chunk_id) else {
+                continue;
+            };
+            let chunk = chunks.swap_remove(at);
+            let same = |passage: &&Passage| passage.chunk.document_id == chunk.document_id;
+            if passages.iter().filter(same).count() < PASSAGES_PER_DOCUMENT {
+                let score = candidate.score;
+                passages.push(Passage { chunk, score });
+            }
+        }
+        passages.truncate(limit);
+        Ok(passages)
+    })
+}
+
+/// A document's chunks with the words that they are to be found by.
+fn new_chunks(owner: i64, text: &NewText) -> Vec<NewChunk> {
+    let index = |text: &str| {
+        let words = words::words(text);
+        let words: Vec<String> = words.iter().map(|word| store::index_word(owner, word)).collect();
+        words.join(" ")
+    };
+    let author = text.author.as_deref().unwrap_or("");
+    let title = index(&format!("{} {author}", text.title));
+    let chunks = chunk::chunks(&text.content).into_iter().enumerate();
+    chunks
+        .map(|(position, chunk)| NewChunk {
+            position: length(position),
+            words: IndexWords {
+                title: title.clone(),
+                heading: chunk.heading.as_deref().map(index).unwrap_or_default(),
+                text: index(chunk.text),
+            },
+            heading: chunk.heading,
+            text: chunk.text.to_owned(),
+        })
+        .collect()
+}
+
+fn length(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
