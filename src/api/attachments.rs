@@ -17,7 +17,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         &Json(upload),
     )
     .fails(&[Kind::RateLimited]),
-    get("/media/{name}", Auth::User, "Get an uploaded file", &Raw(media)),
+    get("/media/{media_name}", Auth::User, "Get an uploaded file", &Raw(media)),
     get(
         "/attachments/{attachment_id}",
         Auth::User,
@@ -92,7 +92,7 @@ fn media_name(attachment: &Attachment) -> String {
 
 #[derive(Deserialize, JsonSchema)]
 struct MediaPath {
-    name: String,
+    media_name: String,
 }
 
 /// One of a user's files, by the last part of its address.
@@ -110,7 +110,7 @@ fn find_media(ctx: &Ctx, owner: i64, name: &str) -> Result<Attachment, Error> {
 }
 
 fn media(ctx: &Ctx, Path(path): Path<MediaPath>) -> Result<PartOfFile, Error> {
-    let found = find_media(ctx, ctx.user()?.id, &path.name)?;
+    let found = find_media(ctx, ctx.user()?.id, &path.media_name)?;
     let manner = if PICTURES.contains(&found.content_type.as_str()) {
         "inline"
     } else {

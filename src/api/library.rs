@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{AnyId, Ctx};
 use crate::error::{Error, Issue, Kind};
 use crate::http::{
-    Auth, Body, ByType, Either, FormFiles, Json, NoContent, Path, Query, Raw, Route, Typed, Upload, delete, get, post,
+    Auth, Body, ByType, Either, Json, NoContent, Path, Query, Raw, Route, SomeFiles, Typed, Upload, delete, get, post,
 };
 use crate::library::{self, Added, FILE_BYTES_MAX, NewText};
 use crate::store::{self, Document, DocumentRef, Page};
@@ -34,12 +34,17 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         &ByType(&Raw(create), &Raw(create_from_files)),
     ),
     get(
-        "/documents/{id}",
+        "/documents/{document_id}",
         Auth::User,
         "Get a document with its text",
         &Json(read),
     ),
-    delete("/documents/{id}", Auth::User, "Delete a document", &NoContent(remove)),
+    delete(
+        "/documents/{document_id}",
+        Auth::User,
+        "Delete a document",
+        &NoContent(remove),
+    ),
 ];
 
 /// A document object.
@@ -73,13 +78,13 @@ fn view(document: Document) -> DocumentView {
 
 #[derive(Deserialize, JsonSchema)]
 struct DocumentPath {
-    id: AnyId,
+    document_id: AnyId,
 }
 
 impl DocumentPath {
     fn document(&self) -> Result<DocumentRef, Error> {
         let missing = || Error::new(Kind::NotFound, "Document not found");
-        match &self.id {
+        match &self.document_id {
             AnyId::Number(id) => Ok(DocumentRef::Id(*id)),
             AnyId::Text(text) => {
                 let uuid = uuid::Uuid::try_parse(text).map_err(|_| missing())?;
@@ -204,11 +209,7 @@ fn create(ctx: &Ctx, Body(NewDocuments(body)): Body<NewDocuments>) -> Result<Cre
 }
 
 /// From a form: every file is one document, or a list of books.
-fn create_from_files(ctx: &Ctx, FormFiles(files): FormFiles) -> Result<Typed<DocumentsAdded, 201>, Error> {
-    if files.is_empty() {
-        let issue = issue("missing", &["files"], "Field required", &Value::Null);
-        return Err(Error::invalid(vec![issue]));
-    }
+fn create_from_files(ctx: &Ctx, SomeFiles(files): SomeFiles) -> Result<Typed<DocumentsAdded, 201>, Error> {
     let bytes: u64 = files.iter().map(Upload::size).sum();
     if bytes > FILE_BYTES_MAX as u64 {
         let message = format!(

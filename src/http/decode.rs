@@ -39,9 +39,11 @@ pub(super) enum FileField {
     One,
     /// As many as a form may have, or none.
     Many,
+    /// As many as a form may have, at least one, all in the field [`FILE_FIELD`].
+    Some,
 }
 
-/// Where routes that take one file find it.
+/// Where routes that must have a file find it.
 pub(super) const FILE_FIELD: &str = "file";
 
 /// How a body is written.
@@ -74,7 +76,9 @@ impl Values {
                 (None, _) => issues.push(missing(&at, Value::Null)),
             }
         }
-        if spec.files == Some(FileField::One) && !self.files.iter().any(|upload| upload.field == FILE_FIELD) {
+        if matches!(spec.files, Some(FileField::One | FileField::Some))
+            && !self.files.iter().any(|upload| upload.field == FILE_FIELD)
+        {
             issues.push(missing(&["body".into(), FILE_FIELD.into()], Value::Null));
         }
         if issues.is_empty() {
@@ -131,6 +135,10 @@ pub struct FormFile(pub Upload);
 /// The files of a multipart form, ten at most, in the order they came; none of a form that is not multipart.
 #[derive(Debug)]
 pub struct FormFiles(pub Vec<Upload>);
+
+/// The files of a multipart form that has some, in its fields `file`, in the order they came.
+#[derive(Debug)]
+pub struct SomeFiles(pub Vec<Upload>);
 
 fn shape<T: JsonSchema>() -> Shape {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -226,6 +234,18 @@ impl Input for FormFiles {
 
     fn take(values: &mut Values) -> Result<Self, Error> {
         Ok(FormFiles(std::mem::take(&mut values.files)))
+    }
+}
+
+impl Input for SomeFiles {
+    fn describe(spec: &mut Spec) {
+        spec.files = Some(FileField::Some);
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        let mut files = std::mem::take(&mut values.files);
+        files.retain(|upload| upload.field == FILE_FIELD);
+        Ok(SomeFiles(files))
     }
 }
 

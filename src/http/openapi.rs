@@ -213,7 +213,12 @@ impl Writer {
                 .or_insert_with(|| json!({ "description": description(outcome.status) }));
             if let Some(media) = outcome.media {
                 let schema = outcome.schema.map(|schema| schema(&mut self.output).to_value());
-                response["content"][media] = schema.map_or_else(|| json!({}), |schema| json!({ "schema": schema }));
+                let content = &mut response["content"][media];
+                *content = match (content.get("schema"), schema) {
+                    (Some(one), Some(other)) if *one != other => json!({ "schema": { "anyOf": [one, other] } }),
+                    (_, Some(schema)) => json!({ "schema": schema }),
+                    (_, None) => json!({}),
+                };
             }
         }
         responses
@@ -263,6 +268,11 @@ fn files_schema(files: FileField) -> Value {
     let file = json!({ "type": "string", "format": "binary" });
     match files {
         FileField::One => json!({ "type": "object", "required": [FILE_FIELD], "properties": { FILE_FIELD: file } }),
+        FileField::Some => json!({
+            "type": "object",
+            "required": [FILE_FIELD],
+            "properties": { FILE_FIELD: { "type": "array", "items": file, "minItems": 1, "maxItems": FILES_MAX } },
+        }),
         FileField::Many => json!({
             "type": "object",
             "properties": { "files": { "type": "array", "items": file, "maxItems": FILES_MAX } },

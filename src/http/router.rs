@@ -228,7 +228,7 @@ impl<C> Call<'_, C> {
         };
         match (files, &self.spec.body) {
             (Some(FileField::One), _) => self.file_bytes_max + multipart::FORM_BYTES_MAX,
-            (Some(FileField::Many), _) => body_bytes_max(self.file_bytes_max),
+            (Some(FileField::Many | FileField::Some), _) => body_bytes_max(self.file_bytes_max),
             (None, Some(_)) => BODY_BYTES_MAX,
             (None, None) => 0,
         }

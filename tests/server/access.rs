@@ -8,7 +8,7 @@ use fireside::api::{self, RouteFacts};
 use fireside::http::Auth;
 use serde_json::{Map, Value, json};
 
-use crate::rig::{Account, Algorithm, Call, Launch, Reply, Server, claims, forge, forge_with};
+use crate::rig::{Account, Algorithm, Call, Launch, Multipart, Reply, Server, claims, forge, forge_with};
 
 /// Routes that ask for no token, and why.
 const OPEN: &[(&str, &str)] = &[
@@ -25,6 +25,11 @@ const OPEN: &[(&str, &str)] = &[
     ("POST /token", "gives the token"),
     ("POST /auth/session", "gives the cookie"),
     ("DELETE /auth/session", "takes the cookie also when its session is over"),
+    (
+        "GET /ws",
+        "checks its token itself: a bad one is 403 before the upgrade",
+    ),
+    ("GET /models", "names what everybody may choose from"),
     ("GET /openapi.json", "the same for everybody, as it is in the source"),
     ("GET /docs", "the same for everybody"),
     ("GET /docs/{file}", "the same for everybody"),
@@ -38,6 +43,9 @@ const SECRET: &str = "a secret of more than thirty-two bytes, for tests";
 
 /// Stands in everything that the owner writes, and must never reach anybody else.
 const MARK: &str = "between-me-and-the-model";
+
+/// Stands for a file in a form.
+const FILE: &str = "a file";
 
 fn name(route: &RouteFacts) -> String {
     format!("{} {}", route.method, route.path)
@@ -157,6 +165,10 @@ struct Estate<'a> {
     owner: &'a Account,
     chat: Value,
     message: Value,
+    /// The last part of an upload's address.
+    media: Value,
+    attachment: Value,
+    document: Value,
 }
 
 impl<'a> Estate<'a> {
@@ -170,10 +182,42 @@ impl<'a> Estate<'a> {
             owner,
             chat,
             message: Value::Null,
+            media: Value::Null,
+            attachment: Value::Null,
+            document: Value::Null,
         };
         let path = format!("/chats/{}/messages", text(&estate.chat["id"]));
         estate.message = estate.get(&path).json()[1].clone();
+        estate.add_files();
         estate
+    }
+
+    /// An upload, a file that was sent with a message, a document.
+    fn add_files(&mut self) {
+        let form = Multipart::new().file("file", MARK, "text/plain", MARK.as_bytes());
+        let reply = form.on(self.server.post("/upload/").bearer(&self.owner.token)).send();
+        let uploaded = reply.json();
+        let address = uploaded["url"].as_str().expect("an address");
+        self.media = json!(address.trim_start_matches("/media/"));
+        let chat = text(&self.chat["conversation_id"]);
+        let form = Multipart::new()
+            .field("text", MARK)
+            .field("conversation_id", &chat)
+            .file("files", MARK, "text/plain", MARK.as_bytes());
+        let reply = form.on(self.server.post("/chat/").bearer(&self.owner.token)).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let messages = self.get(&format!("/conversations/{chat}/messages")).json();
+        self.attachment = messages["messages"][2]["attachments"][0]["id"].clone();
+        assert!(self.attachment.is_i64(), "{messages}");
+        let body = json!({ "title": MARK, "content": format!("{MARK} {}", self.media) });
+        let reply = self
+            .server
+            .post("/documents")
+            .bearer(&self.owner.token)
+            .json(&body)
+            .send();
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        self.document = reply.json()["id"].clone();
     }
 
     fn get(&self, path: &str) -> Reply {
@@ -193,6 +237,9 @@ impl<'a> Estate<'a> {
             "chat_id" => self.chat["id"].clone(),
             "conversation_id" => self.chat["conversation_id"].clone(),
             "message_id" => self.message["id"].clone(),
+            "attachment_id" => self.attachment.clone(),
+            "document_id" => self.document.clone(),
+            "media_name" => self.media.clone(),
             "session_id" => claims(&self.server.login(self.owner))["jti"].clone(),
             _ => return None,
         })
@@ -264,9 +311,23 @@ fn requests(document: &Value, route: &RouteFacts, estate: &Estate<'_>) -> Vec<Re
 /// The fields of a body, and whether one of them names something of the owner's.
 fn fields(document: &Value, schema: &Value, estate: &Estate<'_>) -> (Vec<(String, Value)>, bool) {
     let schema = resolve(document, schema);
-    let required: Vec<&Value> = schema["required"].as_array().into_iter().flatten().collect();
+    // Each of several parts, or the first of several forms.
+    let parts: Vec<&Value> = match (&schema["allOf"], &schema["anyOf"]) {
+        (Value::Array(all), _) => all.iter().collect(),
+        (_, Value::Array(any)) => any.iter().take(1).collect(),
+        _ => vec![],
+    };
     let mut fields = Vec::new();
     let mut is_about_owned = false;
+    for part in &parts {
+        let (more, is_owned) = self::fields(document, part, estate);
+        fields.extend(more);
+        is_about_owned |= is_owned;
+    }
+    if !parts.is_empty() {
+        return (fields, is_about_owned);
+    }
+    let required: Vec<&Value> = schema["required"].as_array().into_iter().flatten().collect();
     for (name, schema) in schema["properties"].as_object().expect("an object") {
         if let Some(id) = estate.id(name) {
             fields.push((name.clone(), id));
@@ -295,8 +356,10 @@ fn sample(document: &Value, schema: &Value) -> Value {
     match kind {
         Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
         Some("boolean") => json!(true),
+        Some("array") if schema["minItems"] == 1 => sample(document, &schema["items"]),
         Some("array") => json!([]),
         Some("object") => json!({}),
+        Some("string") if schema["format"] == "binary" => json!(FILE),
         Some("string") => json!("sample"),
         _ => panic!("no sample of {schema}"),
     }
@@ -321,7 +384,13 @@ impl Request {
         match media_type.as_str() {
             "application/json" => call.json(&fields.iter().cloned().collect::<Map<_, _>>().into()),
             "application/x-www-form-urlencoded" => call.form(&texts),
-            "multipart/form-data" => call.multipart(&texts),
+            "multipart/form-data" => {
+                let add = |form: Multipart, (name, value): &(&str, &str)| match *value {
+                    FILE => form.file(name, "sample.txt", "text/plain", b"sample"),
+                    value => form.field(name, value),
+                };
+                texts.iter().fold(Multipart::new(), add).on(call)
+            }
             other => panic!("no way to send {other}"),
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::{Multipart, PATIENCE};
 
 /// One reply, as it came.
 #[derive(Debug, Clone)]
@@ -103,12 +103,10 @@ impl Call {
     }
 
     pub(crate) fn multipart(self, fields: &[(&str, &str)]) -> Call {
-        let part = |(name, value): &(&str, &str)| {
-            format!("--b0undary\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-        };
-        let body: String = fields.iter().map(part).collect();
-        self.header("Content-Type", "multipart/form-data; boundary=b0undary")
-            .body(body + "--b0undary--\r\n")
+        let form = fields
+            .iter()
+            .fold(Multipart::new(), |form, (name, value)| form.field(name, value));
+        form.on(self)
     }
 
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Call {

@@ -2,6 +2,7 @@
 //! and never decides what should have; that is the tests' part.
 
 mod forge;
+mod form;
 mod http;
 mod server;
 mod shape;
@@ -9,6 +10,7 @@ mod socket;
 mod upstream;
 
 pub(crate) use forge::{Algorithm, claims, forge, forge_with};
+pub(crate) use form::Multipart;
 pub(crate) use http::{Call, Connection, Ending, Reply, parse_replies, percent};
 pub(crate) use server::{Account, Exit, Launch, Server};
 pub(crate) use shape::{check_shape, invalid};
