@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::views::{self, ChatView, MessageView};
+use super::views::{self, ChatView, IntegerId, MessageView};
 use super::{AnyId, Ctx, chat_form, conversation_ref, fault, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
@@ -170,7 +170,7 @@ fn messages_limit() -> i64 {
     500
 }
 
-type Messages = Typed<Vec<MessageView<'static>>>;
+type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
     let found = find_messages(ctx, &path.chat()?, query);

@@ -9,7 +9,7 @@ use self::views::{ConversationView, MessageView, Parts, UsageView};
 use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, Path, Query, Route, delete, get, post, put};
-use crate::models::ECHO;
+use crate::models::{ECHO, LIBRARY};
 use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -273,7 +273,7 @@ struct Models {
     available: Option<Vec<String>>,
 }
 
-/// The models with a price, in the order of their table, then those that run here without one: `echo`, and for those
+/// The models with a price, in the order of their table, then those that run here without one: our own, and for those
 /// who are signed in also the names of the administrator's own, which are nobody else's business.
 fn models(ctx: &Ctx, (): ()) -> Result<Models, Error> {
     // The route is open to all: a token that is no good makes a visitor, not an error.
@@ -281,7 +281,7 @@ fn models(ctx: &Ctx, (): ()) -> Result<Models, Error> {
     let is_signed_in = token.is_some_and(|token| session::identify(&ctx.app, token).is_ok());
     let available = is_signed_in.then(|| ctx.app.models.available());
     let mut chat: Vec<String> = ctx.app.pricing.models().map(str::to_owned).collect();
-    let own = available.iter().flatten().map(String::as_str).chain([ECHO]);
+    let own = available.iter().flatten().map(String::as_str).chain([ECHO, LIBRARY]);
     for model in own {
         // A host's model stands in the table behind the host's name.
         let is_listed = |listed: &String| listed == model || listed.split_once('/').is_some_and(|(_, id)| id == model);

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ai_chat::{self, ListMessages};
-use super::views::{self, ChatView, MessageView};
+use super::views::{self, ChatView, MessageView, Uuid};
 use super::{Ctx, conversation_ref, fault};
 use crate::app::App;
 use crate::error::{Error, Kind};
@@ -96,8 +96,8 @@ fn in_own_words(error: Error) -> Error {
     }
 }
 
-type OneMessage = Typed<MessageView<'static, String>>;
-type Messages = Typed<Vec<MessageView<'static, String>>>;
+type OneMessage = Typed<MessageView<'static, Uuid>>;
+type Messages = Typed<Vec<MessageView<'static, Uuid>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
     let found = ai_chat::find_messages(ctx, &path.chat()?, query);

@@ -76,10 +76,20 @@ pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
     }
 }
 
+/// A message's id, with the name that it gives the message's schema.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct IntegerId(i64);
+
+/// The other kind.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Uuid(#[schemars(extend("format" = "uuid"))] String);
+
 /// A message. Its id is the family's own kind: an integer or a UUID.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Message_{Id}")]
-pub(super) struct MessageView<'a, Id = i64> {
+#[schemars(rename = "MessageWith{Id}")]
+pub(super) struct MessageView<'a, Id> {
     id: Id,
     #[schemars(extend("format" = "uuid"))]
     chat_id: &'a str,
@@ -105,13 +115,13 @@ pub(super) struct MessageView<'a, Id = i64> {
 }
 
 /// As the families with integer ids emit it.
-pub(super) fn message(message: Message, chat_id: &str) -> MessageView<'_> {
-    with_id(message.id, message, chat_id)
+pub(super) fn message(message: Message, chat_id: &str) -> MessageView<'_, IntegerId> {
+    with_id(IntegerId(message.id), message, chat_id)
 }
 
 /// As the families with UUIDs emit it.
-pub(super) fn message_with_uuid(message: Message, chat_id: &str) -> MessageView<'_, String> {
-    with_id(message.uuid.clone(), message, chat_id)
+pub(super) fn message_with_uuid(message: Message, chat_id: &str) -> MessageView<'_, Uuid> {
+    with_id(Uuid(message.uuid.clone()), message, chat_id)
 }
 
 /// Who wrote something, as the clients say it.

@@ -4,7 +4,7 @@
 use super::{Completion, Delta, Failure, Library, Passage, Prompt, Provider, Stop, Usage};
 
 /// The id of the only model here, and the name of its provider.
-pub(super) const LIBRARY: &str = "library";
+pub const LIBRARY: &str = "library";
 
 /// Passages of a reply: more would be a search result, not an answer.
 const QUOTED_MAX: usize = 3;

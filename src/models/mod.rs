@@ -26,6 +26,7 @@ use std::time::Duration;
 
 pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
+pub use library::LIBRARY;
 pub use registry::{Choice, ModelsConfig, Registry, UnknownModel};
 pub use stop::Stop;
 

@@ -104,10 +104,10 @@ fn the_reference_can_be_read() {
     page.eval("(location.hash = 'post_auth_register', 1)");
     page.shot("redoc-phone-light");
     page.resize(DESKTOP);
-    page.eval("(location.hash = 'schema-Message', 1)");
+    page.eval("(location.hash = 'schema-MessageWithIntegerId', 1)");
     page.wait(
         "the schema",
-        "document.querySelector('#schema-Message').getBoundingClientRect().top < innerHeight",
+        "document.querySelector('#schema-MessageWithIntegerId').getBoundingClientRect().top < innerHeight",
     );
     page.shot("redoc-schema-light");
     page.assert_quiet(&server.origin, "/openapi.json");

@@ -68,7 +68,7 @@ fn unknown_paths_are_404_and_wrong_methods_405_with_allow() {
     check_method(&server, "PUT", "/chats/1", 405, &["GET", "PATCH", "DELETE"]);
     check_method(&server, "GET", "/chat", 405, &["POST"]);
     check_method(&server, "GET", "/api/user123/chat", 405, &["POST"]);
-    check_method(&server, "POST", "/chats/1/messages", 405, &["GET"]);
+    check_method(&server, "PUT", "/chats/1/messages", 405, &["GET", "POST"]);
     check_method(&server, "PATCH", "/auth/login", 405, &["POST"]);
     check_method(&server, "PUT", "/users/me", 405, &["GET", "PATCH"]);
     check_method(&server, "BREW", "/auth/session", 405, &["POST", "DELETE"]);

@@ -119,7 +119,7 @@ fn somebody_elses_document_does_not_exist() {
     }
     // Documents have integer ids first: what can be no id of either kind does not fit the schema.
     let msg = "Input should be a valid integer, unable to parse string as an integer";
-    let issue = invalid("int_parsing", &json!(["path", "id"]), msg, &json!("nonsense"));
+    let issue = invalid("int_parsing", &json!(["path", "document_id"]), msg, &json!("nonsense"));
     check_shape(
         &absent(server.get("/documents/nonsense")),
         422,

@@ -7,7 +7,7 @@ mod sending;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Account, Call, Dice, Launch, Multipart, PATIENCE, Reply, Server, until};
+use crate::rig::{Account, Dice, Launch, Multipart, PATIENCE, Reply, Server, until};
 
 const MIB: usize = 1024 * 1024;
 

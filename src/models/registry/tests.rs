@@ -177,7 +177,7 @@ fn what_is_available_begins_with_the_default() {
         default_model: some("llama3"),
         ..local()
     };
-    check(own, "llama3", 2);
+    check(own, "llama3", 3);
     // Which one is the first of a server's own is known when it has been asked.
-    check(local(), "echo", 1);
+    check(local(), "echo", 2);
 }

@@ -6,14 +6,13 @@ use serde_json::{Value, json};
 
 use super::deviations::System;
 use super::recording::{Entry, Name};
-use super::{SECRET, Session, check, has_flutter, name_of, token_of};
+use super::{SECRET, Session, check, name_of, token_of};
 use crate::rig::{Call, Launch, Server, Upstream, forge};
 
 struct AiChat {
     server: Server,
     token: String,
     chat: String,
-    has_flutter: bool,
 }
 
 impl Session for AiChat {
@@ -57,10 +56,6 @@ impl Session for AiChat {
             _ => {}
         }
         None
-    }
-
-    fn is_served(&self, entry: &Entry, _key: &str) -> bool {
-        self.has_flutter || entry.path != "/chats/"
     }
 }
 
@@ -155,9 +150,7 @@ fn the_ai_chat_backend_is_answered_alike() {
         .env("OPENAI_BASE_URL", &upstream.url())
         .args(&["--default-model", "fake"])
         .start();
-    let probe = server.account("probe").token;
     let mut session = AiChat {
-        has_flutter: has_flutter(&server, &probe),
         server,
         token: String::new(),
         chat: String::new(),

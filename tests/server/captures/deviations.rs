@@ -339,6 +339,7 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
         "a stranger's token is no mistake of ours",
     ),
     row(ChatAi, "GET /conversations [no slash]", &["status 200"], BOTH_SLASHES),
+    row(ChatAi, "POST /chat/ [*", &["text $.answer"], "another model answers"),
     row(ChatAi, "POST /chat [no slash multipart]", &["status 200"], BOTH_SLASHES),
     row(
         ChatAi,

@@ -1,20 +1,17 @@
-//! The recorded session of the Flutter client's server. A server without that family or without uploads leaves out the
-//! lines about them.
+//! The recorded session of the Flutter client's server.
 
 use serde_json::{Value, json};
 
 use super::deviations::System;
 use super::recording::{Entry, Name};
-use super::{Session, check, has_flutter, name_of, token_of};
-use crate::rig::{Call, Launch, Server};
+use super::{Session, check, name_of, token_of};
+use crate::rig::{Call, Launch, Multipart, Server};
 
 struct Flutter {
     server: Server,
     token: String,
     /// The token of another user.
     carol: String,
-    has_flutter: bool,
-    has_uploads: bool,
 }
 
 impl Session for Flutter {
@@ -66,12 +63,6 @@ impl Session for Flutter {
         }
         None
     }
-
-    fn is_served(&self, entry: &Entry, _key: &str) -> bool {
-        let path = entry.path.as_str();
-        let is_file = path.starts_with("/upload") || path.starts_with("/media");
-        (self.has_uploads || !is_file) && (self.has_flutter || !path.starts_with("/chats"))
-    }
 }
 
 fn account(name: &str) -> Value {
@@ -79,19 +70,13 @@ fn account(name: &str) -> Value {
 }
 
 fn picture(call: Call) -> Call {
-    let body = "--b0undary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\
-        Content-Type: image/png\r\n\r\nPNG\r\n--b0undary--\r\n";
-    call.header("Content-Type", "multipart/form-data; boundary=b0undary")
-        .body(body)
+    Multipart::new().file("file", "a.png", "image/png", b"PNG").on(call)
 }
 
 #[test]
 fn the_flutter_client_is_answered_alike() {
     let server = Launch::new().start();
-    let probe = server.account("probe").token;
     let mut session = Flutter {
-        has_flutter: has_flutter(&server, &probe),
-        has_uploads: server.post("/upload/").bearer(&probe).send().status == 422,
         server,
         token: String::new(),
         carol: String::new(),

@@ -31,7 +31,7 @@ fn anyone_may_ask_and_the_default_comes_first() {
         check_shape(&models, 200, &json!({"chat": "<any>"}));
         let models = models.json();
         assert_eq!(chat(&models)[..9], RECORDED);
-        assert_eq!(chat(&models).last(), Some(&"echo"));
+        assert_eq!(chat(&models).last(), Some(&"library"));
     }
     // A token that is no good makes a visitor.
     let visitor = server.get("/models").bearer("nonsense").send();
@@ -41,7 +41,12 @@ fn anyone_may_ask_and_the_default_comes_first() {
 #[test]
 fn those_who_are_signed_in_see_what_runs_here() {
     let desk = Desk::new();
-    let models = desk.check("GET", "/models", 200, &json!({"chat": "<any>", "available": ["echo"]}));
+    let models = desk.check(
+        "GET",
+        "/models",
+        200,
+        &json!({"chat": "<any>", "available": ["echo", "library"]}),
+    );
     assert_eq!(models["chat"], desk.server.get("/models").send().json()["chat"]);
 }
 
@@ -55,7 +60,7 @@ fn the_table_that_is_named_is_the_one_that_is_listed() {
     check_shape(
         &server.get("/models").send(),
         200,
-        &json!({"chat": ["zeta", "groq/alpha", "echo"]}),
+        &json!({"chat": ["zeta", "groq/alpha", "echo", "library"]}),
     );
 }
 
