@@ -24,7 +24,7 @@
 //! * [`turn`]: the life of one reply.
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
 //! * [`pricing`]: what models cost.
-//! * [`reading`]: the text of files, for models (pdf-extract, html2text; in a process of its own).
+//! * [`reading`]: the text of files, for models (pdf-extract, nanohtml2text; in a process of its own).
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
 //! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
 //! * [`clock`]: times and ids. [`system`]: what differs from one operating system to the next.

@@ -38,7 +38,7 @@ fn each_library_is_named_in_its_room_alone() {
         ("ureq", &["src/models"]),
         ("base64", &["src/models"]),
         ("encoding_rs", &["src/reading"]),
-        ("html2text", &["src/reading"]),
+        ("nanohtml2text", &["src/reading"]),
         ("pdf_extract", &["src/reading"]),
         ("argon2", &["src/auth"]),
         ("jwt_simple", &["src/auth"]),

@@ -12,9 +12,6 @@ pub(super) const START_BYTES: u64 = 1024;
 /// Pages of a PDF that are read. What a model is given of it is filled by fewer.
 const PAGES_MAX: u32 = 200;
 
-/// Columns of a page of HTML as text. Paragraphs are not to be broken, but tables need some bound.
-const COLUMNS: usize = 500;
-
 /// What a file is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -119,11 +116,7 @@ fn page_text(document: &Document, page: u32) -> Option<String> {
 /// Writes the text of a web page.
 pub(super) fn write_html(bytes: &[u8], out: &mut dyn Write) -> Result<(), Damage> {
     let page = decode(bytes);
-    let config = html2text::config::plain_no_decorate()
-        .no_table_borders()
-        .allow_width_overflow();
-    let text = config.string_from_read(page.as_bytes(), COLUMNS);
-    let text = text.map_err(|_| Damage::Broken)?;
+    let text = nanohtml2text::html2text(&page);
     // A pipe that is closed: nobody wants more.
     drop(out.write_all(tidy(&text).as_bytes()).and_then(|()| out.flush()));
     Ok(())
