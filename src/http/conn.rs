@@ -73,13 +73,16 @@ pub(super) struct Partial {
     pub(super) content: Vec<u8>,
 }
 
+/// What the rest of a reply is read from.
+pub(super) type Source = Box<dyn Read + Send>;
+
 /// What has not fitted into the socket's buffer.
 #[derive(Default)]
 pub(super) struct Outbox {
     pub(super) bytes: Vec<u8>,
     pub(super) sent: usize,
     /// Where the rest of the body is read from; only workers do that.
-    pub(super) source: Option<Box<dyn Read + Send>>,
+    pub(super) source: Option<Source>,
     /// What comes after the reply.
     pub(super) keep_alive: bool,
     /// Latest moment for the reply to be out.

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::conn::{Conn, Flushed, Phase, Step};
+use super::conn::{Conn, Flushed, Phase, Source, Step};
 use super::cors::Sharing;
 use super::handshake::Handshake;
 use super::inbox::Listen;
@@ -180,6 +180,9 @@ impl Exchange {
 }
 
 /// Sends on from the outbox, reading further pieces as long as the socket takes them. Runs on a worker or a turn.
+///
+/// The connection is busy, so nobody else touches its outbox: disks are read and written without the lock, for which the
+/// poll thread waits when the client says something.
 pub(super) fn resume(shared: &Arc<Shared>, conn: &Arc<Conn>) {
     let mut state = conn.lock();
     loop {
@@ -187,31 +190,39 @@ pub(super) fn resume(shared: &Arc<Shared>, conn: &Arc<Conn>) {
             Flushed::Broken => {
                 return conn.abandon(&mut state);
             }
-            Flushed::Some => {
-                // A piece of a source is small enough to wait where it is.
-                if state.output.source.is_none()
-                    && state.output.bytes.len() - state.output.sent > shared.limits.outbox_bytes_max
-                    && let Err(error) = shared.spill(&mut state.output)
-                {
-                    log::warn!("a slow client was dropped: {error}");
-                    return conn.abandon(&mut state);
-                }
+            // A piece of a source is small enough to wait where it is.
+            Flushed::Some
+                if state.output.source.is_some() || state.output.waiting() <= shared.limits.outbox_bytes_max =>
+            {
                 state.phase = Phase::Writing;
                 state.deadline = Instant::now() + shared.limits.stall_time;
                 return;
             }
+            Flushed::Some => {
+                let mut output = std::mem::take(&mut state.output);
+                drop(state);
+                let spilled = shared.spill(&mut output);
+                state = conn.lock();
+                state.output = output;
+                if let Err(error) = spilled {
+                    log::warn!("a slow client was dropped: {error}");
+                    return conn.abandon(&mut state);
+                }
+            }
             Flushed::All => {}
         }
-        let Some(mut source) = state.output.source.take() else {
+        let Some(source) = state.output.source.take() else {
             break;
         };
-        let mut piece = Vec::with_capacity(PIECE_BYTES);
-        match source.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => {
-                let more = shared.limits.time_for(count as u64);
+        drop(state);
+        let piece = next_piece(source);
+        state = conn.lock();
+        match piece {
+            Ok(None) => break,
+            Ok(Some((bytes, source))) => {
+                let more = shared.limits.time_for(bytes.len() as u64);
                 state.output.ends = Some(Instant::now() + more);
-                state.output.bytes = piece;
+                state.output.bytes = bytes;
                 state.output.source = Some(source);
             }
             Err(error) => {
@@ -223,6 +234,13 @@ pub(super) fn resume(shared: &Arc<Shared>, conn: &Arc<Conn>) {
     }
     drop(state);
     finish(shared, conn);
+}
+
+/// A piece of a source, and the source for the next one; nothing at its end, where it is let go of.
+fn next_piece(mut source: Source) -> std::io::Result<Option<(Vec<u8>, Source)>> {
+    let mut piece = Vec::with_capacity(PIECE_BYTES);
+    source.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+    Ok((!piece.is_empty()).then_some((piece, source)))
 }
 
 /// The reply is out: close, wait for the next request, or take it from what has come already.
@@ -238,6 +256,10 @@ pub(super) fn finish(shared: &Arc<Shared>, conn: &Arc<Conn>) {
     }
     // Pipelined: it waits its turn behind the others' requests.
     let step = state.look(&shared.limits, &*shared.handler);
+    if matches!(step, Step::Refused(..)) {
+        // Ours until it is answered.
+        state.phase = Phase::Busy;
+    }
     drop(state);
     shared.follow(conn, step);
 }

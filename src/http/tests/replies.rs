@@ -1,8 +1,9 @@
 //! Replies: from any thread, from handlers that fail, and larger than any buffer.
 
 use std::io::Cursor;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
 
@@ -285,4 +286,49 @@ fn a_stream_through_a_small_outbox_is_whole() {
         },
     );
     assert!(rig.ask("GET", "/").body == pattern(LARGE));
+}
+
+/// A source that waits before every piece until it may go on.
+struct Slow(Mutex<Receiver<()>>);
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let go_on = self.0.lock().unwrap().recv_timeout(PATIENCE);
+        go_on.map_err(std::io::Error::other)?;
+        buffer[0] = b'x';
+        Ok(1)
+    }
+}
+
+#[test]
+fn nobody_waits_for_another_clients_slow_disk() {
+    let (go_on, gate) = channel();
+    let (tell, reading) = channel();
+    let gate = Mutex::new(Some(gate));
+    let rig = Rig::new(move |request, respond| match request.path() {
+        "/slow" => {
+            let gate = gate.lock().unwrap().take().unwrap();
+            tell.send(()).unwrap();
+            respond.send(Reply::stream(200, "text/plain", 2, Box::new(Slow(Mutex::new(gate)))));
+        }
+        _ => respond.send(text("fine")),
+    });
+    let mut slow = rig.client();
+    slow.ask("GET", "/slow");
+    reading.recv_timeout(PATIENCE).unwrap();
+    assert!(slow.head().starts_with("HTTP/1.1 200 "));
+    // Its socket moves while its reply is being read from the disk.
+    slow.ask("GET", "/next");
+    let mut other = rig.client();
+    let started = Instant::now();
+    for _ in 0..20 {
+        other.ask("GET", "/");
+        other.answer().check(200, "fine");
+    }
+    assert!(started.elapsed() < PATIENCE / 2, "the others waited");
+    (0..2).for_each(|_| go_on.send(()).unwrap());
+    let mut body = [0; 2];
+    slow.0.read_exact(&mut body).unwrap();
+    assert_eq!(&body, b"xx");
+    slow.answer().check(200, "fine");
 }
