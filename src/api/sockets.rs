@@ -21,7 +21,11 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[get(
     "Open a WebSocket: messages, reading, typing and replies as they come",
     &Deferred(connect),
 )
-.fails(&[Kind::Forbidden, Kind::Malformed])];
+.fails(&[Kind::Forbidden, Kind::Malformed, Kind::RateLimited])];
+
+/// Seconds after which a client with too many sockets may try again: those that its user has left without a word are
+/// found out in about this time.
+const TOO_MANY_RETRY_S: u32 = 60;
 
 /// Characters of a client's own word that an error repeats.
 const REPEATED_CHARS: usize = 50;
@@ -42,10 +46,14 @@ fn connect(ctx: &Ctx, Query(query): Query<Connect>, respond: Later<Switched>) {
         Ok(caller) => caller,
         Err(error) => return respond.send(Err(error)),
     };
+    let Some(id) = ctx.app.hub.reserve(caller.user.id) else {
+        let error = Error::new(Kind::RateLimited, "Too many sockets are open for this account");
+        return respond.send(Err(error.retry_after(TOO_MANY_RETRY_S)));
+    };
     let device = Device {
         app: Arc::clone(&ctx.app),
         user_id: caller.user.id,
-        id: ctx.app.hub.next_id(),
+        id,
     };
     respond.upgrade(&handshake, |socket| {
         // Before the client learns that it is connected: from then on it misses nothing.

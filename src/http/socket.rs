@@ -212,6 +212,7 @@ fn hear(state: &mut State, bytes: &[u8]) -> Heard {
         phase: Phase::Socket(link),
         output,
         input,
+        since,
         ..
     } = state
     else {
@@ -219,6 +220,8 @@ fn hear(state: &mut State, bytes: &[u8]) -> Heard {
     };
     if !bytes.is_empty() {
         link.heard = Instant::now();
+        // Who has been silent longest makes room for others, not who has been here longest.
+        *since = link.heard;
         link.is_pinged = false;
     }
     let mut wire = Wire { input: bytes, output };

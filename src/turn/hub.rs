@@ -67,12 +67,21 @@ pub trait Subscriber: Send + Sync {
     fn dismiss(&self);
 }
 
+/// Subscriptions that one user may have at the same time: more devices and pages than anybody has open, few enough that
+/// nobody takes all the connections and all the memory there is for them.
+const PER_USER_MAX: usize = 64;
+
 /// Names a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscriptionId(u64);
 
 struct Subscription {
     id: SubscriptionId,
+    /// Nobody yet: the place is kept for one who is about to listen.
+    listening: Option<Listening>,
+}
+
+struct Listening {
     session: SessionKey,
     subscriber: Arc<dyn Subscriber>,
 }
@@ -94,24 +103,31 @@ impl Hub {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A name for a subscription that is about to be made: who listens may need it before.
-    pub fn next_id(&self) -> SubscriptionId {
+    /// Keeps a place for one who is about to listen, under the name of the subscription that will be made. It lasts until
+    /// [`Hub::unsubscribe`]. `None` when this user has as many as may be.
+    pub fn reserve(&self, user_id: i64) -> Option<SubscriptionId> {
         let mut inner = self.lock();
+        let id = SubscriptionId(inner.made);
+        let subscriptions = inner.by_user.entry(user_id).or_default();
+        if subscriptions.len() >= PER_USER_MAX {
+            return None;
+        }
+        subscriptions.push(Subscription { id, listening: None });
         inner.made += 1;
-        SubscriptionId(inner.made)
+        Some(id)
     }
 
-    /// Tells `subscriber` of everything that happens to this user from now on, as long as the session lasts.
+    /// Tells `subscriber`, for whom a place was kept, of everything that happens to this user from now on, as long as the
+    /// session lasts.
     pub fn subscribe(&self, user_id: i64, id: SubscriptionId, session: SessionKey, subscriber: Arc<dyn Subscriber>) {
-        let subscription = Subscription {
-            id,
-            session,
-            subscriber,
-        };
-        self.lock().by_user.entry(user_id).or_default().push(subscription);
+        let mut inner = self.lock();
+        let mut subscriptions = inner.by_user.get_mut(&user_id).into_iter().flatten();
+        if let Some(subscription) = subscriptions.find(|subscription| subscription.id == id) {
+            subscription.listening = Some(Listening { session, subscriber });
+        }
     }
 
-    /// Ends a subscription, if it is there.
+    /// Ends a subscription, if it is there, and gives its place back.
     pub fn unsubscribe(&self, user_id: i64, id: SubscriptionId) {
         let mut inner = self.lock();
         if let Some(subscriptions) = inner.by_user.get_mut(&user_id) {
@@ -124,7 +140,9 @@ impl Hub {
 
     /// Whether anybody listens for this user.
     pub fn has_listeners(&self, user_id: i64) -> bool {
-        self.lock().by_user.contains_key(&user_id)
+        let inner = self.lock();
+        let mut subscriptions = inner.by_user.get(&user_id).into_iter().flatten();
+        subscriptions.any(|subscription| subscription.listening.is_some())
     }
 
     /// Tells all who listen for this user, except the one it comes from. The event is made only if there are any.
@@ -134,7 +152,8 @@ impl Hub {
             Some(subscriptions) => subscriptions
                 .iter()
                 .filter(|subscription| Some(subscription.id) != from)
-                .map(|subscription| Arc::clone(&subscription.subscriber))
+                .filter_map(|subscription| subscription.listening.as_ref())
+                .map(|listening| Arc::clone(&listening.subscriber))
                 .collect(),
         };
         if listening.is_empty() {
@@ -157,9 +176,12 @@ impl Hub {
         let users = users.filter(|(user, _)| user_id.is_none_or(|wanted| wanted == **user));
         let sessions: HashSet<_> = users
             .flat_map(|(user, subscriptions)| {
-                subscriptions.iter().map(|subscription| SessionOf {
+                let listening = subscriptions
+                    .iter()
+                    .filter_map(|subscription| subscription.listening.as_ref());
+                listening.map(|listening| SessionOf {
                     user_id: *user,
-                    key: subscription.session.clone(),
+                    key: listening.session.clone(),
                 })
             })
             .collect();
@@ -171,10 +193,10 @@ impl Hub {
         let mut dismissed = Vec::new();
         let inner = self.lock();
         for session in ended {
-            let subscriptions = inner.by_user.get(&session.user_id);
-            for subscription in subscriptions.into_iter().flatten() {
-                if subscription.session == session.key {
-                    dismissed.push(Arc::clone(&subscription.subscriber));
+            let subscriptions = inner.by_user.get(&session.user_id).into_iter().flatten();
+            for listening in subscriptions.filter_map(|subscription| subscription.listening.as_ref()) {
+                if listening.session == session.key {
+                    dismissed.push(Arc::clone(&listening.subscriber));
                 }
             }
         }
@@ -242,7 +264,7 @@ mod tests {
     }
 
     fn subscribe(hub: &Hub, user_id: i64, session: &str) -> (SubscriptionId, Arc<Ear>) {
-        let (id, ear) = (hub.next_id(), Arc::new(Ear::default()));
+        let (id, ear) = (hub.reserve(user_id).unwrap(), Arc::new(Ear::default()));
         hub.subscribe(user_id, id, local(session), Arc::clone(&ear) as Arc<dyn Subscriber>);
         (id, ear)
     }
@@ -284,6 +306,24 @@ mod tests {
         hub.unsubscribe(1, id);
         hub.publish(1, None, || panic!("made for nobody"));
         assert!(!hub.has_listeners(1));
+    }
+
+    #[test]
+    fn a_user_has_so_many_places_and_no_more() {
+        let hub = Hub::default();
+        let places: Vec<_> = (0..PER_USER_MAX).map(|_| hub.reserve(1).unwrap()).collect();
+        assert_eq!(hub.reserve(1), None);
+        assert!(hub.reserve(2).is_some());
+        // A place that is only kept hears nothing.
+        assert!(!hub.has_listeners(1) && hub.sessions(None).is_empty());
+        hub.publish(1, None, || panic!("made for nobody"));
+        for _ in 0..2 {
+            hub.unsubscribe(1, places[7]);
+        }
+        let (_, ear) = subscribe(&hub, 1, "a");
+        assert_eq!(hub.reserve(1), None);
+        hub.publish(1, None, typing);
+        assert_eq!(heard(&ear), 1);
     }
 
     #[test]

@@ -554,15 +554,41 @@ fn a_device_that_does_not_read_holds_nobody_up() {
 }
 
 #[test]
+fn a_user_has_so_many_sockets_and_no_more() {
+    let server = Server::start();
+    let (ann, ben) = (server.account("ann"), server.account("ben"));
+    let mut open: Vec<Socket> = (0..64).map(|_| Socket::open(&server, &ann.token)).collect();
+    let target = format!("/ws?token={}", ann.token);
+    let refused = Socket::ask(&server, &target).send();
+    check_refused(&refused, 429);
+    assert!(refused.header("Retry-After").is_some());
+    Socket::open(&server, &ben.token).check_quiet();
+    // One that ends makes room.
+    drop(open.pop());
+    until(SOON, "room for another", || {
+        let mut connection = server.connect();
+        connection.send(&Socket::ask(&server, &target).bytes());
+        (connection.reply("HEAD").status == 101).then_some(())
+    });
+    open[0].check_quiet();
+}
+
+#[test]
 fn idle_sockets_cost_no_threads() {
     let server = Server::start();
-    let ann = server.account("ann");
-    let chat = new_chat(&server, &ann.token);
-    say(&server, &ann.token, &chat, "warm");
-    let _turn = crowd();
     let count = if slow() { 2000 } else { 200 };
+    let accounts: Vec<Account> = (0..count / 50)
+        .map(|number| server.account(&format!("ann{number}")))
+        .collect();
+    let chats: Vec<String> = accounts
+        .iter()
+        .map(|account| new_chat(&server, &account.token))
+        .collect();
+    say(&server, &accounts[0].token, &chats[0], "warm");
+    let _turn = crowd();
     let (threads, rss, descriptors) = (server.threads(), server.rss_kib(), server.descriptors());
-    let mut sockets: Vec<Socket> = (0..count).map(|_| Socket::open(&server, &ann.token)).collect();
+    let users = accounts.iter().cycle().take(count);
+    let mut sockets: Vec<Socket> = users.map(|account| Socket::open(&server, &account.token)).collect();
     assert!(
         server.threads() <= threads,
         "{} threads, {threads} before",
@@ -575,7 +601,9 @@ fn idle_sockets_cost_no_threads() {
     assert!(grown <= allowed, "{grown} KiB more");
     // Connections from before may have been closed by now.
     assert!(server.descriptors() + 8 >= descriptors + count);
-    say(&server, &ann.token, &chat, "to all of them");
+    for (account, chat) in accounts.iter().zip(&chats) {
+        say(&server, &account.token, chat, "to all of them");
+    }
     for socket in &mut sockets {
         assert_eq!(socket.receive_type("message")["content"], json!("to all of them"));
     }

@@ -471,3 +471,21 @@ fn silent_clients_are_asked_and_dropped_if_they_do_not_answer() {
     alive.write(text_frame("still here"));
     assert_eq!(talk.told(), said("still here"));
 }
+
+#[test]
+fn the_longest_silent_socket_makes_room() {
+    let limits = Limits {
+        connections_max: 2,
+        ..Limits::default()
+    };
+    let talk = Talk::with(limits, listen);
+    let (mut first, _) = talk.join();
+    let (mut second, _) = talk.join();
+    first.write(text_frame("still here"));
+    assert_eq!(talk.told(), said("still here"));
+    assert_eq!(talk.rig.ask("GET", "/").status, 426);
+    assert_eq!(second.rest(), b"");
+    assert_eq!(talk.told(), Told::Closed);
+    first.write(text_frame("and on"));
+    assert_eq!(talk.told(), said("and on"));
+}
