@@ -24,7 +24,8 @@ pub trait Listen: Send + Sync {
     /// The client said something. Must not wait for a model or a slow client.
     fn heard(&self, socket: &Socket, said: Said);
 
-    /// The socket has ended, from whichever side; the last call.
+    /// The socket has ended, from whichever side; the last call. What was said before has been heard, unless we ended the
+    /// socket, or the server was too busy.
     fn closed(&self);
 }
 
@@ -84,6 +85,11 @@ impl Inbox {
         self.start(state);
     }
 
+    /// What was said and not listened to yet is not listened to any more.
+    pub(super) fn clear(&self) {
+        self.lock().waiting.clear();
+    }
+
     /// Gets in line again if there was no place in it before.
     pub(super) fn retry(self: &Arc<Self>) {
         self.start(self.lock());
@@ -91,14 +97,23 @@ impl Inbox {
 
     /// Gets in line for a worker, if there is something to do and nobody is at it.
     fn start(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        let is_last = state.is_closed && !state.is_told;
-        if state.is_running || (state.waiting.is_empty() && !is_last) {
+        if state.is_running {
             return;
         }
-        // What is said may write, so it stands with the requests that may. An end must find a place, as nobody comes
-        // back to try again.
-        let line = if is_last { Line::Reads } else { Line::Writes };
-        state.is_running = self.socket.put_in_line(line, Job::Hear(Arc::clone(self))).is_ok();
+        let get_in_line = |line| self.socket.put_in_line(line, Job::Hear(Arc::clone(self))).is_ok();
+        if !state.waiting.is_empty() {
+            // What is said may write, so it stands with the requests that may.
+            state.is_running = get_in_line(Line::Writes);
+            if state.is_running || !state.is_closed {
+                return;
+            }
+            // Nobody comes back to try again, nor to hear what came of it.
+            state.waiting.clear();
+        }
+        if state.is_closed && !state.is_told {
+            // An end must find a place, and does: its line takes everything.
+            state.is_running = get_in_line(Line::Reads);
+        }
     }
 
     /// One message, on a worker; then to the end of the line, where others stand too.

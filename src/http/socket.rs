@@ -116,10 +116,15 @@ impl Socket {
         push::post(&self.shared, &conn, &mut state, &[&head, text.as_bytes()])
     }
 
-    /// Ends the socket because its client may no longer be here (close code 1008). What was sent before still arrives.
+    /// Ends the socket because its client may no longer be here (close code 1008). What was sent before still arrives;
+    /// what the client has said and nobody has heard yet is not heard.
     pub fn dismiss(&self) {
         if let Some(conn) = self.conn.upgrade() {
-            end(&self.shared, &conn, &mut conn.lock(), Some(CloseCode::Policy));
+            let mut state = conn.lock();
+            if let Phase::Socket(link) = &state.phase {
+                link.inbox.clear();
+            }
+            end(&self.shared, &conn, &mut state, Some(CloseCode::Policy));
         }
     }
 

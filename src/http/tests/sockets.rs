@@ -489,3 +489,83 @@ fn the_longest_silent_socket_makes_room() {
     first.write(text_frame("and on"));
     assert_eq!(talk.told(), said("and on"));
 }
+
+/// A talk with one worker for reads and one for the rest, whose listener holds its worker with every message until it is
+/// let go on. So many more writes may wait meanwhile.
+fn holding(waiting_writes_max: usize) -> (Talk, Sender<()>, Receiver<()>) {
+    let limits = Limits {
+        workers: 2,
+        workers_for_reads: 1,
+        waiting_writes_max,
+        ..Limits::default()
+    };
+    let (go_on, gate) = channel();
+    let (begins, begun) = channel();
+    let gate = Arc::new(Mutex::new(gate));
+    let talk = Talk::with(limits, move |_: &Sending, _: &Said| {
+        begins.send(()).ok();
+        // An error: the test has ended early.
+        gate.lock().unwrap().recv().ok();
+    });
+    (talk, go_on, begun)
+}
+
+#[test]
+fn what_was_said_before_the_end_never_takes_the_workers_for_reads() {
+    let (talk, go_on, begun) = holding(2);
+    let (mut first, _) = talk.join();
+    let (mut second, _) = talk.join();
+    let next = || begun.recv_timeout(PATIENCE).unwrap();
+    first.write(text_frame("holds a worker"));
+    next();
+    second.write([text_frame("one"), text_frame("two"), frame(FINAL | CLOSE, b"")].concat());
+    assert_eq!((read(&mut second), second.rest()), ((CLOSE, Vec::new()), Vec::new()));
+    first.write([text_frame("holds it again"), frame(FINAL | PING, b"")].concat());
+    assert_eq!(read(&mut first), (PONG, Vec::new()));
+    // The second has left. Its first word has its turn, then it is the first one's again.
+    for _ in 0..2 {
+        go_on.send(()).unwrap();
+        next();
+    }
+    assert_eq!((talk.told(), talk.told()), (said("holds a worker"), said("one")));
+    let another = begun.recv_timeout(Duration::from_millis(200));
+    assert!(another.is_err(), "heard by a worker for reads");
+    (0..2).for_each(|_| go_on.send(()).unwrap());
+    assert_eq!(
+        (talk.told(), talk.told(), talk.told()),
+        (said("holds it again"), said("two"), Told::Closed)
+    );
+}
+
+#[test]
+fn a_full_line_loses_what_was_said_but_not_the_end() {
+    let (talk, go_on, begun) = holding(1);
+    let (mut first, _) = talk.join();
+    let (mut second, _) = talk.join();
+    first.write(text_frame("holds a worker"));
+    begun.recv_timeout(PATIENCE).unwrap();
+    // Takes the last place in line.
+    let mut waiting = talk.rig.client();
+    waiting.ask("POST", "/");
+    until("the line is full", || talk.rig.ask("POST", "/").status == 503);
+    second.write([text_frame("lost"), frame(FINAL | CLOSE, b"")].concat());
+    assert_eq!(talk.told(), Told::Closed);
+    go_on.send(()).unwrap();
+    assert_eq!(talk.told(), said("holds a worker"));
+    assert_eq!(waiting.answer().status, 426);
+}
+
+#[test]
+fn who_is_dismissed_is_not_heard_any_more() {
+    let (talk, go_on, begun) = holding(1);
+    let (mut client, socket) = talk.join();
+    client.write(text_frame("heard"));
+    begun.recv_timeout(PATIENCE).unwrap();
+    client.write([text_frame("too late"), frame(FINAL | PING, b"")].concat());
+    // The ping came after it, so it waits to be heard.
+    assert_eq!(read(&mut client), (PONG, Vec::new()));
+    socket.dismiss();
+    check_close(&mut client, 1008);
+    go_on.send(()).unwrap();
+    assert_eq!((talk.told(), talk.told()), (said("heard"), Told::Closed));
+}
