@@ -18,7 +18,7 @@ use crate::store::{self, Store, User};
 /// # Errors
 /// A sentence for the terminal.
 pub fn import(settings: &Settings, import: &Import) -> Result<(), Error> {
-    logger::start(settings.log);
+    let _log = logger::start(settings.log)?;
     let mut texts: Vec<NewText> = Vec::new();
     for path in &import.files {
         let of_file = read(path).and_then(|found| found.iter().try_for_each(NewText::check).map(|()| found));

@@ -29,7 +29,7 @@ const FURTHER_PORTS: u16 = 9;
 /// # Errors
 /// A sentence for the terminal.
 pub fn serve(settings: Settings) -> Result<(), Error> {
-    logger::start(settings.log);
+    let _log = logger::start(settings.log)?;
     let lock = match lock(&settings)? {
         Lock::Held(lock) => lock,
         Lock::Taken(url) => {
@@ -51,7 +51,7 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
 /// # Errors
 /// A sentence for the terminal.
 pub fn start(settings: Settings) -> Result<(), Error> {
-    logger::start(settings.log);
+    let _log = logger::start(settings.log)?;
     let lock = match lock(&settings)? {
         Lock::Held(lock) => lock,
         Lock::Taken(Some(url)) => {
@@ -107,7 +107,6 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
     let outcome = engine.run(&stop);
     app.turns.close();
     app.store.close();
-    log::logger().flush();
     outcome
 }
 

@@ -319,7 +319,6 @@ impl<'e> Poll<'e> {
                 next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
                 self.sweep();
                 self.shared.jobs.hurry();
-                log::logger().flush();
                 if stopping.is_none() && stop.load(Ordering::Relaxed) {
                     stopping = Some(Instant::now());
                     self.stop_accepting();

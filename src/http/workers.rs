@@ -194,14 +194,6 @@ impl Jobs {
             }
             if is_seeker {
                 lines.is_sought = false;
-                is_seeker = false;
-                drop(lines);
-                // A good moment to write the log out: nobody waits.
-                log::logger().flush();
-                lines = self.lock();
-                if self.first(&lines).is_some() || !lines.open {
-                    continue;
-                }
             }
             let own = thread::current();
             let id = own.id();

@@ -340,3 +340,26 @@ fn refused_requests_are_in_the_log_too() {
     }
     assert!(!server.stderr().contains("canary-in-the-query"));
 }
+
+/// The other end of stderr may be a terminal that was stopped, or a program that hangs.
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let server = Launch::new()
+        .args(&["--log", "info"])
+        .prelude("mkfifo unread && exec 2<>unread")
+        .start();
+    let host = server.address;
+    let path = "x".repeat(4000);
+    // More than the pipe holds and than what is gathered: first of lines that workers write, then of those that are
+    // written for what never became a request.
+    for (host, status) in [(host.to_string(), 404), ("evil.example".to_string(), 421)] {
+        for _ in 0..50 {
+            let mut connection = server.connect();
+            connection.send(format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+            assert_eq!(connection.reply("GET").status, status);
+        }
+    }
+    server.check_alive();
+    let exit = server.stop();
+    assert_eq!(exit.code, Some(0));
+}
