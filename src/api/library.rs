@@ -32,7 +32,8 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         Auth::User,
         "Add a document, or a list of books, as JSON or as files",
         &ByType(&Raw(create), &Raw(create_from_files)),
-    ),
+    )
+    .reads(FILE_BYTES_MAX as u64),
     get(
         "/documents/{document_id}",
         Auth::User,

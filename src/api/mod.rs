@@ -26,9 +26,9 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Issue, Kind};
-use crate::http::{Auth, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing};
+use crate::http::{Auth, FORM_BYTES_MAX, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing};
 use crate::models::FailureKind;
-use crate::store::{ConversationRef, User};
+use crate::store::{self, ConversationRef, User};
 use crate::turn::Fault;
 
 use session::Caller;
@@ -166,6 +166,27 @@ impl Service {
     }
 }
 
+impl Service {
+    /// How much of a body with files is received: no more than its sender has room for.
+    fn room_for_files(&self, request: &Request, user: &User, bytes_max: u64) -> Result<u64, Error> {
+        // A chunked one does not say how large it is: it is cut short where there is no more room.
+        let declared = request.header("Content-Length").and_then(|length| length.parse().ok());
+        let declared: u64 = declared.unwrap_or(0);
+        if declared > bytes_max {
+            // Nobody may send as much, whatever room there is.
+            return Ok(bytes_max);
+        }
+        let files_min = declared.saturating_sub(FORM_BYTES_MAX);
+        let size = i64::try_from(files_min).unwrap_or(i64::MAX);
+        let quota = self.app.settings.upload_quota_bytes;
+        let left = self
+            .app
+            .store
+            .read(|read| store::check_quota(read, user.id, size, quota))?;
+        Ok(bytes_max.min(files_min + left + FORM_BYTES_MAX))
+    }
+}
+
 impl Handler for Service {
     fn handle(&self, request: Request, respond: Responder) {
         if let Some(reply) = self.sharing(&request).answer_preflight(&request) {
@@ -193,13 +214,14 @@ impl Handler for Service {
         // What no route takes is refused before anybody looks who sends it.
         let not_found = |_: Reply| Error::new(Kind::NotFound, "Not Found");
         let call = self.router.find(request).map_err(not_found)?;
-        session::find_caller(&self.app, request, call.auth())?;
-        // Nobody needs as much to sign in, and strangers must not keep the receivers busy.
-        Ok(if call.auth() == Auth::Public {
-            0
-        } else {
-            call.body_bytes_max(request)
-        })
+        let caller = session::find_caller(&self.app, request, call.auth())?;
+        let bytes_max = call.body_bytes_max(request);
+        match caller {
+            // Nobody needs as much to sign in, and strangers must not keep the receivers busy.
+            _ if call.auth() == Auth::Public => Ok(0),
+            Some(caller) if call.keeps_files(request) => self.room_for_files(request, &caller.user, bytes_max),
+            _ => Ok(bytes_max),
+        }
     }
 
     fn knows_host(&self, host: &str) -> bool {

@@ -20,6 +20,7 @@ use super::receivers::{self, Receivers};
 use super::reply::{Framed, Reply, print};
 use super::request::{Body, Request, RequestId};
 use super::respond::{self, Responder};
+use super::spool::Spools;
 use super::workers::{self, Job, Jobs, Line, TURNS_GIVEN_MAX};
 use super::{Handler, Limits, push, socket};
 use crate::error::Error;
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     waker: Waker,
     pub(super) jobs: Jobs,
     pub(super) receivers: Receivers,
+    pub(super) spools: Spools,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) limits: Limits,
     stopping: AtomicBool,
@@ -103,6 +105,7 @@ impl Engine {
             waker: Waker::new(poll.registry(), CALL).map_err(failed)?,
             jobs,
             receivers: Receivers::default(),
+            spools: Spools::new(limits.spool.clone(), limits.spooled_bytes_max()),
             handler,
             limits,
             stopping: AtomicBool::new(false),
@@ -232,9 +235,9 @@ impl Shared {
 
     /// Moves what a slow client has not taken from memory into a file.
     pub(super) fn spill(&self, output: &mut Outbox) -> std::io::Result<()> {
-        let mut spool = self.spool()?;
-        spool.file.write_all(&output.bytes[output.sent..])?;
-        output.source = Some(Box::new(receivers::reader(spool)?));
+        let mut spool = self.spools.make(self.next_id(), output.waiting() as u64)?;
+        spool.write(&output.bytes[output.sent..])?;
+        output.source = Some(Box::new(spool.into_reader()?));
         output.bytes = Vec::new();
         output.sent = 0;
         Ok(())

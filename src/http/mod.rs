@@ -29,6 +29,7 @@ mod request;
 mod respond;
 mod router;
 mod socket;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -51,6 +52,7 @@ pub use handshake::Handshake;
 pub use host::Origins;
 pub use inbox::{Listen, Said};
 pub use listener::Engine;
+pub use multipart::FORM_BYTES_MAX;
 pub use push::{Gone, Push};
 pub use reply::Reply;
 pub use request::{Request, RequestId};
@@ -119,6 +121,8 @@ pub struct Limits {
     pub ping_time: Duration,
     /// A socket whose client has not given one by then is dropped: two pings and a half.
     pub silence_time: Duration,
+    /// Temporary files take no more of the disk together than so many bodies of the largest size.
+    pub spooled_bodies_max: u32,
     /// Where temporary files are made.
     pub spool: PathBuf,
 }
@@ -141,12 +145,18 @@ impl Default for Limits {
             outbox_bytes_max: 256 * 1024,
             ping_time: Duration::from_secs(30),
             silence_time: Duration::from_secs(75),
+            // Two for each receiver: one that arrives, and one that waits to be written.
+            spooled_bodies_max: 8,
             spool: std::env::temp_dir(),
         }
     }
 }
 
 impl Limits {
+    fn spooled_bytes_max(&self) -> u64 {
+        self.body_bytes_max.saturating_mul(u64::from(self.spooled_bodies_max))
+    }
+
     /// How long so many bytes may take at the slowest speed that is accepted.
     fn time_for(&self, bytes: u64) -> Duration {
         self.head_time + Duration::from_secs(bytes / self.bytes_per_s_min.max(1))

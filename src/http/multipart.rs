@@ -23,7 +23,7 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 const FIELDS_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes that the fields and the framing of a form may add to its files.
-pub(super) const FORM_BYTES_MAX: u64 = (FIELDS_BYTES_MAX + PARTS_MAX * HEAD_BYTES_MAX) as u64;
+pub const FORM_BYTES_MAX: u64 = (FIELDS_BYTES_MAX + PARTS_MAX * HEAD_BYTES_MAX) as u64;
 
 /// Bytes read at a time.
 const PIECE_BYTES: usize = 16 * 1024;

@@ -2,8 +2,7 @@
 //! nobody fills the disk who is not allowed to.
 
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,8 +11,9 @@ use std::time::Instant;
 use super::conn::{Conn, Partial, Step};
 use super::listener::Shared;
 use super::parse::BodyLength;
-use super::request::{Body, Request, Spool, too_large};
+use super::request::{Body, Request, too_large};
 use super::respond::Responder;
+use super::spool::Spool;
 use super::workers::STACK_BYTES;
 use crate::error::{Error, Kind};
 
@@ -114,7 +114,15 @@ fn take_in(shared: &Arc<Shared>, conn: &Arc<Conn>, partial: Partial) {
         if is_known_larger || framing.received > limit {
             return Err(too_large(limit));
         }
-        receive(shared, conn, &mut framing, content, request.head.expects_continue)
+        // What is to come finds room in the file that is made now; only who does not say how much it is may be cut short.
+        let length = match request.head.length {
+            BodyLength::Known(length) => length,
+            BodyLength::Chunked => framing.received,
+        };
+        let mut spool = shared.spools.make(shared.next_id(), length).map_err(disk)?;
+        spool.write(&content).map_err(disk)?;
+        receive(shared, conn, &mut framing, &mut spool, request.head.expects_continue)?;
+        Ok(spool)
     });
     match received {
         Ok(spool) => {
@@ -131,11 +139,10 @@ fn receive(
     shared: &Shared,
     conn: &Conn,
     framing: &mut super::framing::Framing,
-    mut content: Vec<u8>,
+    spool: &mut Spool,
     expects_continue: bool,
-) -> Result<Spool, Error> {
+) -> Result<(), Error> {
     let cut_off = |error| Error::new(Kind::Malformed, "The body was cut off").caused_by(error);
-    let mut spool = shared.spool().map_err(disk)?;
     let mut socket = &conn.stream;
     let options = socket2::SockRef::from(socket);
     options.set_nonblocking(false).map_err(cut_off)?;
@@ -150,6 +157,7 @@ fn receive(
         }
         let started = Instant::now();
         let mut piece = vec![0; PIECE_BYTES];
+        let mut content = Vec::new();
         let mut input = std::mem::take(&mut conn.lock().input);
         loop {
             let taken = framing.feed(&input, &mut content).map_err(|refusal| {
@@ -160,8 +168,7 @@ fn receive(
                 };
                 Error::new(kind, refusal.detail)
             })?;
-            spool.file.write_all(&content).map_err(disk)?;
-            spool.length += content.len() as u64;
+            spool.write(&content).map_err(disk)?;
             content.clear();
             if framing.is_done() {
                 conn.lock().input = input.split_off(taken);
@@ -180,36 +187,19 @@ fn receive(
         }
     })();
     options.set_nonblocking(true).map_err(cut_off)?;
-    reading.map(|()| spool)
+    reading
 }
 
 fn disk(error: std::io::Error) -> Error {
-    let kind = if error.kind() == ErrorKind::StorageFull {
-        Kind::StorageFull
-    } else {
-        Kind::Unavailable
+    let refused = "The body could not be received: the server's disk does not take it";
+    let (kind, message) = match error.kind() {
+        ErrorKind::StorageFull => (Kind::StorageFull, refused),
+        // Ours, not one that the system has set.
+        ErrorKind::QuotaExceeded if error.raw_os_error().is_none() => (
+            Kind::Unavailable,
+            "Too much is being uploaded at this moment; try again",
+        ),
+        _ => (Kind::Unavailable, refused),
     };
-    let message = "The body could not be received: the server's disk does not take it";
     Error::new(kind, message).retry_after(5).caused_by(error)
-}
-
-impl Shared {
-    /// A new temporary file.
-    pub(super) fn spool(&self) -> std::io::Result<Spool> {
-        let path = self.limits.spool.join(format!("{}.part", self.next_id()));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        Ok(Spool { file, path, length: 0 })
-    }
-}
-
-/// Reads a temporary file from its beginning; it goes away with the reader.
-pub(super) fn reader(mut spool: Spool) -> std::io::Result<impl Read + Send> {
-    struct Reader(Spool);
-    impl Read for Reader {
-        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-            self.0.file.read(buffer)
-        }
-    }
-    spool.file.seek(SeekFrom::Start(0))?;
-    Ok(Reader(spool))
 }

@@ -1,15 +1,14 @@
 //! A complete request, as handlers see it.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 use tiny_http::Method;
 
 use super::parse::Head;
+use super::spool::Spool;
 use super::upload::Source;
 use crate::error::{Error, Kind};
 
@@ -40,22 +39,6 @@ pub(super) enum Body {
     Memory(Vec<u8>),
     /// Large ones were received into a temporary file.
     Spooled(Spool),
-}
-
-/// A temporary file that goes away with its last use.
-#[derive(Debug)]
-pub(super) struct Spool {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
-    pub(super) length: u64,
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            log::warn!("a temporary file was not removed: {}: {error}", self.path.display());
-        }
-    }
 }
 
 impl Request {

@@ -45,6 +45,9 @@ pub struct Route<C: 'static> {
     pub summary: &'static str,
     /// Doing it.
     pub endpoint: &'static dyn Endpoint<C>,
+    /// Its files are read and not kept, and have at most so many bytes together. Without it they are kept, and each may
+    /// have as many as a file may.
+    pub read_bytes_max: Option<u64>,
     /// How it may fail, beyond what every route with its method, its inputs and its `auth` may; for the documentation.
     pub errors: &'static [Kind],
 }
@@ -54,6 +57,13 @@ impl<C> Route<C> {
     #[must_use]
     pub const fn fails(mut self, errors: &'static [Kind]) -> Route<C> {
         self.errors = errors;
+        self
+    }
+
+    /// The same row, whose files are read and not kept, with at most so many bytes together.
+    #[must_use]
+    pub const fn reads(mut self, bytes_max: u64) -> Route<C> {
+        self.read_bytes_max = Some(bytes_max);
         self
     }
 }
@@ -67,7 +77,7 @@ macro_rules! methods {
             summary: &'static str,
             endpoint: &'static dyn Endpoint<C>,
         ) -> Route<C> {
-            Route { method: Method::$method, path, auth, summary, endpoint, errors: &[] }
+            Route { method: Method::$method, path, auth, summary, endpoint, read_bytes_max: None, errors: &[] }
         }
     )* };
 }
@@ -222,16 +232,27 @@ impl<C> Call<'_, C> {
 
     /// How many bytes of body the route takes of this request.
     pub fn body_bytes_max(&self, request: &Request) -> u64 {
-        let files = match self.spec.files {
-            Some(_) if FormKind::of(request) != Some(FormKind::Multipart) => None,
-            files => files,
-        };
-        match (files, &self.spec.body) {
+        match (self.files(request), &self.spec.body) {
             (Some(FileField::One), _) => self.file_bytes_max + multipart::FORM_BYTES_MAX,
-            (Some(FileField::Many | FileField::Some), _) => body_bytes_max(self.file_bytes_max),
+            (Some(FileField::Many | FileField::Some), _) => match self.route.read_bytes_max {
+                Some(bytes_max) => bytes_max + multipart::FORM_BYTES_MAX,
+                None => body_bytes_max(self.file_bytes_max),
+            },
             (None, Some(_)) => BODY_BYTES_MAX,
             (None, None) => 0,
         }
+    }
+
+    /// Whether this request may send files that are kept.
+    pub fn keeps_files(&self, request: &Request) -> bool {
+        self.route.read_bytes_max.is_none() && self.files(request).is_some()
+    }
+
+    /// The files that this request may send.
+    fn files(&self, request: &Request) -> Option<FileField> {
+        self.spec
+            .files
+            .filter(|_| FormKind::of(request) == Some(FormKind::Multipart))
     }
 
     /// Answers: malformed JSON first, then whatever `enter` finds (nobody signed in), then a query that cannot be read

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::multipart::PartHead;
-use super::request::Spool;
+use super::spool::Spool;
 
 /// Bytes of a file's name. What most file systems take.
 const NAME_BYTES_MAX: usize = 255;

@@ -149,12 +149,16 @@ pub(super) fn insert_attachment(
     find_attachment(tx, new.user_id, id).map(Some)
 }
 
-/// Whether so many more bytes fit in.
-pub(super) fn check_quota(read: &Read<'_>, user_id: i64, size: i64, quota: u64) -> Result<(), Error> {
+/// Whether so many more bytes fit in; returns how many would still fit in then.
+///
+/// # Errors
+/// [`Kind::TooLarge`] when they do not.
+pub fn check_quota(read: &Read<'_>, user_id: i64, size: i64, quota: u64) -> Result<u64, Error> {
     let sql = "SELECT attachment_bytes FROM users WHERE id = ?1";
     let used: i64 = read.first(sql, [user_id], |row| row.get(0))?.unwrap_or(0);
-    if u64::try_from(used.saturating_add(size)).is_ok_and(|bytes| bytes <= quota) {
-        return Ok(());
+    let left = u64::try_from(used.saturating_add(size)).map(|bytes| quota.checked_sub(bytes));
+    if let Ok(Some(left)) = left {
+        return Ok(left);
     }
     let message = format!(
         "This file does not fit: your files may take {} MiB together. Delete conversations that have some",

@@ -243,6 +243,15 @@ fn a_large_file_costs_little_memory() {
     });
 }
 
+/// The head of a form of so many bytes.
+fn head(server: &Server, account: &Account, target: &str, length: usize) -> String {
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: multipart/form-data; \
+         boundary=x\r\nContent-Length: {length}\r\n\r\n",
+        server.address, account.token
+    )
+}
+
 #[test]
 fn files_are_bounded_one_by_one_and_together() {
     let server = Launch::new()
@@ -269,17 +278,21 @@ fn files_are_bounded_one_by_one_and_together() {
     refused(&send("files", &[MIB / 2, MIB]), "2 MiB together");
     assert_eq!(kept(&server).0, 1, "what was kept of a message that was not sent goes");
     assert_eq!(send("files", &[MIB / 2]).status, 200);
-    // A body that cannot be of use is not even received.
-    let head = format!(
-        "POST /upload/ HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: multipart/form-data; \
-         boundary=x\r\nContent-Length: {}\r\n\r\n",
-        server.address,
-        ann.token,
-        5 * MIB
-    );
+    // A body that cannot be of use is not even received: too large for the route, or for what room is left.
+    for (target, length, words) in [
+        ("/upload/", 5 * MIB, "larger than 2 MiB"),
+        ("/chat/", 4 * MIB, "2 MiB together"),
+    ] {
+        let mut connection = server.connect();
+        connection.send(head(&server, &ann, target, length).as_bytes());
+        refused(&connection.reply("POST"), words);
+    }
+    // Documents are read and not kept: they have a limit of their own, whatever room is left.
+    let server = Server::start();
+    let ann = server.account("ann");
     let mut connection = server.connect();
-    connection.send(head.as_bytes());
-    assert_eq!(connection.reply("POST").status, 413);
+    connection.send(head(&server, &ann, "/documents", 36 * MIB).as_bytes());
+    refused(&connection.reply("POST"), "larger than 33 MiB");
 }
 
 #[test]

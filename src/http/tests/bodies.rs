@@ -321,3 +321,38 @@ fn a_chunked_body_that_was_too_large_before_anybody_asked() {
         answered.check(413, r#"{"detail":"The body is larger than 2 KiB"}"#);
     }
 }
+
+#[test]
+fn all_temporary_files_together_have_a_limit() {
+    let limits = Limits {
+        body_bytes_max: 200_000,
+        spooled_bodies_max: 1,
+        ..Limits::default()
+    };
+    let rig = Rig::with(limits, |_| Ok(200_000), echo);
+    let mut first = rig.client();
+    first.write(post("/", 150_000));
+    until("it is being received", || rig.files() == 1);
+    for _ in 0..3 {
+        let mut second = rig.client();
+        second.write(post("/", 150_000));
+        let answer = second.answer();
+        answer.check(
+            503,
+            r#"{"detail":"Too much is being uploaded at this moment; try again"}"#,
+        );
+        assert_eq!(answer.header("Retry-After"), Some("5"));
+    }
+    // A chunked one has what is left.
+    let mut chunks = rig.client();
+    chunks.write(post_chunked("/"));
+    chunks.0.get_mut().write_all(&chunked(&pattern(150_000), 10_000)).ok();
+    assert_eq!(chunks.answer().status, 503);
+    first.write(pattern(150_000));
+    assert_eq!(first.answer().status, 200);
+    until("there is room again", || rig.files() == 0);
+    let mut third = rig.client();
+    third.write(post("/", 150_000));
+    third.write(pattern(150_000));
+    assert_eq!(third.answer().status, 200);
+}
