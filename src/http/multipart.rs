@@ -297,14 +297,19 @@ fn parameters(value: &str) -> Option<Vec<(&str, String)>> {
     Some(found)
 }
 
-/// The text up to the closing quote, and what follows it.
+/// The text up to the closing quote, and what follows it. A backslash makes a quote or another one part of the text;
+/// before anything else it is itself, as some clients send a file's folders and all, as they are.
 fn quoted_text(quoted: &str) -> Option<(String, &str)> {
     let mut text = String::new();
-    let mut chars = quoted.char_indices();
+    let mut chars = quoted.char_indices().peekable();
     while let Some((at, char)) = chars.next() {
         match char {
             '"' => return Some((text, &quoted[at + 1..])),
-            '\\' => text.push(chars.next()?.1),
+            '\\' => text.push(
+                chars
+                    .next_if(|(_, next)| matches!(next, '"' | '\\'))
+                    .map_or(char, |(_, next)| next),
+            ),
             _ => text.push(char),
         }
     }
@@ -406,6 +411,14 @@ mod tests {
             parse_head(head.as_bytes()).unwrap().filename
         };
         assert_eq!(filename("filename=\"a; b.txt\"").as_deref(), Some("a; b.txt"));
+        for (sent, name) in [
+            (r#"filename="C:\dir\a.txt""#, r"C:\dir\a.txt"),
+            (r#"filename="C:\\dir\\a.txt""#, r"C:\dir\a.txt"),
+            (r#"filename="a \"b\".txt""#, r#"a "b".txt"#),
+            (r#"filename="dir\\"; x=y"#, r"dir\"),
+        ] {
+            assert_eq!(filename(sent).as_deref(), Some(name), "{sent}");
+        }
         assert_eq!(
             filename("filename=x; filename*=UTF-8''na%C3%AFve.txt").as_deref(),
             Some("naïve.txt")
