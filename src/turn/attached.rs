@@ -132,7 +132,14 @@ fn reading(store: &SharedStore, reader: &Reader, attachment: &Attachment) -> Res
     if let Some(known) = store.read(|read| store::find_reading(read, id))? {
         return Ok(known);
     }
-    let file = AttachmentReader::open(store, attachment, 0)?;
+    let file = match AttachmentReader::open(store, attachment, 0) {
+        Ok(file) => file,
+        Err(error) => {
+            // The question is stored by now and wants its reply, with this file or without.
+            log::warn!("an attachment could not be opened: {error}");
+            return Ok(Reading::Problem("it could not be read just now".to_owned()));
+        }
+    };
     let reading = match reader.read(&attachment.filename, &attachment.content_type, file) {
         Ok(text) => Reading::Text(text),
         Err(Unread::Never(problem)) => Reading::Problem(problem.to_owned()),

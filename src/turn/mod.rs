@@ -151,8 +151,11 @@ pub struct Done {
 /// Why a turn did not end with a reply.
 #[derive(Debug)]
 pub enum Fault {
-    /// Before or after the model: nothing is stored, or the reply could not be.
+    /// Nothing is stored, or the conversation was deleted meanwhile.
     Store(Error),
+    /// The question is stored, but a reply to it could not be begun, or not be kept. Whoever sends the question again
+    /// has it there twice.
+    Kept(Error),
     /// The model's; the question is stored, and what had come of the reply.
     Model(Failure),
 }
@@ -434,12 +437,19 @@ impl Turns {
         let question = self.store.write(self.question(&place.conversation, ask))?;
         self.live().name(&place.conversation, question.conversation_id);
         self.announce(ask.user.id, question.message_id);
+        let replied = self.reply(place, ask, &question);
+        let (id, text) = replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
+        Ok(done(question, id, text))
+    }
+
+    /// Asks the model and stores what it says; returns the row and the text.
+    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<(i64, String), Fault> {
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
-        let prompt = self.prompt(ask, &question)?;
+        let prompt = self.prompt(ask, question)?;
         let mut reply = Reply {
             turns: self,
             ask,
-            question: &question,
+            question,
             uuid: self.clock.uuid(),
             text: String::new(),
             row: None,
@@ -452,26 +462,28 @@ impl Turns {
         match completion {
             Ok(completion) => {
                 let id = reply.complete(&completion)?;
-                let text = std::mem::take(&mut reply.text);
-                Ok(done(question, id, text))
+                Ok((id, std::mem::take(&mut reply.text)))
             }
             Err(failure) => {
                 let is_stopping = self.live().is_stopping();
                 reply.fail(&failure, is_stopping)?;
-                self.check_there(ask.user.id, question.conversation_id)?;
                 Err(Fault::Model(failure))
             }
         }
     }
 
-    /// [`Kind::NotFound`] for a conversation that was deleted while a reply was written in it: then that is why the
-    /// reply was stopped, and what its sender is told.
-    fn check_there(&self, user_id: i64, conversation_id: i64) -> Result<(), Error> {
-        let which = ConversationRef::Id(conversation_id);
-        match self.store.read(|read| store::find_conversation(read, user_id, &which)) {
-            Err(error) if error.kind() == Kind::NotFound => Err(error),
-            // If the store does not say, the model's failure is the better answer.
-            Ok(_) | Err(_) => Ok(()),
+    /// What went wrong once the question was stored. A conversation that was deleted meanwhile is why the reply was
+    /// stopped or found no place, and what its sender is told.
+    fn after_commit(&self, fault: Fault, ask: &Ask, question: &Question) -> Fault {
+        let which = ConversationRef::Id(question.conversation_id);
+        let found = self
+            .store
+            .read(|read| store::find_conversation(read, ask.user.id, &which));
+        match (found, fault) {
+            (Err(error), _) if error.kind() == Kind::NotFound => Fault::Store(error),
+            // If the store does not say, the fault itself is the better answer.
+            (_, Fault::Store(error)) => Fault::Kept(error),
+            (_, fault) => fault,
         }
     }
 

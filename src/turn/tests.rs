@@ -1,6 +1,7 @@
 //! Turns over a real store, with models that do what a test needs. The rig here, a module per subject below.
 
 mod endings;
+mod files;
 mod places;
 
 use std::sync::mpsc::{Receiver, channel};

@@ -1,0 +1,89 @@
+//! What a model is told of what was sent.
+
+use super::*;
+use crate::store::{Attachment, NewAttachment};
+
+/// A model that keeps what it is told.
+#[derive(Default)]
+struct Listener {
+    heard: Mutex<Vec<PromptMessage>>,
+}
+
+impl Provider for Listener {
+    fn name(&self) -> &str {
+        "listener"
+    }
+
+    fn instant(&self) -> bool {
+        false
+    }
+
+    fn complete(
+        &self,
+        prompt: &Prompt,
+        stop: &Stop,
+        on_delta: &mut dyn FnMut(Delta<'_>),
+    ) -> Result<Completion, Failure> {
+        self.heard.lock().unwrap().clone_from(&prompt.messages);
+        if stop.is_stopped() {
+            return Err(stopped());
+        }
+        on_delta(Delta::Text("I see"));
+        Ok(Completion {
+            model: "listener".into(),
+            finish_reason: None,
+            usage: Usage::estimate(prompt, 1),
+        })
+    }
+}
+
+impl Rig {
+    /// An upload that was not sent yet.
+    fn upload(&self, filename: &str, content_type: &str, bytes: &[u8]) -> Attachment {
+        let new = NewAttachment {
+            uuid: Clock.uuid(),
+            user_id: self.user.id,
+            filename: filename.into(),
+            content_type: content_type.into(),
+            created_at: Clock.now().text(),
+        };
+        self.stored.store.keep_file(&new, u64::MAX, || bytes).unwrap()
+    }
+
+    /// Sends a text with files, and returns what a model was told.
+    fn told(&self, to: &Target, text: &str, files: &[Attachment]) -> Vec<PromptMessage> {
+        let listener = Arc::new(Listener::default());
+        let provider: Arc<dyn Provider> = Arc::<Listener>::clone(&listener);
+        let choice = Choice {
+            provider,
+            model: "listener".into(),
+        };
+        let (answer, answered) = channel();
+        let ask = Ask {
+            attachments: files.iter().map(|file| file.id).collect(),
+            ..self.ask(to, text, choice)
+        };
+        self.turns
+            .begin(ask, Box::new(move |outcome| drop(answer.send(outcome))));
+        outcome(&answered).expect("a reply");
+        let heard = listener.heard.lock().unwrap();
+        heard.clone()
+    }
+}
+
+/// The text of the last message.
+#[track_caller]
+fn last(told: &[PromptMessage]) -> &str {
+    &told.last().expect("a message").content
+}
+
+#[test]
+fn a_file_that_is_gone_costs_its_text_and_not_the_reply() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let file = rig.upload("a.txt", "text/plain", b"AAA");
+    rig.stored.batch("ALTER TABLE blobs RENAME TO lost");
+    let told = rig.told(&to, "question", &[file]);
+    let wanted = "question\n\n[A file was attached: a.txt. Its text is missing: it could not be read just now.]";
+    assert_eq!(last(&told), wanted);
+}
