@@ -26,6 +26,15 @@ const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp
 /// Pictures by the message they were sent with.
 pub(super) type Images = HashMap<i64, Vec<Image>>;
 
+/// Where the texts of files come from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'t> {
+    /// What is kept of those that somebody has read: for whoever only looks.
+    Kept,
+    /// The files themselves, where nobody has read them yet.
+    Files(&'t Reader),
+}
+
 /// What may still be added to a prompt.
 struct Left {
     text_bytes: usize,
@@ -33,11 +42,11 @@ struct Left {
 }
 
 /// Adds to each message the texts of its files, as far as there is room, the newest message first; returns the pictures.
-/// May wait for files that nobody has read yet.
+/// Waits only for [`Source::Files`].
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn read_into(store: &SharedStore, reader: &Reader, branch: &mut [Message]) -> Result<Images, Error> {
+pub(super) fn read_into(store: &SharedStore, source: Source<'_>, branch: &mut [Message]) -> Result<Images, Error> {
     let ids: Vec<i64> = branch.iter().map(|message| message.id).collect();
     let attachments = store.read(|read| store::list_attachments(read, &ids))?;
     let mut images = Images::new();
@@ -60,7 +69,7 @@ pub(super) fn read_into(store: &SharedStore, reader: &Reader, branch: &mut [Mess
             }
             // What one file of a message leaves of its share, those behind it may have.
             let share = left.text_bytes / (own.len() - index);
-            let text = quoted(store, reader, attachment, share)?;
+            let text = quoted(store, source, attachment, share)?;
             left.text_bytes = left.text_bytes.saturating_sub(text.len());
             message.content += &text;
         }
@@ -104,14 +113,14 @@ fn image(store: &SharedStore, attachment: &Attachment) -> Image {
 }
 
 /// A file's text between lines that say what it is, and whether there is more of it.
-fn quoted(store: &SharedStore, reader: &Reader, attachment: &Attachment, bytes_max: usize) -> Result<String, Error> {
+fn quoted(store: &SharedStore, source: Source<'_>, attachment: &Attachment, bytes_max: usize) -> Result<String, Error> {
     let name = &attachment.filename;
     if bytes_max == 0 {
         return Ok(format!(
             "\n\n[A file was attached: {name}. There is no room left for its text.]"
         ));
     }
-    Ok(match reading(store, reader, attachment)? {
+    Ok(match reading(store, source, attachment)? {
         Reading::Problem(problem) => format!("\n\n[A file was attached: {name}. Its text is missing: {problem}.]"),
         Reading::Text(text) => {
             let whole = text.len();
@@ -127,11 +136,14 @@ fn quoted(store: &SharedStore, reader: &Reader, attachment: &Attachment, bytes_m
 }
 
 /// What came of reading a file, now or before.
-fn reading(store: &SharedStore, reader: &Reader, attachment: &Attachment) -> Result<Reading, Error> {
+fn reading(store: &SharedStore, source: Source<'_>, attachment: &Attachment) -> Result<Reading, Error> {
     let id = attachment.id;
     if let Some(known) = store.read(|read| store::find_reading(read, id))? {
         return Ok(known);
     }
+    let Source::Files(reader) = source else {
+        return Ok(Reading::Problem("it has not been read yet".to_owned()));
+    };
     let file = match AttachmentReader::open(store, attachment, 0) {
         Ok(file) => file,
         Err(error) => {

@@ -488,13 +488,14 @@ impl Turns {
     }
 
     /// What the next message of a conversation will be sent behind, as a text: one `speaker: words` after the other. If
-    /// that message is long, the oldest turns make room for it.
+    /// that message is long, the oldest turns make room for it. Waits for nothing: files that no model has asked for are
+    /// not read for this.
     ///
     /// # Errors
     /// Those of the store.
     pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
         let mut history = self.branch(conversation.id, conversation.leaf_id)?;
-        attached::read_into(&self.store, &self.reader, &mut history)?;
+        attached::read_into(&self.store, attached::Source::Kept, &mut history)?;
         let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
         let prompt = context::before_next(system_prompt, &history, self.limits.context_messages);
         Ok(context::text(&prompt))
@@ -516,7 +517,7 @@ impl Turns {
     /// The question and what came before it, as the model will read them.
     fn prompt(&self, ask: &Ask, question: &Question) -> Result<Prompt, Error> {
         let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
-        let images = attached::read_into(&self.store, &self.reader, &mut branch)?;
+        let images = attached::read_into(&self.store, attached::Source::Files(&self.reader), &mut branch)?;
         let own = match &ask.to {
             Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
             Target::New => None,

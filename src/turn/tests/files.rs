@@ -87,3 +87,32 @@ fn a_file_that_is_gone_costs_its_text_and_not_the_reply() {
     let wanted = "question\n\n[A file was attached: a.txt. Its text is missing: it could not be read just now.]";
     assert_eq!(last(&told), wanted);
 }
+
+/// The route is a GET, answered by threads of which there are few.
+#[test]
+fn whoever_looks_at_the_context_reads_no_file() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let Target::Existing { id, .. } = &to else {
+        unreachable!()
+    };
+    let context = || {
+        let which = ConversationRef::Id(*id);
+        let find = |read: &store::Read<'_>| store::find_conversation(read, rig.user.id, &which);
+        let conversation = rig.stored.store.read(find).unwrap();
+        rig.turns.context(&rig.user, &conversation).unwrap()
+    };
+    let ask = Ask {
+        attachments: vec![rig.upload("a.txt", "text/plain", b"AAA").id],
+        ..rig.ask(&to, "question", choice(true, |_, _| Ok(())))
+    };
+    rig.turns.begin(ask, Box::new(|outcome| drop(outcome.unwrap())));
+    assert!(
+        context().contains("Its text is missing: it has not been read yet."),
+        "{}",
+        context()
+    );
+    assert_eq!(rig.rows("attachments WHERE text IS NOT NULL OR problem IS NOT NULL"), 0);
+    rig.told(&to, "next", &[]);
+    assert!(context().contains("AAA"), "{}", context());
+}
