@@ -107,13 +107,19 @@ fn content(message: &PromptMessage, model_sees: bool) -> Content<'_> {
             Some(url) => parts.push(Part::ImageUrl {
                 image_url: ImageUrl { url },
             }),
-            None => *text.to_mut() += &format!("\n\n[An image was attached: {}. You cannot see it.]", image.filename),
+            None => {
+                let gap = if text.is_empty() { "" } else { "\n\n" };
+                *text.to_mut() += &format!("{gap}[An image was attached: {}. You cannot see it.]", image.filename);
+            }
         }
     }
     if parts.is_empty() {
         return Content::Text(text);
     }
-    parts.insert(0, Part::Text { text });
+    // Some servers refuse a part without text.
+    if !text.is_empty() {
+        parts.insert(0, Part::Text { text });
+    }
     Content::Parts(parts)
 }
 
@@ -140,7 +146,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(model: &str, bytes: Option<&'static [u8]>, content: &serde_json::Value) {
+    fn check(model: &str, text: &str, bytes: Option<&'static [u8]>, content: &serde_json::Value) {
         let image = Image {
             filename: "a.png".to_owned(),
             media_type: "image/png".to_owned(),
@@ -148,7 +154,7 @@ mod tests {
         };
         let message = PromptMessage {
             role: Role::User,
-            content: "What is it?".to_owned(),
+            content: text.to_owned(),
             images: vec![image],
         };
         let prompt = Prompt {
@@ -168,13 +174,22 @@ mod tests {
         let blind = json!("What is it?\n\n[An image was attached: a.png. You cannot see it.]");
         check(
             "gpt-4.1-nano",
+            "What is it?",
             Some(b"PNG"),
             &json!([
                 {"type": "text", "text": "What is it?"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,UE5H"}}
             ]),
         );
-        check("gpt-4.1-nano", None, &blind);
-        check("llama-3.1-8b-instant", Some(b"PNG"), &blind);
+        check("gpt-4.1-nano", "What is it?", None, &blind);
+        check("llama-3.1-8b-instant", "What is it?", Some(b"PNG"), &blind);
+    }
+
+    #[test]
+    fn pictures_need_no_words() {
+        let part = json!([{"type": "image_url", "image_url": {"url": "data:image/png;base64,UE5H"}}]);
+        check("gpt-4.1-nano", "", Some(b"PNG"), &part);
+        let blind = json!("[An image was attached: a.png. You cannot see it.]");
+        check("llama-3.1-8b-instant", "", Some(b"PNG"), &blind);
     }
 }

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::models::{Image, PromptMessage, Role};
+use crate::models::Image;
 use crate::reading::{Reader, Unread, cut, is_picture};
 use crate::store::{self, Attachment, AttachmentReader, Message, Reading, SharedStore};
 
@@ -80,16 +80,6 @@ pub(super) fn read_into(store: &SharedStore, source: Source<'_>, branch: &mut [M
 impl Left {
     fn has_room_for(&self, picture: &Attachment) -> bool {
         picture.size <= PICTURE_BYTES_MAX.min(self.picture_bytes)
-    }
-}
-
-/// Puts the pictures beside their messages. A prompt holds the newest messages of the branch that are not empty, so
-/// both are walked from their ends.
-pub(super) fn show(mut images: Images, branch: &[Message], prompt: &mut [PromptMessage]) {
-    let spoken = prompt.iter_mut().rev().filter(|message| message.role != Role::System);
-    let stored = branch.iter().rev().filter(|message| !message.content.is_empty());
-    for (spoken, stored) in spoken.zip(stored) {
-        spoken.images = images.remove(&stored.id).unwrap_or_default();
     }
 }
 

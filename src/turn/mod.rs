@@ -495,9 +495,9 @@ impl Turns {
     /// Those of the store.
     pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
         let mut history = self.branch(conversation.id, conversation.leaf_id)?;
-        attached::read_into(&self.store, attached::Source::Kept, &mut history)?;
+        let images = attached::read_into(&self.store, attached::Source::Kept, &mut history)?;
         let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
-        let prompt = context::before_next(system_prompt, &history, self.limits.context_messages);
+        let prompt = context::before_next(system_prompt, &history, images, self.limits.context_messages);
         Ok(context::text(&prompt))
     }
 
@@ -526,8 +526,7 @@ impl Turns {
         let library = passages::look_up(&self.store, ask)?;
         let found = library.as_ref().map_or(&[][..], |library| &library.passages);
         let system_prompt = passages::behind(system_prompt, found);
-        let mut messages = context::build(system_prompt.as_deref(), &branch, self.limits.context_messages);
-        attached::show(images, &branch, &mut messages);
+        let messages = context::build(system_prompt.as_deref(), &branch, images, self.limits.context_messages);
         Ok(Prompt {
             model: ask.choice.model.clone(),
             messages,

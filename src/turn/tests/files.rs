@@ -78,6 +78,31 @@ fn last(told: &[PromptMessage]) -> &str {
 }
 
 #[test]
+fn a_picture_needs_no_words() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let png = b"\x89PNG\r\n\x1a\n";
+    let first = rig.told(&to, "", &[rig.upload("a.png", "image/png", png)]);
+    rig.told(&to, "", &[]);
+    let later = rig.told(&to, "And this?", &[rig.upload("b.png", "image/png", png)]);
+    let names = |told: &[PromptMessage]| -> Vec<(String, Vec<String>)> {
+        let of = |message: &PromptMessage| message.images.iter().map(|image| image.filename.clone()).collect();
+        told.iter()
+            .map(|message| (message.content.clone(), of(message)))
+            .collect()
+    };
+    let a = (String::new(), vec!["a.png".to_owned()]);
+    assert_eq!(names(&first), [a.clone()]);
+    let reply = || ("I see".to_owned(), Vec::new());
+    let b = ("And this?".to_owned(), vec!["b.png".to_owned()]);
+    // The message without anything in it is left out.
+    assert_eq!(names(&later), [a, reply(), reply(), b]);
+    let image = &later[0].images[0];
+    assert_eq!((image.fetch)().as_deref(), Some(&png[..]));
+    assert_eq!(context::text(&later[..2]), "user: [a.png]\n---\nassistant: I see");
+}
+
+#[test]
 fn a_file_that_is_gone_costs_its_text_and_not_the_reply() {
     let rig = Rig::new();
     let to = rig.conversation();
