@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::models::Image;
-use crate::reading::{Reader, Unread, cut, is_picture};
+use crate::reading::{Reader, Unread, Until, cut, is_picture};
 use crate::store::{self, Attachment, AttachmentReader, Message, Reading, SharedStore};
 
 /// Bytes of files' texts in a prompt: some 4 000 tokens, two thirds of what a small model can be told. The rest is for
@@ -31,8 +31,8 @@ pub(super) type Images = HashMap<i64, Vec<Image>>;
 pub(super) enum Source<'t> {
     /// What is kept of those that somebody has read: for whoever only looks.
     Kept,
-    /// The files themselves, where nobody has read them yet.
-    Files(&'t Reader),
+    /// The files themselves, where nobody has read them yet, as far as there is time.
+    Files(&'t Reader, Until<'t>),
 }
 
 /// What may still be added to a prompt.
@@ -131,21 +131,24 @@ fn reading(store: &SharedStore, source: Source<'_>, attachment: &Attachment) -> 
     if let Some(known) = store.read(|read| store::find_reading(read, id))? {
         return Ok(known);
     }
-    let Source::Files(reader) = source else {
+    let Source::Files(reader, until) = source else {
         return Ok(Reading::Problem("it has not been read yet".to_owned()));
     };
+    if until.is_over() {
+        return Ok(not_now());
+    }
     let file = match AttachmentReader::open(store, attachment, 0) {
         Ok(file) => file,
         Err(error) => {
             // The question is stored by now and wants its reply, with this file or without.
             log::warn!("an attachment could not be opened: {error}");
-            return Ok(Reading::Problem("it could not be read just now".to_owned()));
+            return Ok(not_now());
         }
     };
-    let reading = match reader.read(&attachment.filename, &attachment.content_type, file) {
+    let reading = match reader.read(&attachment.filename, &attachment.content_type, file, until) {
         Ok(text) => Reading::Text(text),
         Err(Unread::Never(problem)) => Reading::Problem(problem.to_owned()),
-        Err(Unread::NotNow) => return Ok(Reading::Problem("it could not be read just now".to_owned())),
+        Err(Unread::NotNow) => return Ok(not_now()),
     };
     let kept = reading.clone();
     if let Err(error) = store.write(move |tx| store::save_reading(tx, id, &kept)) {
@@ -153,4 +156,8 @@ fn reading(store: &SharedStore, source: Source<'_>, attachment: &Attachment) -> 
         log::warn!("the text of an attachment was not kept: {error}");
     }
     Ok(reading)
+}
+
+fn not_now() -> Reading {
+    Reading::Problem("it could not be read just now".to_owned())
 }

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
 use crate::pricing::{Pricing, Tokens};
-use crate::reading::Reader;
+use crate::reading::{Reader, Until};
 use crate::store::{
     self, Branch, Conversation, ConversationRef, Message, MessageDetails, NewConversation, NewMessage, NewUsage, Role,
     Scope, SharedStore, State, Tx, User,
@@ -49,6 +49,10 @@ const SAVE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The longest of those pauses: a client learns soon after the trouble is over.
 const SAVE_AGAIN_AFTER_MAX: Duration = Duration::from_secs(2);
+
+/// How long a turn reads files that nobody has read yet, all of its prompt's together. The user waits for the reply
+/// meanwhile; what is not read now may be with the next message.
+const READING_MAX: Duration = Duration::from_secs(30);
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
@@ -445,7 +449,7 @@ impl Turns {
     /// Asks the model and stores what it says; returns the row and the text.
     fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<(i64, String), Fault> {
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
-        let prompt = self.prompt(ask, question)?;
+        let prompt = self.prompt(ask, question, &place.stop)?;
         let mut reply = Reply {
             turns: self,
             ask,
@@ -514,10 +518,15 @@ impl Turns {
         self.store.read(|read| store::list_branch(read, &branch))
     }
 
-    /// The question and what came before it, as the model will read them.
-    fn prompt(&self, ask: &Ask, question: &Question) -> Result<Prompt, Error> {
+    /// The question and what came before it, as the model will read them. Once it is stopped it waits for nothing.
+    fn prompt(&self, ask: &Ask, question: &Question, stop: &Stop) -> Result<Prompt, Error> {
         let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
-        let images = attached::read_into(&self.store, attached::Source::Files(&self.reader), &mut branch)?;
+        let until = Until {
+            deadline: Instant::now() + READING_MAX,
+            is_stopped: &|| stop.is_stopped(),
+        };
+        let files = attached::Source::Files(&self.reader, until);
+        let images = attached::read_into(&self.store, files, &mut branch)?;
         let own = match &ask.to {
             Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
             Target::New => None,

@@ -141,3 +141,28 @@ fn whoever_looks_at_the_context_reads_no_file() {
     rig.told(&to, "next", &[]);
     assert!(context().contains("AAA"), "{}", context());
 }
+
+#[test]
+fn a_reply_that_is_stopped_reads_no_file() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let file = rig.upload("a.txt", "text/plain", b"AAA");
+    let (reader, deadline) = (Reader::default(), Instant::now() + PATIENCE);
+    let read = |is_stopped: bool| {
+        let until = Until {
+            deadline,
+            is_stopped: &|| is_stopped,
+        };
+        let mut branch = rig.turns.branch(1, Some(1)).unwrap();
+        let files = attached::Source::Files(&reader, until);
+        attached::read_into(&rig.stored.store, files, &mut branch).unwrap();
+        branch.swap_remove(0).content
+    };
+    let ask = Ask {
+        attachments: vec![file.id],
+        ..rig.ask(&to, "question", choice(true, |_, _| Ok(())))
+    };
+    rig.turns.begin(ask, Box::new(|outcome| drop(outcome.unwrap())));
+    assert!(read(true).contains("could not be read just now"));
+    assert!(read(false).contains("AAA"));
+}
