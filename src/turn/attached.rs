@@ -17,7 +17,7 @@ const TEXTS_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of one picture. Some providers take no larger ones.
 const PICTURE_BYTES_MAX: i64 = 5 * 1024 * 1024;
 
-/// Bytes of a prompt's pictures together. They are in memory as one request, a third larger, while it is sent.
+/// Bytes of a prompt's pictures together. They are in memory as one request, a third larger, until its answer begins.
 const PICTURES_BYTES_MAX: i64 = 10 * 1024 * 1024;
 
 /// The types that every model that sees can see.
@@ -88,6 +88,7 @@ fn image(store: &SharedStore, attachment: &Attachment) -> Image {
     Image {
         filename: attachment.filename.clone(),
         media_type: attachment.content_type.clone(),
+        size: u64::try_from(attachment.size).unwrap_or(u64::MAX),
         fetch: Arc::new(move || {
             let mut bytes = Vec::new();
             let read = AttachmentReader::open(&store, &attachment, 0)
