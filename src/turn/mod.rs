@@ -8,6 +8,7 @@ mod attached;
 mod context;
 mod hub;
 mod live;
+mod marks;
 mod passages;
 mod place;
 mod summary;
@@ -499,9 +500,11 @@ impl Turns {
     /// Those of the store.
     pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
         let mut history = self.branch(conversation.id, conversation.leaf_id)?;
-        let images = attached::read_into(&self.store, attached::Source::Kept, &mut history)?;
+        let files = attached::read_into(&self.store, attached::Source::Kept, &mut history)?;
         let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
-        let prompt = context::before_next(system_prompt, &history, images, self.limits.context_messages);
+        let system_prompt = files.behind(system_prompt);
+        let system_prompt = system_prompt.as_deref();
+        let prompt = context::before_next(system_prompt, &history, files.images, self.limits.context_messages);
         Ok(context::text(&prompt))
     }
 
@@ -525,8 +528,8 @@ impl Turns {
             deadline: Instant::now() + READING_MAX,
             is_stopped: &|| stop.is_stopped(),
         };
-        let files = attached::Source::Files(&self.reader, until);
-        let images = attached::read_into(&self.store, files, &mut branch)?;
+        let source = attached::Source::Files(&self.reader, until);
+        let files = attached::read_into(&self.store, source, &mut branch)?;
         let own = match &ask.to {
             Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
             Target::New => None,
@@ -534,8 +537,9 @@ impl Turns {
         let system_prompt = own.or(ask.user.system_prompt.as_deref());
         let library = passages::look_up(&self.store, ask)?;
         let found = library.as_ref().map_or(&[][..], |library| &library.passages);
-        let system_prompt = passages::behind(system_prompt, found);
-        let messages = context::build(system_prompt.as_deref(), &branch, images, self.limits.context_messages);
+        let system_prompt = passages::behind(files.behind(system_prompt).as_deref(), found);
+        let system_prompt = system_prompt.as_deref();
+        let messages = context::build(system_prompt, &branch, files.images, self.limits.context_messages);
         Ok(Prompt {
             model: ask.choice.model.clone(),
             messages,
