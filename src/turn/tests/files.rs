@@ -91,12 +91,12 @@ fn a_picture_needs_no_words() {
             .map(|message| (message.content.clone(), of(message)))
             .collect()
     };
-    let a = (String::new(), vec!["a.png".to_owned()]);
-    assert_eq!(names(&first), [a.clone()]);
+    let a = || (String::new(), vec!["a.png".to_owned()]);
+    assert_eq!(names(&first), [a()]);
     let reply = || ("I see".to_owned(), Vec::new());
     let b = ("And this?".to_owned(), vec!["b.png".to_owned()]);
     // The message without anything in it is left out.
-    assert_eq!(names(&later), [a, reply(), reply(), b]);
+    assert_eq!(names(&later), [a(), reply(), reply(), b]);
     let image = &later[0].images[0];
     assert_eq!((image.fetch)().as_deref(), Some(&png[..]));
     assert_eq!(context::text(&later[..2]), "user: [a.png]\n---\nassistant: I see");
