@@ -11,49 +11,32 @@ mod live;
 mod marks;
 mod passages;
 mod place;
+mod prompt;
+mod reply;
 mod summary;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
+use crate::models::{Choice, Completion, Delta, Failure, Prompt, PromptMessage, Stop, Usage};
 use crate::pricing::{Pricing, Tokens};
-use crate::reading::{Reader, Until};
+use crate::reading::Reader;
 use crate::store::{
-    self, Branch, Conversation, ConversationRef, Message, MessageDetails, NewConversation, NewMessage, NewUsage, Role,
-    Scope, SharedStore, State, Tx, User,
+    self, Conversation, ConversationRef, MessageDetails, NewConversation, NewMessage, NewUsage, Role, Scope,
+    SharedStore, State, Tx, User,
 };
 
 use hub::Typing;
 use live::{Entrance, Live};
 use place::{InstantPlace, Place};
+use reply::{Reply, SAVE_MAX_STOPPING};
 
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
-
-/// How often the reply so far is saved. More often costs a commit each, less often loses more to a power cut.
-const SAVE_EVERY: Duration = Duration::from_millis(250);
-
-/// How long the end of a reply is saved again and again before it is given up. A client that has waited for the reply
-/// waits as long; a disk that was full for longer needs a person.
-const SAVE_MAX: Duration = Duration::from_secs(60);
-
-/// The same once the server stops, which it must do within seconds.
-const SAVE_MAX_STOPPING: Duration = Duration::from_secs(2);
-
-/// The first pause between two of those saves; each further one is twice as long.
-const SAVE_AGAIN_AFTER: Duration = Duration::from_millis(100);
-
-/// The longest of those pauses: a client learns soon after the trouble is over.
-const SAVE_AGAIN_AFTER_MAX: Duration = Duration::from_secs(2);
-
-/// How long a turn reads files that nobody has read yet, all of its prompt's together. The user waits for the reply
-/// meanwhile; what is not read now may be with the next message.
-const READING_MAX: Duration = Duration::from_secs(30);
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
@@ -285,38 +268,6 @@ impl Turns {
         drop(self.moved.wait_while(self.live(), has_instants));
     }
 
-    /// Runs `save`, again and again while the store is in trouble: a reply that somebody waits for (and pays for) is
-    /// not thrown away because the disk is full, or the database locked, at the moment when it ends.
-    fn insist<T>(&self, save: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        let since = Instant::now();
-        let mut pause = SAVE_AGAIN_AFTER;
-        loop {
-            match save() {
-                Err(error) if is_passing(&error) && self.pause(since, pause) => {
-                    log::warn!("a reply is not stored yet: {error}");
-                    pause = (pause * 2).min(SAVE_AGAIN_AFTER_MAX);
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Waits before a save is tried again, less when the server begins to stop; false when there is no time left.
-    fn pause(&self, since: Instant, pause: Duration) -> bool {
-        let left = |live: &Live| {
-            let ends = since + SAVE_MAX;
-            let ends = live
-                .stopping_since()
-                .map_or(ends, |stopping| ends.min(stopping + SAVE_MAX_STOPPING));
-            ends.saturating_duration_since(Instant::now())
-        };
-        let live = self.live();
-        let (pause, was_stopping) = (pause.min(left(&live)), live.is_stopping());
-        let is_same = |live: &mut Live| live.is_stopping() == was_stopping;
-        let waited = self.moved.wait_timeout_while(live, pause, is_same);
-        !left(&waited.unwrap_or_else(PoisonError::into_inner).0).is_zero()
-    }
-
     /// One commit for question and reply: a model that never waits leaves nothing to lose between them.
     fn run_instant(&self, conversation: &str, ask: &Ask) -> Result<Done, Fault> {
         let mut text = String::new();
@@ -492,63 +443,6 @@ impl Turns {
         }
     }
 
-    /// What the next message of a conversation will be sent behind, as a text: one `speaker: words` after the other. If
-    /// that message is long, the oldest turns make room for it. Waits for nothing: files that no model has asked for are
-    /// not read for this.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
-        let mut history = self.branch(conversation.id, conversation.leaf_id)?;
-        let files = attached::read_into(&self.store, attached::Source::Kept, &mut history)?;
-        let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
-        let system_prompt = files.behind(system_prompt);
-        let system_prompt = system_prompt.as_deref();
-        let prompt = context::before_next(system_prompt, &history, files.images, self.limits.context_messages);
-        Ok(context::text(&prompt))
-    }
-
-    /// As much of a branch as a prompt may hold: the earlier messages and the new one.
-    fn branch(&self, conversation_id: i64, leaf_id: Option<i64>) -> Result<Vec<Message>, Error> {
-        let branch = Branch {
-            conversation_id,
-            leaf_id,
-            before: None,
-            limit: i64::try_from(self.limits.context_messages)
-                .unwrap_or(i64::MAX)
-                .saturating_add(1),
-        };
-        self.store.read(|read| store::list_branch(read, &branch))
-    }
-
-    /// The question and what came before it, as the model will read them. Once it is stopped it waits for nothing.
-    fn prompt(&self, ask: &Ask, question: &Question, stop: &Stop) -> Result<Prompt, Error> {
-        let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
-        let until = Until {
-            deadline: Instant::now() + READING_MAX,
-            is_stopped: &|| stop.is_stopped(),
-        };
-        let source = attached::Source::Files(&self.reader, until);
-        let files = attached::read_into(&self.store, source, &mut branch)?;
-        let own = match &ask.to {
-            Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
-            Target::New => None,
-        };
-        let system_prompt = own.or(ask.user.system_prompt.as_deref());
-        let library = passages::look_up(&self.store, ask)?;
-        let found = library.as_ref().map_or(&[][..], |library| &library.passages);
-        let system_prompt = passages::behind(files.behind(system_prompt).as_deref(), found);
-        let system_prompt = system_prompt.as_deref();
-        let messages = context::build(system_prompt, &branch, files.images, self.limits.context_messages);
-        Ok(Prompt {
-            model: ask.choice.model.clone(),
-            messages,
-            temperature: None,
-            max_tokens: None,
-            library,
-        })
-    }
-
     /// What a completed reply cost.
     fn usage(&self, ask: &Ask, completion: &Completion, now: &str) -> NewUsage {
         let Usage {
@@ -576,115 +470,6 @@ impl Turns {
             created_at: now.to_owned(),
         }
     }
-}
-
-/// A reply while it is written.
-struct Reply<'t> {
-    turns: &'t Turns,
-    ask: &'t Ask,
-    question: &'t Question,
-    /// Chosen before the first save: one whose outcome is not known is found again by it, and those who read along
-    /// know it by then.
-    uuid: String,
-    text: String,
-    /// The stored row, once there is one.
-    row: Option<i64>,
-    saved: Instant,
-}
-
-impl Reply<'_> {
-    fn take(&mut self, delta: Delta<'_>) {
-        if let Delta::Text(piece) = delta {
-            self.text.push_str(piece);
-            self.turns.hub.publish(self.ask.user.id, None, || Event::Delta {
-                chat_id: self.question.conversation_uuid.clone(),
-                message_id: self.uuid.clone(),
-                text: piece.to_owned(),
-            });
-        }
-        if self.saved.elapsed() >= SAVE_EVERY && !self.text.is_empty() {
-            self.saved = Instant::now();
-            // A failed save is tried again in a moment, and the last one decides.
-            match self.save(State::Streaming, None, None) {
-                Ok(id) => self.row = Some(id),
-                Err(error) => log::warn!("a reply was not saved while it is written: {error}"),
-            }
-        }
-    }
-
-    /// Stores the reply so far, and at its end what it cost.
-    fn save(&self, state: State, error: Option<String>, completion: Option<&Completion>) -> Result<i64, Error> {
-        let now = self.turns.clock.now().text();
-        let message = NewMessage {
-            uuid: self.uuid.clone(),
-            conversation_id: self.question.conversation_id,
-            user_id: self.ask.user.id,
-            role: Role::Assistant,
-            content: self.text.clone(),
-            state,
-            // The name it was asked by may be empty (the server's own default); what ran has a name.
-            model: completion
-                .map(|completion| &completion.model)
-                .or(Some(&self.ask.choice.model))
-                .filter(|name| !name.is_empty())
-                .cloned(),
-            error,
-            created_at: now.clone(),
-            details: MessageDetails::default(),
-        };
-        let (row, parent) = (self.row, self.question.message_id);
-        let ended = completion.map(|completion| {
-            let summary = summary::summarise(&self.ask.text, &self.text);
-            (self.turns.usage(self.ask, completion, &now), summary)
-        });
-        let id = self.turns.store.write(move |tx| {
-            let row = match row {
-                Some(id) => Some(id),
-                None => store::find_message_id(tx, &message.uuid)?,
-            };
-            let (id, is_news) = match row {
-                None => (store::insert_message(tx, &message, Some(parent), None)?, true),
-                Some(id) if message.state == State::Streaming => {
-                    store::save_partial(tx, id, &message.content)?;
-                    (id, true)
-                }
-                Some(id) => (id, store::finish_message(tx, id, &message)?),
-            };
-            if let Some((usage, summary)) = ended.as_ref().filter(|_| is_news) {
-                store::insert_usage(tx, id, usage)?;
-                store::summarise_conversation(tx, message.conversation_id, summary)?;
-            }
-            Ok(id)
-        })?;
-        if state != State::Streaming {
-            self.turns.announce(self.ask.user.id, id);
-        }
-        Ok(id)
-    }
-
-    fn complete(&self, completion: &Completion) -> Result<i64, Error> {
-        self.turns.insist(|| self.save(State::Complete, None, Some(completion)))
-    }
-
-    /// Keeps what had come. A reply of which nothing came leaves no row: the question stands unanswered.
-    /// [`Kind::NotFound`] when the conversation was deleted before anything was kept.
-    fn fail(&self, failure: &Failure, is_server_stopping: bool) -> Result<(), Error> {
-        if self.text.is_empty() {
-            return Ok(());
-        }
-        let state = match failure.kind {
-            FailureKind::Stopped if is_server_stopping => State::Interrupted,
-            FailureKind::Stopped => State::Stopped,
-            _ => State::Failed,
-        };
-        let save = || self.save(state, Some(failure.message.clone()), None);
-        self.turns.insist(save).map(drop)
-    }
-}
-
-/// Whether the same save may succeed later.
-fn is_passing(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Unavailable | Kind::StorageFull)
 }
 
 fn done(question: Question, response_message_id: i64, text: String) -> Done {

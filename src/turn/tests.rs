@@ -7,7 +7,7 @@ mod places;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::models::Provider;
+use crate::models::{FailureKind, Provider};
 use crate::patience::{PATIENCE, until};
 use crate::store::Page;
 use crate::store::tests::{Rig as Stored, fill_disk, free_disk};

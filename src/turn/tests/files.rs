@@ -1,6 +1,7 @@
 //! What a model is told of what was sent.
 
 use super::*;
+use crate::reading::Until;
 use crate::store::{Attachment, NewAttachment};
 
 /// A model that keeps what it is told.
