@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{AnyId, Ctx};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, FormFile, Json, PartOfFile, Path, Raw, Reply, Request, Route, Upload, get, post};
+use crate::reading::picture_type;
 use crate::store::{self, Attachment, AttachmentReader, NewAttachment};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -26,10 +27,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     ),
 ];
 
-/// What a browser may show in place: pictures that are nothing but pictures.
-const PICTURES: &[&str] = &["image/png", "image/jpeg", "image/gif", "image/webp"];
-
-/// What else is served as what its sender said it is; everything else is bytes. Nothing here is a page or holds scripts.
+/// What besides pictures is served as what its sender said it is; everything else is bytes. Nothing here is a page or holds scripts.
 const HARMLESS: &[&str] = &[
     "image/avif",
     "image/bmp",
@@ -111,7 +109,7 @@ fn find_media(ctx: &Ctx, owner: i64, name: &str) -> Result<Attachment, Error> {
 
 fn media(ctx: &Ctx, Path(path): Path<MediaPath>) -> Result<PartOfFile, Error> {
     let found = find_media(ctx, ctx.user()?.id, &path.media_name)?;
-    let manner = if PICTURES.contains(&found.content_type.as_str()) {
+    let manner = if picture_type(&found.content_type).is_some() {
         "inline"
     } else {
         "attachment"
@@ -164,11 +162,8 @@ fn served_type(said: &str) -> &'static str {
     if TEXTS.contains(&said) {
         return "text/plain; charset=utf-8";
     }
-    let mut listed = PICTURES.iter().chain(HARMLESS);
-    listed
-        .find(|known| **known == said)
-        .copied()
-        .unwrap_or("application/octet-stream")
+    let harmless = HARMLESS.iter().copied().find(|known| *known == said);
+    picture_type(said).or(harmless).unwrap_or("application/octet-stream")
 }
 
 /// How much of a file a request asks for.

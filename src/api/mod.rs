@@ -297,10 +297,15 @@ fn unknown_model(requested: &str) -> Error {
     }])
 }
 
-/// A failed turn as an error. A model's failure is a 503 in the same words for every family.
+/// A failed turn as an error. When the question is kept it is a 503 in the same words for every family.
 fn fault(fault: Fault, requested: Option<&str>) -> Error {
     match fault {
         Fault::Store(error) => error,
+        Fault::Kept(error) => {
+            // Neither the store's sentence, which may say that nothing was stored, nor when to try again.
+            let message = "Failed to get AI response: the server's store is in trouble. Your message is stored";
+            Error::new(Kind::Unavailable, message).caused_by(error)
+        }
         Fault::Model(failure) => {
             if let (FailureKind::UnknownModel, Some(requested)) = (failure.kind, requested) {
                 return unknown_model(requested);
@@ -311,6 +316,23 @@ fn fault(fault: Fault, requested: Option<&str>) -> Error {
                 Some(seconds) => error.retry_after(seconds),
                 None => error,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever is told that nothing is stored, or when to try again, sends the message again.
+    #[test]
+    fn a_message_that_is_kept_is_not_asked_for_again() {
+        for kind in [Kind::StorageFull, Kind::Unavailable, Kind::NotFound, Kind::Internal] {
+            let error = Error::new(kind, "Nothing was stored; try again").retry_after(5);
+            let said = fault(Fault::Kept(error), None);
+            assert_eq!((said.kind(), said.retry_after_s()), (Kind::Unavailable, None));
+            assert!(said.message().starts_with("Failed to get AI response: "), "{said}");
+            assert!(said.message().ends_with("Your message is stored"), "{said}");
         }
     }
 }

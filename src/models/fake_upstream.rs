@@ -113,6 +113,7 @@ pub(super) fn client_with(base_url: &str, between_bytes: Duration) -> OpenAi {
             between_bytes,
             whole: Duration::from_secs(30),
         },
+        pictures: Arc::default(),
     })
     .unwrap()
 }

@@ -15,6 +15,7 @@ mod listed;
 mod openai;
 mod registry;
 mod request;
+mod room;
 mod sse;
 mod stop;
 mod transport;
@@ -63,6 +64,8 @@ pub struct Image {
     pub filename: String,
     /// PNG, JPEG, GIF or WebP.
     pub media_type: String,
+    /// How many bytes it has.
+    pub size: u64,
     /// Its bytes.
     pub fetch: Fetch,
 }

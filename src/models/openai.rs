@@ -5,6 +5,7 @@
 //! One call, one attempt: only a pooled connection that turns out dead is replaced, once.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use super::address::BaseUrl;
 use super::agent::{IDLE_AGE_MAX, agent};
 use super::answer::Answer;
 use super::failure::{Failure, Reporter};
-use super::request::{LengthField, WireRequest};
+use super::request::{LengthField, Question, WireRequest};
+use super::room::Room;
 use super::sse::{Decoder, EVENT_BYTES_MAX};
 use super::transport::{Call, Current};
 use super::{Completion, Delta, Prompt, Provider, Stop, Timeouts};
@@ -42,6 +44,8 @@ pub(super) struct Server<'a> {
     pub(super) length_field: LengthField,
     pub(super) connections_max: usize,
     pub(super) timeouts: Timeouts,
+    /// For what goes to all servers.
+    pub(super) pictures: Arc<Room>,
 }
 
 /// A server and the connections to it.
@@ -52,6 +56,7 @@ pub(super) struct OpenAi {
     length_field: LengthField,
     /// Whether the server has refused `stream_options` before.
     plain_stream: AtomicBool,
+    pictures: Arc<Room>,
     reporter: Reporter,
 }
 
@@ -82,6 +87,7 @@ impl OpenAi {
             authorization: authorization.transpose()?,
             length_field: server.length_field,
             plain_stream: AtomicBool::new(false),
+            pictures: server.pictures,
             reporter: Reporter {
                 name: server.name.to_owned(),
                 authority: base_url.authority().to_owned(),
@@ -132,24 +138,36 @@ impl OpenAi {
 
     /// Sends the prompt; the response has a success status.
     fn ask(&self, model: &str, prompt: &Prompt, call: &Call) -> Result<Response<Body>, Failure> {
-        let mut request = WireRequest::new(model, prompt, self.length_field);
-        if self.plain_stream.load(Ordering::Relaxed) {
-            request.drop_stream_options();
-        }
+        let question = Question {
+            model,
+            prompt,
+            length_field: self.length_field,
+        };
         loop {
-            let body = serde_json::to_vec(&request).map_err(|_| self.reporter.broken("cannot be asked this"))?;
-            let mut response = self.exchange(call, Method::POST, "/chat/completions", &body[..])?;
+            let is_plain = self.plain_stream.load(Ordering::Relaxed);
+            let mut response = self.send(&question, is_plain, call)?;
             if response.status().is_success() {
                 return Ok(response);
             }
             let body = self.error_body(&mut response, call)?;
             let names_them = String::from_utf8_lossy(&body).contains("stream_options");
-            if !(request.has_stream_options() && response.status() == 400 && names_them) {
+            if is_plain || response.status() != 400 || !names_them {
                 return Err(self.refusal(&response, &body));
             }
             self.plain_stream.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends the prompt and waits for the head of the answer. Pictures are in memory once meanwhile, as what is sent,
+    /// and not at all afterwards.
+    fn send(&self, question: &Question<'_>, is_plain: bool, call: &Call) -> Result<Response<Body>, Failure> {
+        let mut request = WireRequest::new(question, &self.pictures);
+        if is_plain {
             request.drop_stream_options();
         }
+        let body = serde_json::to_vec(&request).map_err(|_| self.reporter.broken("cannot be asked this"))?;
+        let _held = request.into_held();
+        self.exchange(call, Method::POST, "/chat/completions", &body[..])
     }
 
     /// One request and the head of its response.

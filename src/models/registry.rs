@@ -11,6 +11,7 @@ use super::library::{LIBRARY, Librarian};
 use super::listed::Listed;
 use super::openai::{OpenAi, Server};
 use super::request::LengthField;
+use super::room::Room;
 use super::{Provider, Timeouts};
 use crate::error::{Error, Kind};
 
@@ -126,6 +127,7 @@ impl Registry {
     /// [`Kind::Malformed`], naming the setting, if the base URL or a key cannot be used, or if no configured provider
     /// serves the default model.
     pub fn new(config: ModelsConfig) -> Result<Registry, Error> {
+        let pictures = Arc::new(Room::default());
         let server = |preset: &Preset, base_url: &str, key: &Option<String>, length_field| {
             OpenAi::new(Server {
                 name: preset.name,
@@ -134,6 +136,7 @@ impl Registry {
                 length_field,
                 connections_max: config.connections_max,
                 timeouts: config.timeouts,
+                pictures: Arc::clone(&pictures),
             })
         };
         let echo: Arc<dyn Provider> = Arc::new(Echo);

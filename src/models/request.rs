@@ -1,11 +1,13 @@
 //! A prompt in the form that OpenAI-compatible servers read.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::room::{Held, Room};
 use super::vision::sees;
 use super::{Image, Prompt, PromptMessage, Role};
 
@@ -16,6 +18,13 @@ pub(super) enum LengthField {
     MaxTokens,
     /// `max_completion_tokens`, the only one that OpenAI's newer models take.
     MaxCompletionTokens,
+}
+
+/// What a server is asked.
+pub(super) struct Question<'a> {
+    pub(super) model: &'a str,
+    pub(super) prompt: &'a Prompt,
+    pub(super) length_field: LengthField,
 }
 
 /// A request for a stream.
@@ -32,6 +41,9 @@ pub(super) struct WireRequest<'a> {
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
+    /// The room that its pictures take.
+    #[serde(skip)]
+    held: Vec<Held>,
 }
 
 #[derive(Serialize)]
@@ -66,15 +78,22 @@ struct StreamOptions {
 }
 
 impl<'a> WireRequest<'a> {
-    /// Asks this model, and to end the stream with what it cost.
-    pub(super) fn new(model: &'a str, prompt: &'a Prompt, length_field: LengthField) -> WireRequest<'a> {
+    /// Asks this, and to end the stream with what it cost. Its pictures are those for which there is room.
+    pub(super) fn new(question: &Question<'a>, pictures: &Arc<Room>) -> WireRequest<'a> {
+        let &Question {
+            model,
+            prompt,
+            length_field,
+        } = question;
         let (max_tokens, max_completion_tokens) = match length_field {
             LengthField::MaxTokens => (prompt.max_tokens, None),
             LengthField::MaxCompletionTokens => (None, prompt.max_tokens),
         };
+        let mut held = Vec::new();
+        let room = sees(model).then_some(pictures);
         let message = |message: &'a PromptMessage| WireMessage {
             role: wire_role(message.role),
-            content: content(message, sees(model)),
+            content: content(message, room, &mut held),
         };
         WireRequest {
             model,
@@ -84,42 +103,59 @@ impl<'a> WireRequest<'a> {
             temperature: prompt.temperature,
             max_tokens,
             max_completion_tokens,
+            held,
         }
     }
 
-    /// Whether it names `stream_options`, which some servers refuse.
-    pub(super) fn has_stream_options(&self) -> bool {
-        self.stream_options.is_some()
+    /// Lets go of everything but the room that its pictures take.
+    pub(super) fn into_held(self) -> Vec<Held> {
+        self.held
     }
 
-    /// Leaves them out.
+    /// Leaves `stream_options` out, which some servers refuse.
     pub(super) fn drop_stream_options(&mut self) {
         self.stream_options = None;
     }
 }
 
-/// A message's text, and its pictures or a line about each that the model cannot have.
-fn content(message: &PromptMessage, model_sees: bool) -> Content<'_> {
+/// A message's text, and its pictures or a line about each that the model cannot have. Without a room there are none.
+fn content<'a>(message: &'a PromptMessage, room: Option<&Arc<Room>>, held: &mut Vec<Held>) -> Content<'a> {
     let mut text = Cow::Borrowed(message.content.as_str());
     let mut parts = Vec::new();
     for image in &message.images {
-        match model_sees.then(|| data_url(image)).flatten() {
-            Some(url) => parts.push(Part::ImageUrl {
-                image_url: ImageUrl { url },
-            }),
-            None => *text.to_mut() += &format!("\n\n[An image was attached: {}. You cannot see it.]", image.filename),
-        }
+        let why = match room.map(|room| room.take(image.size)) {
+            Some(None) => "There is no room to show it now.",
+            Some(Some(taken)) => match data_url(image) {
+                Some(url) => {
+                    held.push(taken);
+                    let image_url = ImageUrl { url };
+                    parts.push(Part::ImageUrl { image_url });
+                    continue;
+                }
+                None => "You cannot see it.",
+            },
+            None => "You cannot see it.",
+        };
+        let gap = if text.is_empty() { "" } else { "\n\n" };
+        *text.to_mut() += &format!("{gap}[An image was attached: {}. {why}]", image.filename);
     }
     if parts.is_empty() {
         return Content::Text(text);
     }
-    parts.insert(0, Part::Text { text });
+    // Some servers refuse a part without text.
+    if !text.is_empty() {
+        parts.insert(0, Part::Text { text });
+    }
     Content::Parts(parts)
 }
 
 fn data_url(image: &Image) -> Option<String> {
-    let mut url = format!("data:{};base64,", image.media_type);
-    STANDARD.encode_string((image.fetch)()?, &mut url);
+    let bytes = (image.fetch)()?;
+    let start = format!("data:{};base64,", image.media_type);
+    // Of a known length, so that it does not grow to twice its size.
+    let mut url = String::with_capacity(start.len() + bytes.len().div_ceil(3) * 4);
+    url += &start;
+    STANDARD.encode_string(bytes, &mut url);
     Some(url)
 }
 
@@ -133,34 +169,64 @@ fn wire_role(role: Role) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    #[track_caller]
-    fn check(model: &str, bytes: Option<&'static [u8]>, content: &serde_json::Value) {
+    fn prompt(text: &str, bytes: Option<&'static [u8]>) -> Prompt {
         let image = Image {
             filename: "a.png".to_owned(),
             media_type: "image/png".to_owned(),
+            size: 3,
             fetch: Arc::new(move || bytes.map(<[u8]>::to_vec)),
         };
         let message = PromptMessage {
             role: Role::User,
-            content: "What is it?".to_owned(),
+            content: text.to_owned(),
             images: vec![image],
         };
-        let prompt = Prompt {
-            model: model.to_owned(),
+        Prompt {
+            model: String::new(),
             messages: vec![message],
             temperature: None,
             max_tokens: None,
             library: None,
+        }
+    }
+
+    fn request<'a>(model: &'a str, prompt: &'a Prompt, room: &Arc<Room>) -> WireRequest<'a> {
+        let question = Question {
+            model,
+            prompt,
+            length_field: LengthField::MaxTokens,
         };
-        let request = WireRequest::new(model, &prompt, LengthField::MaxTokens);
-        let wire = serde_json::to_value(&request).unwrap();
-        assert_eq!(&wire["messages"][0]["content"], content);
+        WireRequest::new(&question, room)
+    }
+
+    /// The content of its message.
+    fn wire(request: &WireRequest<'_>) -> Value {
+        serde_json::to_value(request).unwrap()["messages"][0]["content"].clone()
+    }
+
+    #[track_caller]
+    fn check(model: &str, text: &str, bytes: Option<&'static [u8]>, content: &Value) {
+        let (room, prompt) = (Arc::new(Room::of(3)), prompt(text, bytes));
+        assert_eq!(&wire(&request(model, &prompt, &room)), content);
+        assert_eq!(room.left(), 3);
+    }
+
+    #[test]
+    fn pictures_have_room_together() {
+        let (room, prompt) = (Arc::new(Room::of(8)), prompt("", Some(b"PNG")));
+        let ask = || request("gpt-4.1-nano", &prompt, &room);
+        let in_flight = [ask().into_held(), ask().into_held()];
+        let line = "[An image was attached: a.png. There is no room to show it now.]";
+        assert_eq!(wire(&ask()), line);
+        // Who sees nothing takes no room.
+        assert!(request("echo", &prompt, &room).into_held().is_empty());
+        drop(in_flight);
+        assert_eq!(wire(&ask())[0]["type"], "image_url");
+        assert_eq!(room.left(), 8);
     }
 
     #[test]
@@ -168,13 +234,22 @@ mod tests {
         let blind = json!("What is it?\n\n[An image was attached: a.png. You cannot see it.]");
         check(
             "gpt-4.1-nano",
+            "What is it?",
             Some(b"PNG"),
             &json!([
                 {"type": "text", "text": "What is it?"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,UE5H"}}
             ]),
         );
-        check("gpt-4.1-nano", None, &blind);
-        check("llama-3.1-8b-instant", Some(b"PNG"), &blind);
+        check("gpt-4.1-nano", "What is it?", None, &blind);
+        check("llama-3.1-8b-instant", "What is it?", Some(b"PNG"), &blind);
+    }
+
+    #[test]
+    fn pictures_need_no_words() {
+        let part = json!([{"type": "image_url", "image_url": {"url": "data:image/png;base64,UE5H"}}]);
+        check("gpt-4.1-nano", "", Some(b"PNG"), &part);
+        let blind = json!("[An image was attached: a.png. You cannot see it.]");
+        check("llama-3.1-8b-instant", "", Some(b"PNG"), &blind);
     }
 }

@@ -47,15 +47,29 @@ fn is_never_in_text(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b)
 }
 
+/// A media type, and whether a file that starts so is of it.
+type Picture = (&'static str, fn(&[u8]) -> bool);
+
+/// The pictures that every model that sees can see, and every browser may show: they are nothing but pictures.
+const PICTURES: [Picture; 4] = [
+    ("image/png", |start| start.starts_with(b"\x89PNG\r\n\x1a\n")),
+    ("image/jpeg", |start| start.starts_with(b"\xff\xd8\xff")),
+    ("image/gif", |start| start.starts_with(b"GIF8")),
+    ("image/webp", |start| {
+        start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP")
+    }),
+];
+
+/// The type of a picture, by what its sender says; none for what is no picture that models and browsers know.
+pub fn picture_type(said: &str) -> Option<&'static str> {
+    PICTURES.iter().map(|(known, _)| *known).find(|known| *known == said)
+}
+
 /// Whether this is the start of a picture of this type: a server that is sent one that is not refuses the whole prompt.
 pub fn is_picture(content_type: &str, start: &[u8]) -> bool {
-    match content_type {
-        "image/png" => start.starts_with(b"\x89PNG\r\n\x1a\n"),
-        "image/jpeg" => start.starts_with(b"\xff\xd8\xff"),
-        "image/gif" => start.starts_with(b"GIF8"),
-        "image/webp" => start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP"),
-        _ => false,
-    }
+    PICTURES
+        .iter()
+        .any(|(known, is_start)| *known == content_type && is_start(start))
 }
 
 /// A text in UTF-8, in what its mark says, or in what Windows wrote for decades.
@@ -199,6 +213,8 @@ mod tests {
 
     #[test]
     fn pictures_are_what_they_say() {
+        assert_eq!(picture_type("image/gif"), Some("image/gif"));
+        assert_eq!(picture_type("image/svg+xml"), None);
         assert!(is_picture("image/png", b"\x89PNG\r\n\x1a\n..."));
         assert!(is_picture("image/webp", b"RIFF....WEBPVP8 "));
         assert!(!is_picture("image/png", b"\xff\xd8\xff"));

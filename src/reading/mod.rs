@@ -9,12 +9,14 @@ mod formats;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub use child::{asked_to_read, run};
-pub use formats::{Format, is_picture};
+pub use formats::{Format, is_picture, picture_type};
 
 /// Bytes of a text that are kept. More than any prompt is given of one file: some 16 000 tokens.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -22,8 +24,11 @@ pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Processes that read at a time: each may take 256 MiB and a core.
 const CHILDREN_MAX: usize = 2;
 
-/// How long a file waits for those before it. Each of them is done after ten seconds.
-const TURN_MAX: Duration = Duration::from_secs(30);
+/// How often whoever waits looks whether it still should: a user who stops a reply wants it to end at once.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Stack of the thread that looks, and does nothing else.
+const STACK_BYTES: usize = 64 * 1024;
 
 /// Bytes from which a plain text is made: in UTF-16 or with much white space they are not all needed.
 const PLAIN_BYTES_MAX: u64 = 4 * TEXT_BYTES_MAX as u64;
@@ -35,6 +40,22 @@ pub enum Unread {
     Never(&'static str),
     /// Something else was in the way.
     NotNow,
+}
+
+/// How long reading may take.
+#[derive(Clone, Copy)]
+pub struct Until<'a> {
+    /// When it must have ended, and
+    pub deadline: Instant,
+    /// what ends it before.
+    pub is_stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Until<'_> {
+    /// Whether that time has come.
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || (self.is_stopped)()
+    }
 }
 
 /// Reads files.
@@ -62,12 +83,17 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// The text of a file with this name and media type, at most [`TEXT_BYTES_MAX`] bytes of it. Waits for at most
-    /// half a minute.
+    /// The text of a file with this name and media type, at most [`TEXT_BYTES_MAX`] bytes of it.
     ///
     /// # Errors
-    /// Why there is none.
-    pub fn read(&self, filename: &str, content_type: &str, mut file: impl Read) -> Result<String, Unread> {
+    /// Why there is none; [`Unread::NotNow`] also when there was no time.
+    pub fn read(
+        &self,
+        filename: &str,
+        content_type: &str,
+        mut file: impl Read,
+        until: Until<'_>,
+    ) -> Result<String, Unread> {
         let mut start = Vec::new();
         let begun = file.by_ref().take(formats::START_BYTES).read_to_end(&mut start);
         begun.map_err(|_| Unread::NotNow)?;
@@ -81,23 +107,23 @@ impl Reader {
                 Ok(cut(formats::decode(&bytes), TEXT_BYTES_MAX))
             }
             Format::Binary => Err(Unread::Never("its format cannot be read")),
-            Format::Pdf | Format::Html => self.read_elsewhere(format, &mut file),
+            Format::Pdf | Format::Html => self.read_elsewhere(format, &mut file, until),
         }
     }
 
     /// Reads in a process of its own, once one may be started.
-    fn read_elsewhere(&self, format: Format, file: &mut dyn Read) -> Result<String, Unread> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .ended
-            .wait_timeout_while(running, TURN_MAX, |running| *running >= CHILDREN_MAX);
-        let (mut running, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        if timeout.timed_out() {
+    fn read_elsewhere(&self, format: Format, file: &mut dyn Read, until: Until<'_>) -> Result<String, Unread> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        while *running >= CHILDREN_MAX && !until.is_over() {
+            let waited = self.ended.wait_timeout(running, LOOK_EVERY);
+            running = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if until.is_over() {
             return Err(Unread::NotNow);
         }
         *running += 1;
         drop(running);
-        let outcome = self.ask_child(format, file);
+        let outcome = self.ask_child(format, file, until);
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.ended.notify_one();
         outcome.unwrap_or_else(|error| {
@@ -106,9 +132,8 @@ impl Reader {
         })
     }
 
-    /// The child takes the whole file before it says a word, and its own deadline ends it: so neither of these waits
-    /// is endless.
-    fn ask_child(&self, format: Format, file: &mut dyn Read) -> io::Result<Result<String, Unread>> {
+    /// Starts a child and hears what it has to say, watched by a thread that ends it when there is no more time.
+    fn ask_child(&self, format: Format, file: &mut dyn Read, until: Until<'_>) -> io::Result<Result<String, Unread>> {
         let mut child = Command::new(&self.program)
             .args(child::arguments(format))
             // Keys and secrets are nothing to a parser.
@@ -117,32 +142,59 @@ impl Reader {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut text = Vec::new();
-        let passed = match child.stdin.take() {
-            Some(mut input) => io::copy(file, &mut input),
-            None => Ok(0),
-        };
-        let passed = match passed {
-            // It died, or was told to: its status says why.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-            passed => passed,
-        };
-        let heard = match child.stdout.take() {
-            Some(output) if passed.is_ok() => output.take(TEXT_BYTES_MAX as u64).read_to_end(&mut text),
-            _ => Ok(0),
-        };
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let (done, is_done) = channel();
+        let watched = &mut child;
+        let (heard, is_ended) = thread::scope(|scope| {
+            let watching = thread::Builder::new()
+                .name("watch".into())
+                .stack_size(STACK_BYTES)
+                .spawn_scoped(scope, move || watch(watched, &is_done, until));
+            let heard = match &watching {
+                Ok(_) => exchange(file, input, output),
+                // Unwatched it is not talked to: nothing would end that.
+                Err(error) => Err(error.kind().into()),
+            };
+            drop(done);
+            (heard, watching.is_ok_and(|watching| watching.join().unwrap_or(true)))
+        });
         // After a failure there is nothing to wait for; a child that has ended is not harmed.
         drop(child.kill());
         let status = child.wait()?;
-        passed.and(heard.map(|_| 0))?;
-        let text = cut(String::from_utf8_lossy(&text).into_owned(), TEXT_BYTES_MAX);
-        // What came before it died is worth having.
-        if text.trim().is_empty() {
-            Ok(Err(unread(status)))
-        } else {
-            Ok(Ok(text))
+        let text = cut(String::from_utf8_lossy(&heard?).into_owned(), TEXT_BYTES_MAX);
+        // What came before it died is worth having, but not if it was not to end yet.
+        Ok(match text.trim() {
+            _ if is_ended => Err(Unread::NotNow),
+            "" => Err(unread(status)),
+            _ => Ok(text),
+        })
+    }
+}
+
+/// Gives the child the file, and takes its text. The child takes everything before it says a word.
+fn exchange(file: &mut dyn Read, input: Option<ChildStdin>, output: Option<ChildStdout>) -> io::Result<Vec<u8>> {
+    let passed = input.map_or(Ok(0), |mut input| io::copy(file, &mut input));
+    match passed {
+        // It died, or was told to: its status says why.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+        _ => {}
+    }
+    let mut text = Vec::new();
+    if let Some(output) = output {
+        output.take(TEXT_BYTES_MAX as u64).read_to_end(&mut text)?;
+    }
+    Ok(text)
+}
+
+/// Ends the child when its time is over before it is done; returns whether that was so.
+fn watch(child: &mut Child, is_done: &Receiver<()>, until: Until<'_>) -> bool {
+    while is_done.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+        if until.is_over() {
+            drop(child.kill());
+            return true;
         }
     }
+    false
 }
 
 fn unread(status: ExitStatus) -> Unread {
@@ -170,10 +222,21 @@ pub fn cut(mut text: String, bytes_max: usize) -> String {
 mod tests {
     use super::*;
 
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crate::patience::{PATIENCE, until};
+
+    fn patiently() -> Until<'static> {
+        Until {
+            deadline: Instant::now() + PATIENCE,
+            is_stopped: &|| false,
+        }
+    }
+
     #[test]
     fn plain_text_is_read_here() {
         let reader = Reader::default();
-        let read = |name: &str, bytes: &[u8]| reader.read(name, "application/octet-stream", bytes);
+        let read = |name: &str, bytes: &[u8]| reader.read(name, "application/octet-stream", bytes, patiently());
         assert_eq!(read("a.rs", b"fn main() {}").unwrap(), "fn main() {}");
         let long = read("a", "\u{e9}".repeat(TEXT_BYTES_MAX).as_bytes()).unwrap();
         assert_eq!(long.len(), TEXT_BYTES_MAX);
@@ -189,8 +252,58 @@ mod tests {
             program: "/nonexistent".into(),
             ..Reader::default()
         };
-        assert_eq!(reader.read("a.html", "text/html", &b"<p>x"[..]), Err(Unread::NotNow));
+        let read = reader.read("a.html", "text/html", &b"<p>x"[..], patiently());
+        assert_eq!(read, Err(Unread::NotNow));
         assert_eq!(*reader.running.lock().unwrap(), 0);
+    }
+
+    /// A file in the middle of which somebody stops the reply, read by a program that ends by itself after a minute.
+    #[cfg(unix)]
+    #[test]
+    fn who_is_stopped_waits_for_no_child() {
+        let program = std::env::temp_dir().join(format!("fireside-slow-{}", std::process::id()));
+        let script = b"#!/bin/sh\necho so far\nexec /bin/sleep 60\n";
+        std::fs::write(&program, script).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&program, executable).unwrap();
+        let reader = Reader {
+            program: program.clone(),
+            ..Reader::default()
+        };
+        let is_stopped = AtomicBool::new(false);
+        let read = || {
+            let until = Until {
+                deadline: Instant::now() + 2 * PATIENCE,
+                is_stopped: &|| is_stopped.load(Ordering::Relaxed),
+            };
+            reader.read("a.html", "text/html", &b"<p>x"[..], until)
+        };
+        let began = Instant::now();
+        thread::scope(|scope| {
+            // One more than may run: it waits for a place, and also not for long.
+            let reading: Vec<_> = (0..=CHILDREN_MAX).map(|_| scope.spawn(read)).collect();
+            until("all places are taken", || {
+                *reader.running.lock().unwrap() == CHILDREN_MAX
+            });
+            is_stopped.store(true, Ordering::Relaxed);
+            for read in reading {
+                assert_eq!(read.join().unwrap(), Err(Unread::NotNow));
+            }
+        });
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        assert_eq!(*reader.running.lock().unwrap(), 0);
+        std::fs::remove_file(program).unwrap();
+    }
+
+    #[test]
+    fn no_child_is_started_without_time() {
+        let until = Until {
+            deadline: Instant::now(),
+            ..patiently()
+        };
+        let reader = Reader::default();
+        let read = reader.read("a.html", "text/html", &b"<p>x"[..], until);
+        assert_eq!(read, Err(Unread::NotNow));
     }
 
     #[test]

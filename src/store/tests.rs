@@ -160,7 +160,7 @@ impl Rig {
     }
 
     /// Statements that nobody but a test has a reason for.
-    fn batch(&self, sql: &str) {
+    pub(crate) fn batch(&self, sql: &str) {
         let sql = sql.to_owned();
         self.write(move |tx| tx.0.0.execute_batch(&sql).map_err(failed))
             .unwrap();

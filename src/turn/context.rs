@@ -1,5 +1,6 @@
 //! What a model is told: the system prompt and the newest turns of the branch that fit a budget of tokens.
 
+use super::attached::Images;
 use crate::models::{PromptMessage, Role};
 use crate::store::{self, Message};
 
@@ -8,20 +9,30 @@ use crate::store::{self, Message};
 const TOKENS_MAX: usize = 6_000;
 
 /// The messages of a prompt. `branch` is oldest first and ends with the user's new message, which is always kept,
-/// however long it is, and does not count as one of the `messages_max`.
-pub(super) fn build(system_prompt: Option<&str>, branch: &[Message], messages_max: usize) -> Vec<PromptMessage> {
+/// however long it is, and does not count as one of the `messages_max`. `images` go with their messages.
+pub(super) fn build(
+    system_prompt: Option<&str>,
+    branch: &[Message],
+    images: Images,
+    messages_max: usize,
+) -> Vec<PromptMessage> {
     match branch.split_last() {
-        Some((question, history)) => assemble(system_prompt, history, Some(question), messages_max),
-        None => assemble(system_prompt, branch, None, messages_max),
+        Some((question, history)) => assemble(system_prompt, history, Some(question), images, messages_max),
+        None => assemble(system_prompt, branch, None, images, messages_max),
     }
 }
 
 /// The same before there is a new message: what the next one will be sent behind, if it is short.
-pub(super) fn before_next(system_prompt: Option<&str>, history: &[Message], messages_max: usize) -> Vec<PromptMessage> {
-    assemble(system_prompt, history, None, messages_max)
+pub(super) fn before_next(
+    system_prompt: Option<&str>,
+    history: &[Message],
+    images: Images,
+    messages_max: usize,
+) -> Vec<PromptMessage> {
+    assemble(system_prompt, history, None, images, messages_max)
 }
 
-/// A prompt as people read it.
+/// A prompt as people read it: of pictures, their names.
 pub(super) fn text(prompt: &[PromptMessage]) -> String {
     let lines: Vec<String> = prompt
         .iter()
@@ -31,7 +42,10 @@ pub(super) fn text(prompt: &[PromptMessage]) -> String {
                 Role::User => "user",
                 Role::Assistant => "assistant",
             };
-            format!("{speaker}: {}", message.content)
+            let pictures = message.images.iter().map(|image| format!("[{}]", image.filename));
+            let parts = Some(message.content.clone()).filter(|text| !text.is_empty());
+            let parts: Vec<String> = parts.into_iter().chain(pictures).collect();
+            format!("{speaker}: {}", parts.join("\n\n"))
         })
         .collect();
     lines.join("\n---\n")
@@ -41,15 +55,17 @@ fn assemble(
     system_prompt: Option<&str>,
     history: &[Message],
     question: Option<&Message>,
+    mut images: Images,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
+    let says_something = |message: &&Message| !message.content.is_empty() || images.contains_key(&message.id);
     let system = system_prompt.filter(|prompt| !prompt.trim().is_empty());
     let fixed = system
         .into_iter()
         .chain(question.map(|question| question.content.as_str()));
     let mut left = TOKENS_MAX.saturating_sub(fixed.map(tokens).sum());
     let mut kept: Vec<&Message> = Vec::new();
-    for message in history.iter().rev().filter(|message| !message.content.is_empty()) {
+    for message in history.iter().rev().filter(says_something) {
         let tokens = tokens(&message.content);
         if tokens > left || kept.len() == messages_max {
             break;
@@ -69,14 +85,14 @@ fn assemble(
         content: prompt.to_owned(),
         images: Vec::new(),
     });
-    let question = question.filter(|question| !question.content.is_empty());
+    let question = question.filter(says_something);
     let spoken = kept.into_iter().rev().chain(question).map(|message| PromptMessage {
         role: match message.role {
             store::Role::User => Role::User,
             store::Role::Assistant => Role::Assistant,
         },
         content: message.content.clone(),
-        images: Vec::new(),
+        images: images.remove(&message.id).unwrap_or_default(),
     });
     system.into_iter().chain(spoken).collect()
 }
@@ -119,7 +135,7 @@ mod tests {
 
     #[track_caller]
     fn check(system: Option<&str>, texts: &[&str], messages_max: usize, wanted: &[&str]) {
-        let prompt = build(system, &branch(texts), messages_max);
+        let prompt = build(system, &branch(texts), Images::new(), messages_max);
         let got: Vec<&str> = prompt.iter().map(|message| message.content.as_str()).collect();
         let lengths = |texts: &[&str]| texts.iter().map(|text| text.len()).collect::<Vec<usize>>();
         assert!(
@@ -172,12 +188,12 @@ mod tests {
     #[test]
     fn what_the_next_message_is_sent_behind() {
         let texts = ["> Hi there", "Hello", "> u", "v"];
-        let before = before_next(Some("be kind"), &branch(&texts), 3);
+        let before = before_next(Some("be kind"), &branch(&texts), Images::new(), 3);
         assert_eq!(text(&before), "system: be kind\n---\nuser: u\n---\nassistant: v");
         let mut asked = texts.to_vec();
         asked.push("> next");
-        let sent = build(Some("be kind"), &branch(&asked), 3);
+        let sent = build(Some("be kind"), &branch(&asked), Images::new(), 3);
         assert_eq!(before, sent[..sent.len() - 1]);
-        assert_eq!(text(&before_next(None, &[], 100)), "");
+        assert_eq!(text(&before_next(None, &[], Images::new(), 100)), "");
     }
 }

@@ -8,47 +8,35 @@ mod attached;
 mod context;
 mod hub;
 mod live;
+mod marks;
 mod passages;
 mod place;
+mod prompt;
+mod reply;
 mod summary;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Stop, Usage};
+use crate::models::{Choice, Completion, Delta, Failure, Prompt, PromptMessage, Stop, Usage};
 use crate::pricing::{Pricing, Tokens};
 use crate::reading::Reader;
 use crate::store::{
-    self, Branch, Conversation, ConversationRef, Message, MessageDetails, NewConversation, NewMessage, NewUsage, Role,
-    Scope, SharedStore, State, Tx, User,
+    self, Conversation, ConversationRef, MessageDetails, NewConversation, NewMessage, NewUsage, Role, Scope,
+    SharedStore, State, Tx, User,
 };
 
 use hub::Typing;
 use live::{Entrance, Live};
 use place::{InstantPlace, Place};
+use reply::{Reply, SAVE_MAX_STOPPING};
 
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
-
-/// How often the reply so far is saved. More often costs a commit each, less often loses more to a power cut.
-const SAVE_EVERY: Duration = Duration::from_millis(250);
-
-/// How long the end of a reply is saved again and again before it is given up. A client that has waited for the reply
-/// waits as long; a disk that was full for longer needs a person.
-const SAVE_MAX: Duration = Duration::from_secs(60);
-
-/// The same once the server stops, which it must do within seconds.
-const SAVE_MAX_STOPPING: Duration = Duration::from_secs(2);
-
-/// The first pause between two of those saves; each further one is twice as long.
-const SAVE_AGAIN_AFTER: Duration = Duration::from_millis(100);
-
-/// The longest of those pauses: a client learns soon after the trouble is over.
-const SAVE_AGAIN_AFTER_MAX: Duration = Duration::from_secs(2);
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
@@ -151,8 +139,11 @@ pub struct Done {
 /// Why a turn did not end with a reply.
 #[derive(Debug)]
 pub enum Fault {
-    /// Before or after the model: nothing is stored, or the reply could not be.
+    /// Nothing is stored, or the conversation was deleted meanwhile.
     Store(Error),
+    /// The question is stored, but a reply to it could not be begun, or not be kept. Whoever sends the question again
+    /// has it there twice.
+    Kept(Error),
     /// The model's; the question is stored, and what had come of the reply.
     Model(Failure),
 }
@@ -275,38 +266,6 @@ impl Turns {
     fn await_instants(&self, conversation: &str) {
         let has_instants = |live: &mut Live| live.has_instants(conversation);
         drop(self.moved.wait_while(self.live(), has_instants));
-    }
-
-    /// Runs `save`, again and again while the store is in trouble: a reply that somebody waits for (and pays for) is
-    /// not thrown away because the disk is full, or the database locked, at the moment when it ends.
-    fn insist<T>(&self, save: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        let since = Instant::now();
-        let mut pause = SAVE_AGAIN_AFTER;
-        loop {
-            match save() {
-                Err(error) if is_passing(&error) && self.pause(since, pause) => {
-                    log::warn!("a reply is not stored yet: {error}");
-                    pause = (pause * 2).min(SAVE_AGAIN_AFTER_MAX);
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Waits before a save is tried again, less when the server begins to stop; false when there is no time left.
-    fn pause(&self, since: Instant, pause: Duration) -> bool {
-        let left = |live: &Live| {
-            let ends = since + SAVE_MAX;
-            let ends = live
-                .stopping_since()
-                .map_or(ends, |stopping| ends.min(stopping + SAVE_MAX_STOPPING));
-            ends.saturating_duration_since(Instant::now())
-        };
-        let live = self.live();
-        let (pause, was_stopping) = (pause.min(left(&live)), live.is_stopping());
-        let is_same = |live: &mut Live| live.is_stopping() == was_stopping;
-        let waited = self.moved.wait_timeout_while(live, pause, is_same);
-        !left(&waited.unwrap_or_else(PoisonError::into_inner).0).is_zero()
     }
 
     /// One commit for question and reply: a model that never waits leaves nothing to lose between them.
@@ -434,12 +393,19 @@ impl Turns {
         let question = self.store.write(self.question(&place.conversation, ask))?;
         self.live().name(&place.conversation, question.conversation_id);
         self.announce(ask.user.id, question.message_id);
+        let replied = self.reply(place, ask, &question);
+        let (id, text) = replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
+        Ok(done(question, id, text))
+    }
+
+    /// Asks the model and stores what it says; returns the row and the text.
+    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<(i64, String), Fault> {
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
-        let prompt = self.prompt(ask, &question)?;
+        let prompt = self.prompt(ask, question, &place.stop)?;
         let mut reply = Reply {
             turns: self,
             ask,
-            question: &question,
+            question,
             uuid: self.clock.uuid(),
             text: String::new(),
             row: None,
@@ -452,76 +418,29 @@ impl Turns {
         match completion {
             Ok(completion) => {
                 let id = reply.complete(&completion)?;
-                let text = std::mem::take(&mut reply.text);
-                Ok(done(question, id, text))
+                Ok((id, std::mem::take(&mut reply.text)))
             }
             Err(failure) => {
                 let is_stopping = self.live().is_stopping();
                 reply.fail(&failure, is_stopping)?;
-                self.check_there(ask.user.id, question.conversation_id)?;
                 Err(Fault::Model(failure))
             }
         }
     }
 
-    /// [`Kind::NotFound`] for a conversation that was deleted while a reply was written in it: then that is why the
-    /// reply was stopped, and what its sender is told.
-    fn check_there(&self, user_id: i64, conversation_id: i64) -> Result<(), Error> {
-        let which = ConversationRef::Id(conversation_id);
-        match self.store.read(|read| store::find_conversation(read, user_id, &which)) {
-            Err(error) if error.kind() == Kind::NotFound => Err(error),
-            // If the store does not say, the model's failure is the better answer.
-            Ok(_) | Err(_) => Ok(()),
+    /// What went wrong once the question was stored. A conversation that was deleted meanwhile is why the reply was
+    /// stopped or found no place, and what its sender is told.
+    fn after_commit(&self, fault: Fault, ask: &Ask, question: &Question) -> Fault {
+        let which = ConversationRef::Id(question.conversation_id);
+        let found = self
+            .store
+            .read(|read| store::find_conversation(read, ask.user.id, &which));
+        match (found, fault) {
+            (Err(error), _) if error.kind() == Kind::NotFound => Fault::Store(error),
+            // If the store does not say, the fault itself is the better answer.
+            (_, Fault::Store(error)) => Fault::Kept(error),
+            (_, fault) => fault,
         }
-    }
-
-    /// What the next message of a conversation will be sent behind, as a text: one `speaker: words` after the other. If
-    /// that message is long, the oldest turns make room for it.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn context(&self, user: &User, conversation: &Conversation) -> Result<String, Error> {
-        let mut history = self.branch(conversation.id, conversation.leaf_id)?;
-        attached::read_into(&self.store, &self.reader, &mut history)?;
-        let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
-        let prompt = context::before_next(system_prompt, &history, self.limits.context_messages);
-        Ok(context::text(&prompt))
-    }
-
-    /// As much of a branch as a prompt may hold: the earlier messages and the new one.
-    fn branch(&self, conversation_id: i64, leaf_id: Option<i64>) -> Result<Vec<Message>, Error> {
-        let branch = Branch {
-            conversation_id,
-            leaf_id,
-            before: None,
-            limit: i64::try_from(self.limits.context_messages)
-                .unwrap_or(i64::MAX)
-                .saturating_add(1),
-        };
-        self.store.read(|read| store::list_branch(read, &branch))
-    }
-
-    /// The question and what came before it, as the model will read them.
-    fn prompt(&self, ask: &Ask, question: &Question) -> Result<Prompt, Error> {
-        let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
-        let images = attached::read_into(&self.store, &self.reader, &mut branch)?;
-        let own = match &ask.to {
-            Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
-            Target::New => None,
-        };
-        let system_prompt = own.or(ask.user.system_prompt.as_deref());
-        let library = passages::look_up(&self.store, ask)?;
-        let found = library.as_ref().map_or(&[][..], |library| &library.passages);
-        let system_prompt = passages::behind(system_prompt, found);
-        let mut messages = context::build(system_prompt.as_deref(), &branch, self.limits.context_messages);
-        attached::show(images, &branch, &mut messages);
-        Ok(Prompt {
-            model: ask.choice.model.clone(),
-            messages,
-            temperature: None,
-            max_tokens: None,
-            library,
-        })
     }
 
     /// What a completed reply cost.
@@ -551,115 +470,6 @@ impl Turns {
             created_at: now.to_owned(),
         }
     }
-}
-
-/// A reply while it is written.
-struct Reply<'t> {
-    turns: &'t Turns,
-    ask: &'t Ask,
-    question: &'t Question,
-    /// Chosen before the first save: one whose outcome is not known is found again by it, and those who read along
-    /// know it by then.
-    uuid: String,
-    text: String,
-    /// The stored row, once there is one.
-    row: Option<i64>,
-    saved: Instant,
-}
-
-impl Reply<'_> {
-    fn take(&mut self, delta: Delta<'_>) {
-        if let Delta::Text(piece) = delta {
-            self.text.push_str(piece);
-            self.turns.hub.publish(self.ask.user.id, None, || Event::Delta {
-                chat_id: self.question.conversation_uuid.clone(),
-                message_id: self.uuid.clone(),
-                text: piece.to_owned(),
-            });
-        }
-        if self.saved.elapsed() >= SAVE_EVERY && !self.text.is_empty() {
-            self.saved = Instant::now();
-            // A failed save is tried again in a moment, and the last one decides.
-            match self.save(State::Streaming, None, None) {
-                Ok(id) => self.row = Some(id),
-                Err(error) => log::warn!("a reply was not saved while it is written: {error}"),
-            }
-        }
-    }
-
-    /// Stores the reply so far, and at its end what it cost.
-    fn save(&self, state: State, error: Option<String>, completion: Option<&Completion>) -> Result<i64, Error> {
-        let now = self.turns.clock.now().text();
-        let message = NewMessage {
-            uuid: self.uuid.clone(),
-            conversation_id: self.question.conversation_id,
-            user_id: self.ask.user.id,
-            role: Role::Assistant,
-            content: self.text.clone(),
-            state,
-            // The name it was asked by may be empty (the server's own default); what ran has a name.
-            model: completion
-                .map(|completion| &completion.model)
-                .or(Some(&self.ask.choice.model))
-                .filter(|name| !name.is_empty())
-                .cloned(),
-            error,
-            created_at: now.clone(),
-            details: MessageDetails::default(),
-        };
-        let (row, parent) = (self.row, self.question.message_id);
-        let ended = completion.map(|completion| {
-            let summary = summary::summarise(&self.ask.text, &self.text);
-            (self.turns.usage(self.ask, completion, &now), summary)
-        });
-        let id = self.turns.store.write(move |tx| {
-            let row = match row {
-                Some(id) => Some(id),
-                None => store::find_message_id(tx, &message.uuid)?,
-            };
-            let (id, is_news) = match row {
-                None => (store::insert_message(tx, &message, Some(parent), None)?, true),
-                Some(id) if message.state == State::Streaming => {
-                    store::save_partial(tx, id, &message.content)?;
-                    (id, true)
-                }
-                Some(id) => (id, store::finish_message(tx, id, &message)?),
-            };
-            if let Some((usage, summary)) = ended.as_ref().filter(|_| is_news) {
-                store::insert_usage(tx, id, usage)?;
-                store::summarise_conversation(tx, message.conversation_id, summary)?;
-            }
-            Ok(id)
-        })?;
-        if state != State::Streaming {
-            self.turns.announce(self.ask.user.id, id);
-        }
-        Ok(id)
-    }
-
-    fn complete(&self, completion: &Completion) -> Result<i64, Error> {
-        self.turns.insist(|| self.save(State::Complete, None, Some(completion)))
-    }
-
-    /// Keeps what had come. A reply of which nothing came leaves no row: the question stands unanswered.
-    /// [`Kind::NotFound`] when the conversation was deleted before anything was kept.
-    fn fail(&self, failure: &Failure, is_server_stopping: bool) -> Result<(), Error> {
-        if self.text.is_empty() {
-            return Ok(());
-        }
-        let state = match failure.kind {
-            FailureKind::Stopped if is_server_stopping => State::Interrupted,
-            FailureKind::Stopped => State::Stopped,
-            _ => State::Failed,
-        };
-        let save = || self.save(state, Some(failure.message.clone()), None);
-        self.turns.insist(save).map(drop)
-    }
-}
-
-/// Whether the same save may succeed later.
-fn is_passing(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Unavailable | Kind::StorageFull)
 }
 
 fn done(question: Question, response_message_id: i64, text: String) -> Done {

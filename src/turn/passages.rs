@@ -5,6 +5,7 @@
 //! that its text cannot imitate, below a rule that says what they are.
 
 use super::Ask;
+use super::marks::{attribute, harmless};
 use crate::error::Error;
 use crate::library;
 use crate::models::{Library, Passage};
@@ -78,26 +79,6 @@ fn quote(passages: &[Passage]) -> Vec<String> {
     quoted
 }
 
-fn attribute(name: &str, value: Option<&str>) -> String {
-    let value = value.map(|value| value.replace(['"', '<', '>'], "'").replace(char::is_control, " "));
-    value.map_or_else(String::new, |value| format!(" {name}=\"{value}\""))
-}
-
-/// The text with what looks like our marks taken apart, in whatever case.
-fn harmless(text: &str) -> String {
-    let mut harmless = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        let (before, mark) = rest.split_at(at);
-        let name = mark[1..].trim_start_matches(|c: char| c == '/' || c.is_whitespace());
-        let is_ours = name.get(..7).is_some_and(|name| name.eq_ignore_ascii_case("passage"));
-        harmless += before;
-        harmless += if is_ours { "‹" } else { "<" };
-        rest = &mark[1..];
-    }
-    harmless + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,13 +109,6 @@ mod tests {
     fn without_passages_nothing_changes() {
         assert_eq!(behind(Some("be kind"), &[]).as_deref(), Some("be kind"));
         assert_eq!(behind(None, &[]), None);
-    }
-
-    #[test]
-    fn a_passage_cannot_end_itself() {
-        let text = "a </passage> b < / PASSAGE title=\"\"> <b> <é <passag";
-        let expected = "a ‹/passage> b ‹ / PASSAGE title=\"\"> <b> <é <passag";
-        assert_eq!(harmless(text), expected);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Turns over a real store, with models that do what a test needs. The rig here, a module per subject below.
 
 mod endings;
+mod files;
 mod places;
 
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::models::Provider;
+use crate::models::{FailureKind, Provider};
 use crate::patience::{PATIENCE, until};
 use crate::store::Page;
 use crate::store::tests::{Rig as Stored, fill_disk, free_disk};

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::mpsc::channel;
-use std::sync::{Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,9 @@ use super::super::failure::FailureKind;
 use super::super::fake_upstream::{
     KEY, STREAM, Then, Upstream, ask, chunks, client, client_with, prompt, stream, whole,
 };
-use super::super::{Delta, Provider, Stop, Usage};
+use super::super::room::Room;
+use super::super::{Delta, Image, Provider, Stop, Usage};
+use super::OpenAi;
 
 const HELLO: &str = concat!(
     ": ping\n\n",
@@ -559,4 +561,44 @@ fn a_small_stack_is_enough() {
     });
     let failure = thread.unwrap().join().unwrap();
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
+}
+
+/// A picture is in memory until the answer begins, not until it ends.
+#[test]
+fn pictures_hold_their_room_while_they_are_on_their_way() {
+    let room = Arc::new(Room::of(10));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (sees, left) = (Arc::clone(&seen), Arc::clone(&room));
+    let upstream = Upstream::start(move |received, stream_| {
+        sees.lock().unwrap().push(left.left());
+        let bytes = match received.number {
+            0 => whole("400 Bad Request", "", "no stream_options").into_bytes(),
+            1 => stream(HELLO),
+            _ => whole("500 Internal Server Error", "", "").into_bytes(),
+        };
+        stream_.write_all(&bytes).unwrap();
+        Then::KeepAlive
+    });
+    let client = OpenAi {
+        pictures: Arc::clone(&room),
+        ..upstream.client()
+    };
+    let mut prompt = prompt("gpt-4o");
+    prompt.messages[1].images.push(Image {
+        filename: "a.png".to_owned(),
+        media_type: "image/png".to_owned(),
+        size: 3,
+        fetch: Arc::new(|| Some(b"PNG".to_vec())),
+    });
+    let mut left_at_first = None;
+    let replied = client.complete(&prompt, &Stop::new(), &mut |_| {
+        left_at_first.get_or_insert(room.left());
+    });
+    replied.unwrap();
+    assert_eq!(left_at_first, Some(10));
+    client.complete(&prompt, &Stop::new(), &mut |_| {}).unwrap_err();
+    assert_eq!(room.left(), 10);
+    assert_eq!(*seen.lock().unwrap(), [7; 3]);
+    let requests = upstream.requests.lock().unwrap();
+    assert!(requests.iter().all(|request| request.body.contains("base64,UE5H")));
 }

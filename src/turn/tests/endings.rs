@@ -1,6 +1,7 @@
 //! How replies end when the store does not take them at once.
 
 use super::*;
+use crate::turn::reply::SAVE_MAX;
 
 /// More than a full disk has room for.
 const LARGE: usize = 1_000_000;
@@ -62,7 +63,7 @@ fn a_server_that_stops_does_not_wait_for_room() {
     let started = Instant::now();
     rig.turns.close();
     match outcome(&answered) {
-        Err(Fault::Store(error)) => assert_eq!(error.kind(), Kind::StorageFull),
+        Err(Fault::Kept(error)) => assert_eq!(error.kind(), Kind::StorageFull),
         other => panic!("{other:?}"),
     }
     assert!(started.elapsed() < SAVE_MAX / 2, "{:?}", started.elapsed());
@@ -138,5 +139,24 @@ fn an_end_that_is_saved_again_is_stored_once() {
             (before.0 + 1, before.1 + 1)
         );
         assert_eq!(rig.rows("messages WHERE state = 'streaming'"), 0);
+    }
+}
+
+/// Whoever is told that nothing was stored sends the message again, and then has it there twice.
+#[test]
+fn a_question_that_is_stored_is_said_to_be() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    rig.stored.batch("ALTER TABLE documents RENAME TO lost");
+    let (answer, answered) = channel();
+    let ask = Ask {
+        library: Some(true),
+        ..rig.ask(&to, "question", saying("reply"))
+    };
+    rig.turns
+        .begin(ask, Box::new(move |outcome| drop(answer.send(outcome))));
+    match outcome(&answered) {
+        Err(Fault::Kept(_)) => assert_eq!(rig.branch(&to), ["question"]),
+        other => panic!("{other:?}"),
     }
 }
