@@ -16,7 +16,7 @@ pub struct Attachment {
     pub id: i64,
     /// The same attachment's UUID.
     pub uuid: String,
-    /// The message it was sent with; none when it was uploaded and not sent yet.
+    /// The message it was listed with; none when it was found by its own id.
     pub message_id: Option<i64>,
     /// The name its sender gave it, without folders.
     pub filename: String,
@@ -52,13 +52,14 @@ pub enum Reading {
     Problem(String),
 }
 
-const COLUMNS: &str = "id, uuid, message_id, filename, content_type, size, sha256";
+/// Behind the id of the message, where there is one.
+const COLUMNS: &str = "id, uuid, filename, content_type, size, sha256";
 
 fn attachment(row: &Row<'_>) -> rusqlite::Result<Attachment> {
     Ok(Attachment {
-        id: row.get(0)?,
-        uuid: row.get(1)?,
-        message_id: row.get(2)?,
+        message_id: row.get(0)?,
+        id: row.get(1)?,
+        uuid: row.get(2)?,
         filename: row.get(3)?,
         content_type: row.get(4)?,
         size: row.get(5)?,
@@ -71,7 +72,7 @@ fn missing() -> Error {
     Error::new(Kind::NotFound, "Attachment not found")
 }
 
-/// The attachments of some messages, in the order they were sent.
+/// The attachments of some messages, in the order they were uploaded; each once for every message that has it.
 ///
 /// # Errors
 /// Those of the store.
@@ -79,7 +80,10 @@ pub fn list_attachments(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<Atta
     // One statement whatever the number of messages: SQLite reads the list as JSON.
     let ids = json(message_ids)?;
     read.all(
-        &format!("SELECT {COLUMNS} FROM attachments WHERE message_id IN (SELECT value FROM json_each(?1)) ORDER BY id"),
+        &format!(
+            "SELECT message_id, {COLUMNS} FROM message_attachments JOIN attachments ON id = attachment_id
+             WHERE message_id IN (SELECT value FROM json_each(?1)) ORDER BY id"
+        ),
         params![ids],
         attachment,
     )
@@ -89,12 +93,12 @@ fn json(ids: &[i64]) -> Result<String, Error> {
     serde_json::to_string(ids).map_err(|error| Error::internal("ids are not JSON", error))
 }
 
-/// One of the owner's attachments. Those of a deleted conversation are hidden with it.
+/// One of the owner's attachments. It is hidden with the last conversation that has it.
 ///
 /// # Errors
 /// [`Kind::NotFound`].
 pub fn find_attachment(read: &Read<'_>, owner: i64, id: i64) -> Result<Attachment, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM attachments WHERE id = ?1 AND user_id = ?2");
+    let sql = format!("SELECT NULL, {COLUMNS} FROM attachments WHERE id = ?1 AND user_id = ?2");
     visible(read, read.first(&sql, params![id, owner], attachment)?)
 }
 
@@ -103,18 +107,18 @@ pub fn find_attachment(read: &Read<'_>, owner: i64, id: i64) -> Result<Attachmen
 /// # Errors
 /// [`Kind::NotFound`].
 pub fn find_attachment_by_uuid(read: &Read<'_>, owner: i64, uuid: &str) -> Result<Attachment, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM attachments WHERE uuid = ?1 AND user_id = ?2");
+    let sql = format!("SELECT NULL, {COLUMNS} FROM attachments WHERE uuid = ?1 AND user_id = ?2");
     visible(read, read.first(&sql, params![uuid, owner], attachment)?)
 }
 
 fn visible(read: &Read<'_>, found: Option<Attachment>) -> Result<Attachment, Error> {
     let found = found.ok_or_else(missing)?;
-    let Some(message) = found.message_id else {
-        return Ok(found);
-    };
-    let sql = "SELECT 1 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-         WHERE messages.id = ?1 AND conversations.deleted_at IS NULL";
-    let shown = read.first(sql, [message], |_| Ok(()))?;
+    let sql = "SELECT 1 FROM attachments WHERE id = ?1 AND sent_count = 0
+         UNION ALL
+         SELECT 1 FROM message_attachments JOIN messages ON messages.id = message_id
+             JOIN conversations ON conversations.id = conversation_id
+         WHERE attachment_id = ?1 AND deleted_at IS NULL";
+    let shown = read.first(sql, [found.id], |_| Ok(()))?;
     shown.map(|()| found).ok_or_else(missing)
 }
 
@@ -169,8 +173,9 @@ pub(super) fn check_quota(read: &Read<'_>, user_id: i64, size: i64, quota: u64) 
 /// [`Kind::NotFound`] when one of them is not there, not the owner's, or sent already.
 pub fn send_attachments(tx: &Tx<'_>, owner: i64, message_id: i64, ids: &[i64]) -> Result<(), Error> {
     let sent = tx.execute(
-        "UPDATE attachments SET message_id = ?1
-         WHERE user_id = ?2 AND message_id IS NULL AND id IN (SELECT value FROM json_each(?3))",
+        "INSERT INTO message_attachments (message_id, attachment_id)
+         SELECT ?1, id FROM attachments
+         WHERE user_id = ?2 AND sent_count = 0 AND id IN (SELECT value FROM json_each(?3))",
         params![message_id, owner, json(ids)?],
     )?;
     if sent == ids.len() { Ok(()) } else { Err(missing()) }
@@ -183,7 +188,7 @@ pub fn send_attachments(tx: &Tx<'_>, owner: i64, message_id: i64, ids: &[i64]) -
 pub fn delete_unsent(tx: &Tx<'_>, owner: i64, ids: &[i64]) -> Result<(), Error> {
     tx.execute(
         "DELETE FROM attachments
-         WHERE user_id = ?1 AND message_id IS NULL AND id IN (SELECT value FROM json_each(?2))",
+         WHERE user_id = ?1 AND sent_count = 0 AND id IN (SELECT value FROM json_each(?2))",
         params![owner, json(ids)?],
     )?;
     Ok(())
@@ -193,7 +198,7 @@ pub fn delete_unsent(tx: &Tx<'_>, owner: i64, ids: &[i64]) -> Result<(), Error> 
 pub(super) fn clear_unsent(tx: &Tx<'_>, limit: u32) -> Result<u32, Error> {
     let removed = tx.execute(
         "DELETE FROM attachments WHERE id IN (
-             SELECT id FROM attachments WHERE message_id IS NULL AND created_at < ?1 LIMIT ?2)",
+             SELECT id FROM attachments WHERE sent_count = 0 AND created_at < ?1 LIMIT ?2)",
         params![Clock.now().plus_s(-UNSENT_KEPT_S).text(), limit],
     )?;
     Ok(u32::try_from(removed).unwrap_or(u32::MAX))

@@ -151,7 +151,7 @@ fn attach(server: &Server, account: &Account, filename: &str, kind: &str, bytes:
     assert_eq!(reply.status, 200, "{}", reply.text());
     let database = rusqlite::Connection::open(server.launch().database()).expect("the database");
     let message = reply.json()["request_message_id"].as_i64().expect("an id");
-    let sql = "SELECT id FROM attachments WHERE message_id = ?1";
+    let sql = "SELECT attachment_id FROM message_attachments WHERE message_id = ?1";
     database
         .query_row(sql, [message], |row| row.get(0))
         .expect("an attachment")

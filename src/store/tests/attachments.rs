@@ -204,13 +204,50 @@ fn naming_an_uploads_address_sends_it() {
         "/media/a.png",
         7
     ]);
+    naming(&rig, conversation, ann.id, &urls);
+    let sent = |id: i64| rig.value::<i64>(&format!("SELECT sent_count FROM attachments WHERE id = {id}"));
+    assert_eq!((sent(own.id), sent(foreign.id)), (1, 0));
+}
+
+/// A message that names these addresses.
+fn naming(rig: &Rig, conversation: i64, owner: i64, urls: &serde_json::Value) {
+    let uuid = Clock.uuid();
     rig.batch(&format!(
         "INSERT INTO messages (uuid, conversation_id, user_id, role, content, media_urls, created_at)
-         VALUES ('u', {conversation}, {}, 'user', 'pic', '{urls}', '')",
-        ann.id
+         VALUES ('{uuid}', {conversation}, {owner}, 'user', 'pic', '{urls}', '')"
     ));
-    let sent = |id: i64| rig.value::<i64>(&format!("SELECT count(message_id) FROM attachments WHERE id = {id}"));
-    assert_eq!((sent(own.id), sent(foreign.id)), (1, 0));
+}
+
+#[test]
+fn a_file_in_two_conversations_stays_until_the_second_goes() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let kept = rig.keep(ann.id, b"x").unwrap();
+    let url = format!("/media/{}.png", kept.uuid);
+    let (first, second) = (rig.conversation(ann.id, 1), rig.conversation(ann.id, 2));
+    naming(&rig, first, ann.id, &serde_json::json!([url, url]));
+    naming(&rig, second, ann.id, &serde_json::json!([url]));
+    let listed = || {
+        let ids: Vec<i64> = rig
+            .read(|read| read.all("SELECT id FROM messages ORDER BY id", (), |row| row.get(0)))
+            .unwrap();
+        let found = rig.read(|read| list_attachments(read, &ids)).unwrap();
+        (ids.len(), found.iter().map(|found| found.id).collect::<Vec<i64>>())
+    };
+    assert_eq!(listed(), (2, vec![kept.id; 2]));
+    let is_found = || rig.read(|read| find_attachment(read, ann.id, kept.id)).is_ok();
+    for (conversation, rest) in [(first, 1), (second, 0)] {
+        let which = ConversationRef::Id(conversation);
+        // Deleted in January: its time is over.
+        rig.write(move |tx| delete_conversation(tx, ann.id, &which, &at(9)))
+            .unwrap();
+        assert_eq!(is_found(), rest == 1, "hidden with the last");
+        rig.write(clear_batch).unwrap();
+        rig.collect();
+        assert_eq!((is_found(), listed().0), (rest == 1, usize::from(rest == 1)));
+        assert_eq!(rig.left(), (rest, rest, rest));
+    }
+    assert_eq!(rig.value::<i64>("SELECT attachment_bytes FROM users"), 0);
 }
 
 #[test]
