@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Tx};
+use super::{ConversationRef, Read, Tx};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 
@@ -93,22 +93,14 @@ fn json(ids: &[i64]) -> Result<String, Error> {
     serde_json::to_string(ids).map_err(|error| Error::internal("ids are not JSON", error))
 }
 
-/// One of the owner's attachments. It is hidden with the last conversation that has it.
+/// One of the owner's attachments, by either id. It is hidden with the last conversation that has it.
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn find_attachment(read: &Read<'_>, owner: i64, id: i64) -> Result<Attachment, Error> {
-    let sql = format!("SELECT NULL, {COLUMNS} FROM attachments WHERE id = ?1 AND user_id = ?2");
-    visible(read, read.first(&sql, params![id, owner], attachment)?)
-}
-
-/// The same, by the other id.
-///
-/// # Errors
-/// [`Kind::NotFound`].
-pub fn find_attachment_by_uuid(read: &Read<'_>, owner: i64, uuid: &str) -> Result<Attachment, Error> {
-    let sql = format!("SELECT NULL, {COLUMNS} FROM attachments WHERE uuid = ?1 AND user_id = ?2");
-    visible(read, read.first(&sql, params![uuid, owner], attachment)?)
+pub fn find_attachment(read: &Read<'_>, owner: i64, which: &ConversationRef) -> Result<Attachment, Error> {
+    let (id, uuid) = which.parts();
+    let sql = format!("SELECT NULL, {COLUMNS} FROM attachments WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3");
+    visible(read, read.first(&sql, params![id, uuid, owner], attachment)?)
 }
 
 fn visible(read: &Read<'_>, found: Option<Attachment>) -> Result<Attachment, Error> {
@@ -150,7 +142,7 @@ pub(super) fn insert_attachment(
             new.created_at
         ],
     )?;
-    find_attachment(tx, new.user_id, id).map(Some)
+    find_attachment(tx, new.user_id, &ConversationRef::Id(id)).map(Some)
 }
 
 /// Whether so many more bytes fit in.
@@ -161,7 +153,7 @@ pub(super) fn check_quota(read: &Read<'_>, user_id: i64, size: i64, quota: u64) 
         return Ok(());
     }
     let message = format!(
-        "This file does not fit: your files may take {} MiB together. Delete conversations that have some",
+        "This file does not fit: your files may take {} MiB together. Delete some of them",
         quota / (1024 * 1024)
     );
     Err(Error::new(Kind::TooLarge, message))
@@ -192,6 +184,20 @@ pub fn delete_unsent(tx: &Tx<'_>, owner: i64, ids: &[i64]) -> Result<(), Error> 
         params![owner, json(ids)?],
     )?;
     Ok(())
+}
+
+/// Removes one of the owner's attachments for good, sent or not, and also when its conversation is deleted already:
+/// whoever is short of room need not wait until that is cleared away. The messages that had it keep their texts.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn delete_attachment(tx: &Tx<'_>, owner: i64, which: &ConversationRef) -> Result<(), Error> {
+    let (id, uuid) = which.parts();
+    let sql = "DELETE FROM attachments WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3";
+    match tx.execute(sql, params![id, uuid, owner])? {
+        0 => Err(missing()),
+        _ => Ok(()),
+    }
 }
 
 /// Removes what was uploaded long ago and never sent, `limit` at most; returns how many there were.

@@ -28,7 +28,7 @@ use rusqlite::{Connection, Params, Row};
 use crate::error::{Error, Kind};
 
 pub use attachments::{
-    Attachment, NewAttachment, Reading, delete_unsent, find_attachment, find_attachment_by_uuid, find_reading,
+    Attachment, NewAttachment, Reading, delete_attachment, delete_unsent, find_attachment, find_reading,
     list_attachments, save_reading, send_attachments,
 };
 pub use blobs::AttachmentReader;

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod reading;
+mod room;
 mod sending;
 
 use serde_json::{Value, json};
@@ -241,45 +242,6 @@ fn a_large_file_costs_little_memory() {
     until(PATIENCE, "the temporary file goes", || {
         (spooled(&server) == 0).then_some(())
     });
-}
-
-#[test]
-fn files_are_bounded_one_by_one_and_together() {
-    let server = Launch::new()
-        .args(&["--max-upload", "1", "--upload-quota", "2"])
-        .start();
-    let ann = server.account("ann");
-    let send = |name: &str, sizes: &[usize]| {
-        let mut form = Multipart::new().field("text", "see this");
-        for (index, size) in sizes.iter().enumerate() {
-            form = form.file(name, "a.bin", "x/y", &noise(index as u64 + *size as u64, *size));
-        }
-        let target = if name == "file" { "/upload/" } else { "/chat/" };
-        form.on(server.post(target).bearer(&ann.token)).send()
-    };
-    let refused = |reply: &Reply, words: &str| {
-        assert_eq!(reply.status, 413, "{}", reply.text());
-        assert!(reply.detail().contains(words), "{}", reply.detail());
-    };
-    refused(&send("file", &[MIB + 1]), "larger than 1 MiB");
-    refused(&send("files", &[10, MIB + 1]), "larger than 1 MiB");
-    refused(&send("files", &[1; 11]), "At most 10 files");
-    assert_eq!(kept(&server), (0, 0, 0));
-    assert_eq!(send("file", &[MIB]).status, 200);
-    refused(&send("files", &[MIB / 2, MIB]), "2 MiB together");
-    assert_eq!(kept(&server).0, 1, "what was kept of a message that was not sent goes");
-    assert_eq!(send("files", &[MIB / 2]).status, 200);
-    // A body that cannot be of use is not even received.
-    let head = format!(
-        "POST /upload/ HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: multipart/form-data; \
-         boundary=x\r\nContent-Length: {}\r\n\r\n",
-        server.address,
-        ann.token,
-        5 * MIB
-    );
-    let mut connection = server.connect();
-    connection.send(head.as_bytes());
-    assert_eq!(connection.reply("POST").status, 413);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::io::Read as _;
 
 use super::super::housekeeping::clear_batch;
 use super::super::{
-    Attachment, AttachmentReader, NewAttachment, Reading, blobs, delete_conversation, delete_unsent, find_attachment,
-    find_attachment_by_uuid, find_reading, list_attachments, save_reading, send_attachments,
+    Attachment, AttachmentReader, NewAttachment, Reading, blobs, delete_attachment, delete_conversation, delete_unsent,
+    find_attachment, find_reading, list_attachments, save_reading, send_attachments,
 };
 use super::*;
 
@@ -24,6 +24,11 @@ fn new_attachment(user_id: i64, created_at: String) -> NewAttachment {
         content_type: "text/plain".into(),
         created_at,
     }
+}
+
+/// An attachment's two ids.
+fn both(kept: &Attachment) -> [ConversationRef; 2] {
+    [ConversationRef::Id(kept.id), ConversationRef::Uuid(kept.uuid.clone())]
 }
 
 impl Rig {
@@ -163,10 +168,7 @@ fn only_their_owner_finds_them_and_not_once_deleted() {
     let (ann, bob) = (rig.user("ann"), rig.user("bob"));
     let kept = rig.keep(ann.id, b"x").unwrap();
     let find = |owner| {
-        let by_uuid = rig
-            .read(|read| find_attachment_by_uuid(read, owner, &kept.uuid))
-            .is_ok();
-        let by_id = rig.read(|read| find_attachment(read, owner, kept.id)).is_ok();
+        let [by_id, by_uuid] = both(&kept).map(|which| rig.read(|read| find_attachment(read, owner, &which)).is_ok());
         assert_eq!(by_uuid, by_id);
         by_id
     };
@@ -235,7 +237,10 @@ fn a_file_in_two_conversations_stays_until_the_second_goes() {
         (ids.len(), found.iter().map(|found| found.id).collect::<Vec<i64>>())
     };
     assert_eq!(listed(), (2, vec![kept.id; 2]));
-    let is_found = || rig.read(|read| find_attachment(read, ann.id, kept.id)).is_ok();
+    let is_found = || {
+        rig.read(|read| find_attachment(read, ann.id, &ConversationRef::Id(kept.id)))
+            .is_ok()
+    };
     for (conversation, rest) in [(first, 1), (second, 0)] {
         let which = ConversationRef::Id(conversation);
         // Deleted in January: its time is over.
@@ -248,6 +253,45 @@ fn a_file_in_two_conversations_stays_until_the_second_goes() {
         assert_eq!(rig.left(), (rest, rest, rest));
     }
     assert_eq!(rig.value::<i64>("SELECT attachment_bytes FROM users"), 0);
+}
+
+#[test]
+fn whoever_is_short_of_room_deletes_a_file() {
+    let rig = Rig::new();
+    let (ann, bob) = (rig.user("ann"), rig.user("bob"));
+    let delete = |owner, which: &ConversationRef| {
+        let which = which.clone();
+        rig.write(move |tx| delete_attachment(tx, owner, &which))
+    };
+    let conversation = rig.conversation(ann.id, 1);
+    for (by, is_hidden) in [(0, false), (1, false), (0, true)] {
+        let kept = rig
+            .keep_file(&new_attachment(ann.id, Clock.now().text()), MIB, || &[7; PART * 3][..])
+            .unwrap();
+        naming(
+            &rig,
+            conversation,
+            ann.id,
+            &serde_json::json!([format!("/media/{}.png", kept.uuid)]),
+        );
+        if is_hidden {
+            let (which, now) = (ConversationRef::Id(conversation), Clock.now().text());
+            rig.write(move |tx| delete_conversation(tx, ann.id, &which, &now))
+                .unwrap();
+        }
+        let which = &both(&kept)[by];
+        assert_eq!(delete(bob.id, which).unwrap_err().kind(), Kind::NotFound);
+        delete(ann.id, which).unwrap();
+        assert_eq!(delete(ann.id, which).unwrap_err().kind(), Kind::NotFound, "once only");
+        rig.collect();
+        assert_eq!(rig.left().0, 0);
+        assert_eq!(rig.value::<i64>("SELECT sum(attachment_bytes) FROM users"), 0);
+        assert_eq!(rig.value::<i64>("SELECT count(*) FROM message_attachments"), 0);
+    }
+    assert_eq!(
+        rig.value::<i64>("SELECT count(*) FROM messages WHERE content = 'pic'"),
+        3
+    );
 }
 
 #[test]
