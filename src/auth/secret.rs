@@ -11,7 +11,7 @@ pub fn random_secret() -> [u8; 32] {
 }
 
 /// A one-time code of 128 bits in lower-case hexadecimal, safe in a URL and on a telephone.
-pub fn random_code() -> String {
+pub(super) fn random_code() -> String {
     hex(&random_bytes::<16>())
 }
 
