@@ -3,15 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::send::{self, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
-use super::{AnyId, Ctx, chat_form, conversation_ref, fault, unknown_model};
+use super::{AnyId, Ctx, chat_form, conversation_ref, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
     post,
 };
 use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, Message, NewConversation, Page};
-use crate::turn::{Ask, Target};
+use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     post("/chats", Auth::User, "Create a chat", &Created(create)),
@@ -77,7 +78,11 @@ impl ChatPath {
 }
 
 fn missing(chat_id: &str) -> Error {
-    Error::new(Kind::NotFound, format!("Chat with id '{chat_id}' not found"))
+    Error::new(Kind::NotFound, no_chat(chat_id))
+}
+
+fn no_chat(chat_id: &str) -> String {
+    format!("Chat with id '{chat_id}' not found")
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -301,33 +306,21 @@ struct Replied {
 }
 
 fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Later<Typed<Replied>>) {
-    let requested = body.model.clone();
-    let chat_id = body.chat_id.as_ref().map(TextId::text);
-    match prepare(ctx, body) {
-        Err(error) => respond.send(Err(error)),
-        Ok(ask) => ctx.app.turns.begin(
-            ask,
-            Box::new(move |outcome| {
-                let outcome = outcome.map_err(|problem| {
-                    let error = fault(problem, requested.as_deref());
-                    // Deleted after it was found, or made.
-                    match chat_id {
-                        Some(chat_id) => ChatPath { chat_id }.or_missing(error),
-                        None if error.kind() == Kind::NotFound => Error::new(Kind::NotFound, "Chat not found"),
-                        None => error,
-                    }
-                });
-                let reply = outcome.and_then(|done| {
-                    let replied = Replied {
-                        reply: done.text,
-                        chat_id: done.conversation_uuid,
-                    };
-                    Typed::json(&replied)
-                });
-                respond.send(reply);
-            }),
-        ),
-    }
+    let words = Words {
+        requested: body.model.clone(),
+        missing: match &body.chat_id {
+            Some(chat_id) => no_chat(&chat_id.text()),
+            None => "Chat not found".to_owned(),
+        },
+    };
+    let view = |done: Done| {
+        let replied = Replied {
+            reply: done.text,
+            chat_id: done.conversation_uuid,
+        };
+        Typed::json(&replied)
+    };
+    send::send(ctx, prepare(ctx, body), words, view, respond);
 }
 
 fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {

@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ai_chat::{self, ListMessages};
+use super::send::{self, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
-use super::{Ctx, conversation_ref, fault};
+use super::{Ctx, conversation_ref};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Raw, Route, Typed, get, post, put};
 use crate::store::{self, ConversationRef, Message, MessageDetails};
-use crate::turn::{Ask, Event, Target};
+use crate::turn::{Ask, Done, Event, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     post("/chats/", Auth::User, "Create a chat with a title", &Json(create)),
@@ -130,24 +131,17 @@ struct SendMessage {
 }
 
 fn send(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<SendMessage>), respond: Later<OneMessage>) {
-    let ask = match prepare(ctx, &path, body) {
-        Ok(ask) => ask,
-        Err(error) => return respond.send(Err(error)),
+    let words = Words {
+        requested: None,
+        missing: CHAT_NOT_FOUND.to_owned(),
     };
-    let (app, user_id) = (Arc::clone(&ctx.app), ask.user.id);
-    ctx.app.turns.begin(
-        ask,
-        Box::new(move |outcome| {
-            let outcome = outcome.map_err(|problem| fault(problem, None));
-            let reply = outcome.and_then(|done| {
-                let id = ConversationRef::Id(done.request_message_id);
-                let (message, chat_id) = app.store.read(|read| store::find_message(read, user_id, &id))?;
-                Typed::json(&views::message_with_uuid(message, &chat_id))
-            });
-            // The chat may have been deleted after it was found.
-            respond.send(reply.map_err(in_own_words));
-        }),
-    );
+    let (app, user_id) = (Arc::clone(&ctx.app), ctx.user().map(|user| user.id));
+    let view = move |done: Done| {
+        let (owner, id) = (user_id?, ConversationRef::Id(done.request_message_id));
+        let (message, chat_id) = app.store.read(|read| store::find_message(read, owner, &id))?;
+        Typed::json(&views::message_with_uuid(message, &chat_id))
+    };
+    send::send(ctx, prepare(ctx, &path, body), words, view, respond);
 }
 
 fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> {

@@ -8,6 +8,7 @@ mod chatai;
 mod docs;
 mod flutter;
 mod library;
+mod send;
 mod session;
 mod sign_in;
 mod sockets;
