@@ -11,7 +11,9 @@ use crate::http::{
     Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
     post,
 };
-use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, Message, NewConversation, Page};
+use crate::store::{
+    self, Branch, Conversation, ConversationPatch, ConversationRef, Message, NewConversation, Page, Read,
+};
 use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -163,7 +165,7 @@ fn read(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView, Error> {
 
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct ListMessages {
-    #[serde(default = "messages_limit")]
+    #[serde(default = "page_limit")]
     #[schemars(range(min = 1, max = 500))]
     limit: i64,
     /// Only messages older than this one.
@@ -171,40 +173,40 @@ pub(super) struct ListMessages {
     before: Option<AnyId>,
 }
 
-fn messages_limit() -> i64 {
+/// Clients that know no pages get as much in the first one as a page may hold.
+pub(super) fn page_limit() -> i64 {
     500
 }
 
 type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
-    let found = find_messages(ctx, &path.chat()?, query);
-    let (messages, chat_id) = found.map_err(|error| path.or_missing(error))?;
+    let (owner, chat) = (ctx.user()?.id, path.chat()?);
+    let found = ctx.app.store.read(|read| find_messages(read, owner, &chat, query));
+    let (chat, messages) = found.map_err(|error| path.or_missing(error))?;
     let views: Vec<_> = messages
         .into_iter()
-        .map(|message| views::message(message, &chat_id))
+        .map(|message| views::message(message, &chat.uuid))
         .collect();
     Typed::json(&views)
 }
 
-/// A page of a chat's messages, and the chat's UUID.
+/// One of the owner's chats, and a page of its messages.
 pub(super) fn find_messages(
-    ctx: &Ctx,
+    read: &Read<'_>,
+    owner: i64,
     chat: &ConversationRef,
     query: ListMessages,
-) -> Result<(Vec<Message>, String), Error> {
-    let owner = ctx.user()?.id;
-    let before = query.before.and_then(|before| before.conversation());
-    ctx.app.store.read(|read| {
-        let conversation = store::find_conversation(read, owner, chat)?;
-        let branch = Branch {
-            conversation_id: conversation.id,
-            leaf_id: conversation.leaf_id,
-            before,
-            limit: query.limit,
-        };
-        Ok((store::list_branch(read, &branch)?, conversation.uuid))
-    })
+) -> Result<(Conversation, Vec<Message>), Error> {
+    let conversation = store::find_conversation(read, owner, chat)?;
+    let branch = Branch {
+        conversation_id: conversation.id,
+        leaf_id: conversation.leaf_id,
+        before: query.before.and_then(|before| before.conversation()),
+        limit: query.limit,
+    };
+    let messages = store::list_branch(read, &branch)?;
+    Ok((conversation, messages))
 }
 
 #[derive(Deserialize, JsonSchema)]

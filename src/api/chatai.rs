@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::views::{ConversationView, MessageView, Parts, UsageView};
+use super::ai_chat::{ListMessages, find_messages, page_limit};
 use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, Path, Query, Route, delete, get, post, put};
 use crate::models::{ECHO, LIBRARY};
-use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
+use crate::store::{self, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -103,11 +104,6 @@ struct ListConversations {
     offset: i64,
 }
 
-/// These clients know no pages, so the first one holds as much as a page may.
-fn page_limit() -> i64 {
-    500
-}
-
 fn list(ctx: &Ctx, Query(query): Query<ListConversations>) -> Result<Vec<ConversationView>, Error> {
     let owner = ctx.user()?.id;
     let page = Page {
@@ -148,16 +144,6 @@ fn create(ctx: &Ctx, Body(body): Body<CreateConversation>) -> Result<i64, Error>
     })
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct ListMessages {
-    #[serde(default = "page_limit")]
-    #[schemars(range(min = 1, max = 500))]
-    limit: i64,
-    /// Only messages older than this one.
-    #[serde(default)]
-    before: Option<AnyId>,
-}
-
 #[derive(Serialize, JsonSchema)]
 struct MessageList {
     conversation_id: i64,
@@ -169,16 +155,8 @@ fn messages(
     (Path(path), Query(query)): (Path<ConversationPath>, Query<ListMessages>),
 ) -> Result<MessageList, Error> {
     let (owner, which) = (ctx.user()?.id, path.conversation()?);
-    let before = query.before.and_then(|before| before.conversation());
     let (conversation_id, parts) = ctx.app.store.read(|read| {
-        let conversation = store::find_conversation(read, owner, &which)?;
-        let branch = Branch {
-            conversation_id: conversation.id,
-            leaf_id: conversation.leaf_id,
-            before,
-            limit: query.limit,
-        };
-        let messages = store::list_branch(read, &branch)?;
+        let (conversation, messages) = find_messages(read, owner, &which, query)?;
         Ok((conversation.id, Parts::read(read, messages)?))
     })?;
     Ok(MessageList {

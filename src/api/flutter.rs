@@ -101,11 +101,15 @@ type OneMessage = Typed<MessageView<'static, Uuid>>;
 type Messages = Typed<Vec<MessageView<'static, Uuid>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
-    let found = ai_chat::find_messages(ctx, &path.chat()?, query);
-    let (messages, chat_id) = found.map_err(in_own_words)?;
+    let (owner, chat) = (ctx.user()?.id, path.chat()?);
+    let found = ctx
+        .app
+        .store
+        .read(|read| ai_chat::find_messages(read, owner, &chat, query));
+    let (chat, messages) = found.map_err(in_own_words)?;
     let views: Vec<_> = messages
         .into_iter()
-        .map(|message| views::message_with_uuid(message, &chat_id))
+        .map(|message| views::message_with_uuid(message, &chat.uuid))
         .collect();
     Typed::json(&views)
 }
