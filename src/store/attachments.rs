@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{ConversationRef, Read, Tx};
+use super::{ConversationRef, Read, Tx, json_list};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 
@@ -77,20 +77,14 @@ fn missing() -> Error {
 /// # Errors
 /// Those of the store.
 pub fn list_attachments(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<Attachment>, Error> {
-    // One statement whatever the number of messages: SQLite reads the list as JSON.
-    let ids = json(message_ids)?;
     read.all(
         &format!(
             "SELECT message_id, {COLUMNS} FROM message_attachments JOIN attachments ON id = attachment_id
              WHERE message_id IN (SELECT value FROM json_each(?1)) ORDER BY id"
         ),
-        params![ids],
+        [json_list(message_ids)],
         attachment,
     )
-}
-
-fn json(ids: &[i64]) -> Result<String, Error> {
-    serde_json::to_string(ids).map_err(|error| Error::internal("ids are not JSON", error))
 }
 
 /// One of the owner's attachments, by either id. It is hidden with the last conversation that has it.
@@ -168,7 +162,7 @@ pub fn send_attachments(tx: &Tx<'_>, owner: i64, message_id: i64, ids: &[i64]) -
         "INSERT INTO message_attachments (message_id, attachment_id)
          SELECT ?1, id FROM attachments
          WHERE user_id = ?2 AND sent_count = 0 AND id IN (SELECT value FROM json_each(?3))",
-        params![message_id, owner, json(ids)?],
+        params![message_id, owner, json_list(ids)],
     )?;
     if sent == ids.len() { Ok(()) } else { Err(missing()) }
 }
@@ -181,7 +175,7 @@ pub fn delete_unsent(tx: &Tx<'_>, owner: i64, ids: &[i64]) -> Result<(), Error> 
     tx.execute(
         "DELETE FROM attachments
          WHERE user_id = ?1 AND sent_count = 0 AND id IN (SELECT value FROM json_each(?2))",
-        params![owner, json(ids)?],
+        params![owner, json_list(ids)],
     )?;
     Ok(())
 }

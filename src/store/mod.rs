@@ -217,6 +217,11 @@ fn failed(error: rusqlite::Error) -> Error {
     }
 }
 
+/// A list in one parameter, for `json_each`: one statement whatever the list's length.
+fn json_list<T: Clone + Into<serde_json::Value>>(items: &[T]) -> String {
+    serde_json::Value::from(items).to_string()
+}
+
 /// Whether this is the violation of a UNIQUE constraint on `column` (`table.column`).
 fn violates(error: &Error, column: &str) -> bool {
     let source = std::error::Error::source(error);
