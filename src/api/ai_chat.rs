@@ -5,15 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::send::{self, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
-use super::{AnyId, Ctx, chat_form, conversation_ref, unknown_model};
+use super::{AnyId, Ctx, chat_form, parse_id, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
     post,
 };
-use crate::store::{
-    self, Branch, Conversation, ConversationPatch, ConversationRef, Message, NewConversation, Page, Read,
-};
+use crate::store::{self, Branch, Conversation, ConversationPatch, Message, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -65,8 +63,8 @@ struct ChatPath {
 
 impl ChatPath {
     /// The chat it names, or the sentence that there is none.
-    fn chat(&self) -> Result<ConversationRef, Error> {
-        conversation_ref(&self.chat_id).ok_or_else(|| missing(&self.chat_id))
+    fn chat(&self) -> Result<Ref, Error> {
+        parse_id(&self.chat_id).ok_or_else(|| missing(&self.chat_id))
     }
 
     /// The same sentence for a chat that the store does not find.
@@ -109,7 +107,7 @@ pub(super) fn make(ctx: &Ctx, title: Option<String>) -> Result<ChatView, Error> 
     };
     let conversation = ctx.app.store.write(move |tx| {
         let id = store::insert_conversation(tx, &new)?;
-        store::find_conversation(tx, new.user_id, &ConversationRef::Id(id))
+        store::find_conversation(tx, new.user_id, &Ref::Id(id))
     })?;
     Ok(views::chat(conversation, user))
 }
@@ -195,14 +193,14 @@ fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMe
 pub(super) fn find_messages(
     read: &Read<'_>,
     owner: i64,
-    chat: &ConversationRef,
+    chat: &Ref,
     query: ListMessages,
 ) -> Result<(Conversation, Vec<Message>), Error> {
     let conversation = store::find_conversation(read, owner, chat)?;
     let branch = Branch {
         conversation_id: conversation.id,
         leaf_id: conversation.leaf_id,
-        before: query.before.and_then(|before| before.conversation()),
+        before: query.before.and_then(|before| before.parse()),
         limit: query.limit,
     };
     let messages = store::list_branch(read, &branch)?;

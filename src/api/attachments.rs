@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 use crate::http::{
     Auth, FormFile, Json, NoContent, PartOfFile, Path, Raw, Reply, Request, Route, Upload, delete, get, post,
 };
-use crate::store::{self, Attachment, AttachmentReader, ConversationRef, NewAttachment};
+use crate::store::{self, Attachment, AttachmentReader, NewAttachment, Ref};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     post(
@@ -106,7 +106,7 @@ struct MediaPath {
 /// One of the caller's files, by the last part of its address.
 fn find_media(ctx: &Ctx, name: &str) -> Result<Attachment, Error> {
     let uuid = name.split('.').next().unwrap_or("");
-    let found = find(ctx, &ConversationRef::Uuid(uuid.to_owned()))?;
+    let found = find(ctx, &Ref::Uuid(uuid.to_owned()))?;
     if media_name(&found) == name {
         Ok(found)
     } else {
@@ -114,7 +114,7 @@ fn find_media(ctx: &Ctx, name: &str) -> Result<Attachment, Error> {
     }
 }
 
-fn find(ctx: &Ctx, which: &ConversationRef) -> Result<Attachment, Error> {
+fn find(ctx: &Ctx, which: &Ref) -> Result<Attachment, Error> {
     let owner = ctx.user()?.id;
     ctx.app.store.read(|read| store::find_attachment(read, owner, which))
 }
@@ -139,8 +139,8 @@ struct AttachmentPath {
 }
 
 impl AttachmentPath {
-    fn attachment(&self) -> Result<ConversationRef, Error> {
-        self.attachment_id.conversation().ok_or_else(missing)
+    fn attachment(&self) -> Result<Ref, Error> {
+        self.attachment_id.parse().ok_or_else(missing)
     }
 }
 

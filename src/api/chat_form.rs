@@ -79,7 +79,7 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
         None => Target::New,
         Some(id) => {
             let missing = || Error::new(Kind::NotFound, MISSING);
-            let which = id.conversation().ok_or_else(missing)?;
+            let which = id.parse().ok_or_else(missing)?;
             let found = ctx
                 .app
                 .store

@@ -11,7 +11,7 @@ use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, Path, Query, Route, delete, get, post, put};
 use crate::models::{ECHO, LIBRARY};
-use crate::store::{self, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
+use crate::store::{self, Conversation, ConversationPatch, NewConversation, Page, Ref};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -76,9 +76,9 @@ struct ConversationPath {
 }
 
 impl ConversationPath {
-    fn conversation(&self) -> Result<ConversationRef, Error> {
+    fn conversation(&self) -> Result<Ref, Error> {
         self.conversation_id
-            .conversation()
+            .parse()
             .ok_or_else(|| Error::new(Kind::NotFound, "Conversation not found"))
     }
 
@@ -216,7 +216,7 @@ struct MessageUsage {
 fn message_usage(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<MessageUsage, Error> {
     let missing = || Error::new(Kind::NotFound, "Message not found");
     let owner = ctx.user()?.id;
-    let which = path.message_id.conversation().ok_or_else(missing)?;
+    let which = path.message_id.parse().ok_or_else(missing)?;
     let parts = ctx.app.store.read(|read| {
         let (message, _) = store::find_message(read, owner, &which)?;
         Parts::read(read, vec![message])

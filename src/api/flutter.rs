@@ -9,11 +9,11 @@ use serde::Deserialize;
 use super::ai_chat::{self, ListMessages};
 use super::send::{self, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
-use super::{Ctx, conversation_ref};
+use super::{Ctx, parse_id};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Raw, Route, Typed, get, post, put};
-use crate::store::{self, ConversationRef, Message, MessageDetails};
+use crate::store::{self, Message, MessageDetails, Ref};
 use crate::turn::{Ask, Done, Event, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -80,8 +80,8 @@ struct ChatPath {
 }
 
 impl ChatPath {
-    fn chat(&self) -> Result<ConversationRef, Error> {
-        conversation_ref(&self.chat_id).ok_or_else(chat_not_found)
+    fn chat(&self) -> Result<Ref, Error> {
+        parse_id(&self.chat_id).ok_or_else(chat_not_found)
     }
 }
 
@@ -141,7 +141,7 @@ fn send(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<SendMessage>)
     };
     let (app, user_id) = (Arc::clone(&ctx.app), ctx.user().map(|user| user.id));
     let view = move |done: Done| {
-        let (owner, id) = (user_id?, ConversationRef::Id(done.request_message_id));
+        let (owner, id) = (user_id?, Ref::Id(done.request_message_id));
         let (message, chat_id) = app.store.read(|read| store::find_message(read, owner, &id))?;
         Typed::json(&views::message_with_uuid(message, &chat_id))
     };
@@ -185,7 +185,7 @@ fn read(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<OneMessage, Error> {
 /// Marks one of the user's messages as read, and tells all of the user's devices. Returns it with its chat's UUID.
 pub(super) fn mark_read(app: &App, user_id: i64, message_id: &str) -> Result<(Message, String), Error> {
     let missing = || Error::new(Kind::NotFound, MESSAGE_NOT_FOUND);
-    let which = conversation_ref(message_id).ok_or_else(missing)?;
+    let which = parse_id(message_id).ok_or_else(missing)?;
     let (message, chat_id) = app.store.write(move |tx| store::mark_read(tx, user_id, &which))?;
     app.hub.publish(user_id, None, || Event::Read {
         chat_id: chat_id.clone(),

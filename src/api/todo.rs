@@ -79,7 +79,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
     let to = match body.conversation_id {
         None => Target::New,
         Some(id) => {
-            let which = id.conversation().ok_or_else(missing)?;
+            let which = id.parse().ok_or_else(missing)?;
             let user_id = caller.user.id;
             let found = ctx
                 .app

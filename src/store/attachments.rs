@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{ConversationRef, Read, Tx, json_list};
+use super::{Read, Ref, Tx, json_list};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 
@@ -91,7 +91,7 @@ pub fn list_attachments(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<Atta
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn find_attachment(read: &Read<'_>, owner: i64, which: &ConversationRef) -> Result<Attachment, Error> {
+pub fn find_attachment(read: &Read<'_>, owner: i64, which: &Ref) -> Result<Attachment, Error> {
     let (id, uuid) = which.parts();
     let sql = format!("SELECT NULL, {COLUMNS} FROM attachments WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3");
     visible(read, read.first(&sql, params![id, uuid, owner], attachment)?)
@@ -136,7 +136,7 @@ pub(super) fn insert_attachment(
             new.created_at
         ],
     )?;
-    find_attachment(tx, new.user_id, &ConversationRef::Id(id)).map(Some)
+    find_attachment(tx, new.user_id, &Ref::Id(id)).map(Some)
 }
 
 /// Whether so many more bytes fit in.
@@ -185,7 +185,7 @@ pub fn delete_unsent(tx: &Tx<'_>, owner: i64, ids: &[i64]) -> Result<(), Error> 
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn delete_attachment(tx: &Tx<'_>, owner: i64, which: &ConversationRef) -> Result<(), Error> {
+pub fn delete_attachment(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<(), Error> {
     let (id, uuid) = which.parts();
     let sql = "DELETE FROM attachments WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3";
     match tx.execute(sql, params![id, uuid, owner])? {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{ConversationRef, Read, Tx, json_list};
+use super::{Read, Ref, Tx, json_list};
 use crate::error::{Error, Kind};
 
 /// Content of one page of messages, in bytes, after which no older message is added: a page of 500 large ones would
@@ -157,7 +157,7 @@ pub struct Branch {
     /// Its newest message.
     pub leaf_id: Option<i64>,
     /// Only messages older than this one.
-    pub before: Option<ConversationRef>,
+    pub before: Option<Ref>,
     /// At most so many.
     pub limit: i64,
 }
@@ -192,7 +192,7 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn find_message(read: &Read<'_>, owner: i64, which: &ConversationRef) -> Result<(Message, String), Error> {
+pub fn find_message(read: &Read<'_>, owner: i64, which: &Ref) -> Result<(Message, String), Error> {
     let (id, uuid) = which.parts();
     let sql = format!(
         "SELECT {COLUMNS}, (SELECT uuid FROM conversations WHERE id = conversation_id) FROM messages
@@ -218,7 +218,7 @@ pub fn list_reply_models(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<(i6
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn mark_read(tx: &Tx<'_>, owner: i64, which: &ConversationRef) -> Result<(Message, String), Error> {
+pub fn mark_read(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<(Message, String), Error> {
     let (mut message, chat_id) = find_message(tx, owner, which)?;
     if message.status != "read" {
         tx.execute("UPDATE messages SET status = 'read' WHERE id = ?1", [message.id])?;

@@ -24,8 +24,8 @@ use crate::models::{Choice, Completion, Delta, Failure, FailureKind, Prompt, Pro
 use crate::pricing::{Pricing, Tokens};
 use crate::reading::Reader;
 use crate::store::{
-    self, Branch, Conversation, ConversationRef, Message, MessageDetails, NewConversation, NewMessage, NewUsage, Role,
-    Scope, SharedStore, State, Tx, User,
+    self, Branch, Conversation, Message, MessageDetails, NewConversation, NewMessage, NewUsage, Ref, Role, Scope,
+    SharedStore, State, Tx, User,
 };
 
 use hub::Typing;
@@ -368,7 +368,7 @@ impl Turns {
         if !self.hub.has_listeners(user_id) {
             return;
         }
-        let id = ConversationRef::Id(message_id);
+        let id = Ref::Id(message_id);
         match self.store.read(|read| store::find_message(read, user_id, &id)) {
             Ok((message, chat_id)) => self.hub.publish(user_id, None, || Event::Message {
                 chat_id,
@@ -467,7 +467,7 @@ impl Turns {
     /// [`Kind::NotFound`] for a conversation that was deleted while a reply was written in it: then that is why the
     /// reply was stopped, and what its sender is told.
     fn check_there(&self, user_id: i64, conversation_id: i64) -> Result<(), Error> {
-        let which = ConversationRef::Id(conversation_id);
+        let which = Ref::Id(conversation_id);
         match self.store.read(|read| store::find_conversation(read, user_id, &which)) {
             Err(error) if error.kind() == Kind::NotFound => Err(error),
             // If the store does not say, the model's failure is the better answer.

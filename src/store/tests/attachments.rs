@@ -27,8 +27,8 @@ fn new_attachment(user_id: i64, created_at: String) -> NewAttachment {
 }
 
 /// An attachment's two ids.
-fn both(kept: &Attachment) -> [ConversationRef; 2] {
-    [ConversationRef::Id(kept.id), ConversationRef::Uuid(kept.uuid.clone())]
+fn both(kept: &Attachment) -> [Ref; 2] {
+    [Ref::Id(kept.id), Ref::Uuid(kept.uuid.clone())]
 }
 
 impl Rig {
@@ -184,7 +184,7 @@ fn only_their_owner_finds_them_and_not_once_deleted() {
     assert_eq!((listed.len(), listed[0].id), (1, id));
     rig.write(move |tx| delete_unsent(tx, ann.id, &[id])).unwrap();
     assert!(find(ann.id), "what was sent stays");
-    let which = ConversationRef::Id(conversation);
+    let which = Ref::Id(conversation);
     rig.write(move |tx| delete_conversation(tx, ann.id, &which, &at(9)))
         .unwrap();
     assert!(!find(ann.id));
@@ -238,11 +238,11 @@ fn a_file_in_two_conversations_stays_until_the_second_goes() {
     };
     assert_eq!(listed(), (2, vec![kept.id; 2]));
     let is_found = || {
-        rig.read(|read| find_attachment(read, ann.id, &ConversationRef::Id(kept.id)))
+        rig.read(|read| find_attachment(read, ann.id, &Ref::Id(kept.id)))
             .is_ok()
     };
     for (conversation, rest) in [(first, 1), (second, 0)] {
-        let which = ConversationRef::Id(conversation);
+        let which = Ref::Id(conversation);
         // Deleted in January: its time is over.
         rig.write(move |tx| delete_conversation(tx, ann.id, &which, &at(9)))
             .unwrap();
@@ -259,7 +259,7 @@ fn a_file_in_two_conversations_stays_until_the_second_goes() {
 fn whoever_is_short_of_room_deletes_a_file() {
     let rig = Rig::new();
     let (ann, bob) = (rig.user("ann"), rig.user("bob"));
-    let delete = |owner, which: &ConversationRef| {
+    let delete = |owner, which: &Ref| {
         let which = which.clone();
         rig.write(move |tx| delete_attachment(tx, owner, &which))
     };
@@ -275,7 +275,7 @@ fn whoever_is_short_of_room_deletes_a_file() {
             &serde_json::json!([format!("/media/{}.png", kept.uuid)]),
         );
         if is_hidden {
-            let (which, now) = (ConversationRef::Id(conversation), Clock.now().text());
+            let (which, now) = (Ref::Id(conversation), Clock.now().text());
             rig.write(move |tx| delete_conversation(tx, ann.id, &which, &now))
                 .unwrap();
         }
