@@ -129,19 +129,25 @@ CREATE TABLE attachments (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     uuid         TEXT NOT NULL UNIQUE,
     user_id      INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    message_id   INTEGER REFERENCES messages (id) ON DELETE CASCADE, -- null: uploaded, not sent yet
     filename     TEXT NOT NULL,
     content_type TEXT NOT NULL,
     size         INTEGER NOT NULL,
     sha256       TEXT NOT NULL REFERENCES blobs (sha256),
     text         TEXT,                                 -- what models are given of it, once somebody has read it
     problem      TEXT,                                 -- why it could not be read, in a sentence
+    sent_count   INTEGER NOT NULL DEFAULT 0,           -- of messages that have it, kept by triggers; 0: uploaded, not sent yet
     created_at   TEXT NOT NULL
 );
-CREATE INDEX attachments_by_message ON attachments (message_id);
 CREATE INDEX attachments_by_user ON attachments (user_id);
 CREATE INDEX attachments_by_blob ON attachments (sha256);
-CREATE INDEX attachments_unsent ON attachments (created_at) WHERE message_id IS NULL;
+CREATE INDEX attachments_unsent ON attachments (created_at) WHERE sent_count = 0;
+
+CREATE TABLE message_attachments (                     -- a file may be sent with several messages, and stays until the last goes
+    message_id    INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+    attachment_id INTEGER NOT NULL REFERENCES attachments (id) ON DELETE CASCADE,
+    PRIMARY KEY (message_id, attachment_id)
+) WITHOUT ROWID;
+CREATE INDEX message_attachments_by_attachment ON message_attachments (attachment_id);
 
 -- A small file counts as 4 KiB: rows cost as well.
 CREATE TRIGGER attachment_inserted AFTER INSERT ON attachments BEGIN
@@ -152,10 +158,18 @@ CREATE TRIGGER attachment_removed AFTER DELETE ON attachments BEGIN
     UPDATE blobs SET uses = uses - 1 WHERE sha256 = OLD.sha256;
     UPDATE users SET attachment_bytes = attachment_bytes - max(OLD.size, 4096) WHERE id = OLD.user_id;
 END;
--- Some clients upload first and then name the address in their message: that sends the upload.
+CREATE TRIGGER attachment_sent AFTER INSERT ON message_attachments BEGIN
+    UPDATE attachments SET sent_count = sent_count + 1 WHERE id = NEW.attachment_id;
+END;
+CREATE TRIGGER attachment_unsent AFTER DELETE ON message_attachments BEGIN
+    UPDATE attachments SET sent_count = sent_count - 1 WHERE id = OLD.attachment_id;
+    DELETE FROM attachments WHERE id = OLD.attachment_id AND sent_count = 0;
+END;
+-- Some clients upload first and then name the address in their message: that sends the upload, also once more.
 CREATE TRIGGER message_with_media AFTER INSERT ON messages WHEN json_valid(NEW.media_urls) BEGIN
-    UPDATE attachments SET message_id = NEW.id
-    WHERE user_id = NEW.user_id AND message_id IS NULL AND uuid IN (
+    INSERT INTO message_attachments (message_id, attachment_id)
+    SELECT NEW.id, id FROM attachments
+    WHERE user_id = NEW.user_id AND uuid IN (
         SELECT substr(value, instr(value, '/media/') + 7, 36) FROM json_each(NEW.media_urls)
     );
 END;

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::{self, Hasher, RateLimit, Throttle, TokenConfig, Tokens};
+use crate::auth::{self, Hasher, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
 use crate::cli::{Settings, Signup};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -34,9 +34,6 @@ const MESSAGES_PER_MINUTE: u32 = 60;
 
 /// Bytes of a table of prices: thousands of models. A file beyond that is another one than was meant.
 const PRICING_BYTES_MAX: u64 = 1024 * 1024;
-
-/// How long a setup code can be used, in seconds.
-const SETUP_CODE_S: u64 = 15 * 60;
 
 /// Everything that handlers share.
 pub struct App {
@@ -65,13 +62,7 @@ pub struct App {
     /// The session cookie's name: cookies do not know ports, so two servers on one machine need two names.
     pub cookie: String,
     messages: RateLimit,
-    setup: Mutex<Option<SetupCode>>,
-}
-
-/// The one-time code that makes the first account off loopback.
-struct SetupCode {
-    code: String,
-    expires_s: u64,
+    setup: SetupCode,
 }
 
 impl App {
@@ -138,7 +129,7 @@ impl App {
                 Some(limit) => limit,
                 None => MESSAGES_PER_MINUTE,
             }),
-            setup: Mutex::new(None),
+            setup: SetupCode::default(),
             store,
             settings,
         })
@@ -224,18 +215,12 @@ impl App {
         if !is_needed || self.store.read(store::count_admins)? > 0 {
             return Ok(None);
         }
-        let code = auth::random_code();
-        *self.setup() = Some(SetupCode {
-            code: code.clone(),
-            expires_s: self.clock.now().seconds() + SETUP_CODE_S,
-        });
-        Ok(Some(code))
+        Ok(Some(self.setup.make(self.clock.now().seconds())))
     }
 
     /// Whether a setup code is waiting to be used.
     pub fn has_setup_code(&self) -> bool {
-        let now = self.clock.now().seconds();
-        self.setup().as_ref().is_some_and(|setup| now < setup.expires_s)
+        self.setup.is_there(self.clock.now().seconds())
     }
 
     /// Uses the setup code for `work`, which makes the account; if that fails the code stays.
@@ -243,23 +228,7 @@ impl App {
     /// # Errors
     /// [`Kind::Forbidden`] when the code is wrong, used or too old; those of `work`.
     pub fn with_setup_code<T>(&self, code: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        let now = self.clock.now().seconds();
-        // Held while the account is made: of two visitors with the same code one is too late.
-        let mut setup = self.setup();
-        // Digests are compared, so that the time this takes says nothing about the code.
-        let is_right = setup.as_ref().is_some_and(|setup| {
-            now < setup.expires_s && auth::digest_hex(setup.code.as_bytes()) == auth::digest_hex(code.as_bytes())
-        });
-        if !is_right {
-            return Err(Error::new(Kind::Forbidden, "Registration is closed"));
-        }
-        let made = work()?;
-        *setup = None;
-        Ok(made)
-    }
-
-    fn setup(&self) -> MutexGuard<'_, Option<SetupCode>> {
-        self.setup.lock().unwrap_or_else(PoisonError::into_inner)
+        self.setup.use_for(code, self.clock.now().seconds(), work)
     }
 }
 

@@ -58,6 +58,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod error;
+mod hex;
 pub mod http;
 pub mod library;
 pub mod models;

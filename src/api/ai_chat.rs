@@ -3,15 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::send::{self, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
-use super::{AnyId, Ctx, chat_form, conversation_ref, fault, unknown_model};
+use super::{AnyId, Ctx, chat_form, parse_id, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
     post,
 };
-use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, Message, NewConversation, Page};
-use crate::turn::{Ask, Target};
+use crate::store::{self, Branch, Conversation, ConversationPatch, Message, NewConversation, Page, Read, Ref};
+use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     post("/chats", Auth::User, "Create a chat", &Created(create)),
@@ -62,8 +63,8 @@ struct ChatPath {
 
 impl ChatPath {
     /// The chat it names, or the sentence that there is none.
-    fn chat(&self) -> Result<ConversationRef, Error> {
-        conversation_ref(&self.chat_id).ok_or_else(|| missing(&self.chat_id))
+    fn chat(&self) -> Result<Ref, Error> {
+        parse_id(&self.chat_id).ok_or_else(|| missing(&self.chat_id))
     }
 
     /// The same sentence for a chat that the store does not find.
@@ -77,7 +78,11 @@ impl ChatPath {
 }
 
 fn missing(chat_id: &str) -> Error {
-    Error::new(Kind::NotFound, format!("Chat with id '{chat_id}' not found"))
+    Error::new(Kind::NotFound, no_chat(chat_id))
+}
+
+fn no_chat(chat_id: &str) -> String {
+    format!("Chat with id '{chat_id}' not found")
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -102,7 +107,7 @@ pub(super) fn make(ctx: &Ctx, title: Option<String>) -> Result<ChatView, Error> 
     };
     let conversation = ctx.app.store.write(move |tx| {
         let id = store::insert_conversation(tx, &new)?;
-        store::find_conversation(tx, new.user_id, &ConversationRef::Id(id))
+        store::find_conversation(tx, new.user_id, &Ref::Id(id))
     })?;
     Ok(views::chat(conversation, user))
 }
@@ -158,7 +163,7 @@ fn read(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView, Error> {
 
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct ListMessages {
-    #[serde(default = "messages_limit")]
+    #[serde(default = "page_limit")]
     #[schemars(range(min = 1, max = 500))]
     limit: i64,
     /// Only messages older than this one.
@@ -166,40 +171,40 @@ pub(super) struct ListMessages {
     before: Option<AnyId>,
 }
 
-fn messages_limit() -> i64 {
+/// Clients that know no pages get as much in the first one as a page may hold.
+pub(super) fn page_limit() -> i64 {
     500
 }
 
 type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
-    let found = find_messages(ctx, &path.chat()?, query);
-    let (messages, chat_id) = found.map_err(|error| path.or_missing(error))?;
+    let (owner, chat) = (ctx.user()?.id, path.chat()?);
+    let found = ctx.app.store.read(|read| find_messages(read, owner, &chat, query));
+    let (chat, messages) = found.map_err(|error| path.or_missing(error))?;
     let views: Vec<_> = messages
         .into_iter()
-        .map(|message| views::message(message, &chat_id))
+        .map(|message| views::message(message, &chat.uuid))
         .collect();
     Typed::json(&views)
 }
 
-/// A page of a chat's messages, and the chat's UUID.
+/// One of the owner's chats, and a page of its messages.
 pub(super) fn find_messages(
-    ctx: &Ctx,
-    chat: &ConversationRef,
+    read: &Read<'_>,
+    owner: i64,
+    chat: &Ref,
     query: ListMessages,
-) -> Result<(Vec<Message>, String), Error> {
-    let owner = ctx.user()?.id;
-    let before = query.before.and_then(|before| before.conversation());
-    ctx.app.store.read(|read| {
-        let conversation = store::find_conversation(read, owner, chat)?;
-        let branch = Branch {
-            conversation_id: conversation.id,
-            leaf_id: conversation.leaf_id,
-            before,
-            limit: query.limit,
-        };
-        Ok((store::list_branch(read, &branch)?, conversation.uuid))
-    })
+) -> Result<(Conversation, Vec<Message>), Error> {
+    let conversation = store::find_conversation(read, owner, chat)?;
+    let branch = Branch {
+        conversation_id: conversation.id,
+        leaf_id: conversation.leaf_id,
+        before: query.before.and_then(|before| before.parse()),
+        limit: query.limit,
+    };
+    let messages = store::list_branch(read, &branch)?;
+    Ok((conversation, messages))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -301,33 +306,21 @@ struct Replied {
 }
 
 fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Later<Typed<Replied>>) {
-    let requested = body.model.clone();
-    let chat_id = body.chat_id.as_ref().map(TextId::text);
-    match prepare(ctx, body) {
-        Err(error) => respond.send(Err(error)),
-        Ok(ask) => ctx.app.turns.begin(
-            ask,
-            Box::new(move |outcome| {
-                let outcome = outcome.map_err(|problem| {
-                    let error = fault(problem, requested.as_deref());
-                    // Deleted after it was found, or made.
-                    match chat_id {
-                        Some(chat_id) => ChatPath { chat_id }.or_missing(error),
-                        None if error.kind() == Kind::NotFound => Error::new(Kind::NotFound, "Chat not found"),
-                        None => error,
-                    }
-                });
-                let reply = outcome.and_then(|done| {
-                    let replied = Replied {
-                        reply: done.text,
-                        chat_id: done.conversation_uuid,
-                    };
-                    Typed::json(&replied)
-                });
-                respond.send(reply);
-            }),
-        ),
-    }
+    let words = Words {
+        requested: body.model.clone(),
+        missing: match &body.chat_id {
+            Some(chat_id) => no_chat(&chat_id.text()),
+            None => "Chat not found".to_owned(),
+        },
+    };
+    let view = |done: Done| {
+        let replied = Replied {
+            reply: done.text,
+            chat_id: done.conversation_uuid,
+        };
+        Typed::json(&replied)
+    };
+    send::send(ctx, prepare(ctx, body), words, view, respond);
 }
 
 fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {

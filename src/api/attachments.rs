@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{AnyId, Ctx};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, FormFile, Json, PartOfFile, Path, Raw, Reply, Request, Route, Upload, get, post};
+use crate::http::{
+    Auth, FormFile, Json, NoContent, PartOfFile, Path, Raw, Reply, Request, Route, Upload, delete, get, post,
+};
 use crate::reading::picture_type;
-use crate::store::{self, Attachment, AttachmentReader, NewAttachment};
+use crate::store::{self, Attachment, AttachmentReader, NewAttachment, Ref};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     post(
@@ -24,6 +26,12 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         Auth::User,
         "Get a file that was sent with a message",
         &Raw(attachment),
+    ),
+    delete(
+        "/attachments/{attachment_id}",
+        Auth::User,
+        "Delete a file for good, sent or not; messages that had it stay",
+        &NoContent(remove),
     ),
 ];
 
@@ -93,22 +101,28 @@ struct MediaPath {
     media_name: String,
 }
 
-/// One of a user's files, by the last part of its address.
-fn find_media(ctx: &Ctx, owner: i64, name: &str) -> Result<Attachment, Error> {
+/// One of the caller's files, by the last part of its address.
+fn find_media(ctx: &Ctx, name: &str) -> Result<Attachment, Error> {
     let uuid = name.split('.').next().unwrap_or("");
-    let found = ctx
-        .app
-        .store
-        .read(|read| store::find_attachment_by_uuid(read, owner, uuid))?;
+    let found = find(ctx, &Ref::Uuid(uuid.to_owned()))?;
     if media_name(&found) == name {
         Ok(found)
     } else {
-        Err(Error::new(Kind::NotFound, "Attachment not found"))
+        Err(missing())
     }
 }
 
+fn find(ctx: &Ctx, which: &Ref) -> Result<Attachment, Error> {
+    let owner = ctx.user()?.id;
+    ctx.app.store.read(|read| store::find_attachment(read, owner, which))
+}
+
+fn missing() -> Error {
+    Error::new(Kind::NotFound, "Attachment not found")
+}
+
 fn media(ctx: &Ctx, Path(path): Path<MediaPath>) -> Result<PartOfFile, Error> {
-    let found = find_media(ctx, ctx.user()?.id, &path.media_name)?;
+    let found = find_media(ctx, &path.media_name)?;
     let manner = if picture_type(&found.content_type).is_some() {
         "inline"
     } else {
@@ -122,13 +136,22 @@ struct AttachmentPath {
     attachment_id: AnyId,
 }
 
+impl AttachmentPath {
+    fn attachment(&self) -> Result<Ref, Error> {
+        self.attachment_id.parse().ok_or_else(missing)
+    }
+}
+
 fn attachment(ctx: &Ctx, Path(path): Path<AttachmentPath>) -> Result<PartOfFile, Error> {
-    let owner = ctx.user()?.id;
-    let found = ctx.app.store.read(|read| match &path.attachment_id {
-        AnyId::Number(id) => store::find_attachment(read, owner, *id),
-        AnyId::Text(uuid) => store::find_attachment_by_uuid(read, owner, &uuid.to_ascii_lowercase()),
-    })?;
+    let found = find(ctx, &path.attachment()?)?;
     serve(ctx, &found, "attachment")
+}
+
+fn remove(ctx: &Ctx, Path(path): Path<AttachmentPath>) -> Result<(), Error> {
+    let (owner, which) = (ctx.user()?.id, path.attachment()?);
+    ctx.app
+        .store
+        .write(move |tx| store::delete_attachment(tx, owner, &which))
 }
 
 /// The file, or the part of it that is asked for. Streamed from the store as the client takes it.

@@ -6,15 +6,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attachments::keep;
-use super::{AnyId, Ctx, fault, unknown_model};
+use super::send::{self, Words};
+use super::{AnyId, Ctx, unknown_model};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Form, FormFiles, Later, Typed, Upload};
 use crate::store::{self, MessageDetails};
-use crate::turn::{Ask, Fault, Target};
+use crate::turn::{Ask, Done, Target};
 
 /// The form's field that holds files, as often as there are some.
 const FILES: &str = "files";
+
+const MISSING: &str = "Conversation not found";
 
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct SendForm {
@@ -42,30 +45,25 @@ pub(super) fn send(
     (Form(form), FormFiles(files)): (Form<SendForm>, FormFiles),
     respond: Later<Typed<Answered>>,
 ) {
-    let requested = form.model.clone();
+    let words = Words {
+        requested: form.model.clone(),
+        missing: MISSING.to_owned(),
+    };
     let (ask, uploads) = match prepare(ctx, form, &files) {
         Ok(prepared) => prepared,
         Err(error) => return respond.send(Err(error)),
     };
-    ctx.app.turns.begin(
-        ask,
-        Box::new(move |outcome| {
-            if let Err(Fault::Store(_)) = &outcome {
-                uploads.discard();
-            }
-            let outcome = outcome.map_err(|problem| fault(problem, requested.as_deref()));
-            let reply = outcome.and_then(|done| {
-                let answered = Answered {
-                    conversation_id: done.conversation_id,
-                    request_message_id: done.request_message_id,
-                    response_message_id: done.response_message_id,
-                    answer: done.text,
-                };
-                Typed::json(&answered)
-            });
-            respond.send(reply);
-        }),
-    );
+    let view = move |done: Done| {
+        uploads.are_sent();
+        let answered = Answered {
+            conversation_id: done.conversation_id,
+            request_message_id: done.request_message_id,
+            response_message_id: done.response_message_id,
+            answer: done.text,
+        };
+        Typed::json(&answered)
+    };
+    send::send(ctx, Ok(ask), words, view, respond);
 }
 
 /// The checks in the family's order: the model, the text, the conversation; then the files are kept.
@@ -80,8 +78,8 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
     let to = match form.conversation_id {
         None => Target::New,
         Some(id) => {
-            let missing = || Error::new(Kind::NotFound, "Conversation not found");
-            let which = id.conversation().ok_or_else(missing)?;
+            let missing = || Error::new(Kind::NotFound, MISSING);
+            let which = id.parse().ok_or_else(missing)?;
             let found = ctx
                 .app
                 .store
@@ -96,13 +94,7 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
         ids: Vec::new(),
     };
     for file in files.iter().filter(|file| file.field == FILES) {
-        match keep(ctx, file) {
-            Ok(attachment) => uploads.ids.push(attachment.id),
-            Err(error) => {
-                uploads.discard();
-                return Err(error);
-            }
-        }
+        uploads.ids.push(keep(ctx, file)?.id);
     }
     let ask = Ask {
         user: user.clone(),
@@ -116,7 +108,8 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
     Ok((ask, uploads))
 }
 
-/// Files that are kept and not sent yet.
+/// Files that are kept and not sent yet. Without a message nobody needs them, so they go with this. (Those whose message
+/// was stored, though nobody answered it, are its own and stay.)
 struct Uploads {
     app: Arc<App>,
     user_id: i64,
@@ -124,12 +117,17 @@ struct Uploads {
 }
 
 impl Uploads {
-    /// The message was not stored: without it nobody needs them. (Was it stored after all, they are its own and stay.)
-    fn discard(self) {
+    fn are_sent(mut self) {
+        self.ids.clear();
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
         if self.ids.is_empty() {
             return;
         }
-        let (user_id, ids) = (self.user_id, self.ids);
+        let (user_id, ids) = (self.user_id, std::mem::take(&mut self.ids));
         let discarded = self.app.store.write(move |tx| store::delete_unsent(tx, user_id, &ids));
         if let Err(error) = discarded {
             log::warn!("uploads of a message that was not sent stay for a day: {error}");

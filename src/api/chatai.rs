@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::views::{ConversationView, MessageView, Parts, UsageView};
+use super::ai_chat::{ListMessages, find_messages, page_limit};
 use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, Path, Query, Route, delete, get, post, put};
 use crate::models::{ECHO, LIBRARY};
-use crate::store::{self, Branch, Conversation, ConversationPatch, ConversationRef, NewConversation, Page};
+use crate::store::{self, Conversation, ConversationPatch, NewConversation, Page, Ref};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -75,9 +76,9 @@ struct ConversationPath {
 }
 
 impl ConversationPath {
-    fn conversation(&self) -> Result<ConversationRef, Error> {
+    fn conversation(&self) -> Result<Ref, Error> {
         self.conversation_id
-            .conversation()
+            .parse()
             .ok_or_else(|| Error::new(Kind::NotFound, "Conversation not found"))
     }
 
@@ -101,11 +102,6 @@ struct ListConversations {
     #[serde(default)]
     #[schemars(range(min = 0))]
     offset: i64,
-}
-
-/// These clients know no pages, so the first one holds as much as a page may.
-fn page_limit() -> i64 {
-    500
 }
 
 fn list(ctx: &Ctx, Query(query): Query<ListConversations>) -> Result<Vec<ConversationView>, Error> {
@@ -148,16 +144,6 @@ fn create(ctx: &Ctx, Body(body): Body<CreateConversation>) -> Result<i64, Error>
     })
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct ListMessages {
-    #[serde(default = "page_limit")]
-    #[schemars(range(min = 1, max = 500))]
-    limit: i64,
-    /// Only messages older than this one.
-    #[serde(default)]
-    before: Option<AnyId>,
-}
-
 #[derive(Serialize, JsonSchema)]
 struct MessageList {
     conversation_id: i64,
@@ -169,16 +155,8 @@ fn messages(
     (Path(path), Query(query)): (Path<ConversationPath>, Query<ListMessages>),
 ) -> Result<MessageList, Error> {
     let (owner, which) = (ctx.user()?.id, path.conversation()?);
-    let before = query.before.and_then(|before| before.conversation());
     let (conversation_id, parts) = ctx.app.store.read(|read| {
-        let conversation = store::find_conversation(read, owner, &which)?;
-        let branch = Branch {
-            conversation_id: conversation.id,
-            leaf_id: conversation.leaf_id,
-            before,
-            limit: query.limit,
-        };
-        let messages = store::list_branch(read, &branch)?;
+        let (conversation, messages) = find_messages(read, owner, &which, query)?;
         Ok((conversation.id, Parts::read(read, messages)?))
     })?;
     Ok(MessageList {
@@ -238,7 +216,7 @@ struct MessageUsage {
 fn message_usage(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<MessageUsage, Error> {
     let missing = || Error::new(Kind::NotFound, "Message not found");
     let owner = ctx.user()?.id;
-    let which = path.message_id.conversation().ok_or_else(missing)?;
+    let which = path.message_id.parse().ok_or_else(missing)?;
     let parts = ctx.app.store.read(|read| {
         let (message, _) = store::find_message(read, owner, &which)?;
         Parts::read(read, vec![message])

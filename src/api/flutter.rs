@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ai_chat::{self, ListMessages};
+use super::send::{self, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
-use super::{Ctx, conversation_ref, fault};
+use super::{Ctx, parse_id};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Raw, Route, Typed, get, post, put};
-use crate::store::{self, ConversationRef, Message, MessageDetails};
-use crate::turn::{Ask, Event, Target};
+use crate::store::{self, Message, MessageDetails, Ref};
+use crate::turn::{Ask, Done, Event, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     post("/chats/", Auth::User, "Create a chat with a title", &Json(create)),
@@ -79,8 +80,8 @@ struct ChatPath {
 }
 
 impl ChatPath {
-    fn chat(&self) -> Result<ConversationRef, Error> {
-        conversation_ref(&self.chat_id).ok_or_else(chat_not_found)
+    fn chat(&self) -> Result<Ref, Error> {
+        parse_id(&self.chat_id).ok_or_else(chat_not_found)
     }
 }
 
@@ -100,11 +101,15 @@ type OneMessage = Typed<MessageView<'static, Uuid>>;
 type Messages = Typed<Vec<MessageView<'static, Uuid>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
-    let found = ai_chat::find_messages(ctx, &path.chat()?, query);
-    let (messages, chat_id) = found.map_err(in_own_words)?;
+    let (owner, chat) = (ctx.user()?.id, path.chat()?);
+    let found = ctx
+        .app
+        .store
+        .read(|read| ai_chat::find_messages(read, owner, &chat, query));
+    let (chat, messages) = found.map_err(in_own_words)?;
     let views: Vec<_> = messages
         .into_iter()
-        .map(|message| views::message_with_uuid(message, &chat_id))
+        .map(|message| views::message_with_uuid(message, &chat.uuid))
         .collect();
     Typed::json(&views)
 }
@@ -130,24 +135,17 @@ struct SendMessage {
 }
 
 fn send(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<SendMessage>), respond: Later<OneMessage>) {
-    let ask = match prepare(ctx, &path, body) {
-        Ok(ask) => ask,
-        Err(error) => return respond.send(Err(error)),
+    let words = Words {
+        requested: None,
+        missing: CHAT_NOT_FOUND.to_owned(),
     };
-    let (app, user_id) = (Arc::clone(&ctx.app), ask.user.id);
-    ctx.app.turns.begin(
-        ask,
-        Box::new(move |outcome| {
-            let outcome = outcome.map_err(|problem| fault(problem, None));
-            let reply = outcome.and_then(|done| {
-                let id = ConversationRef::Id(done.request_message_id);
-                let (message, chat_id) = app.store.read(|read| store::find_message(read, user_id, &id))?;
-                Typed::json(&views::message_with_uuid(message, &chat_id))
-            });
-            // The chat may have been deleted after it was found.
-            respond.send(reply.map_err(in_own_words));
-        }),
-    );
+    let (app, user_id) = (Arc::clone(&ctx.app), ctx.user().map(|user| user.id));
+    let view = move |done: Done| {
+        let (owner, id) = (user_id?, Ref::Id(done.request_message_id));
+        let (message, chat_id) = app.store.read(|read| store::find_message(read, owner, &id))?;
+        Typed::json(&views::message_with_uuid(message, &chat_id))
+    };
+    send::send(ctx, prepare(ctx, &path, body), words, view, respond);
 }
 
 fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> {
@@ -187,7 +185,7 @@ fn read(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<OneMessage, Error> {
 /// Marks one of the user's messages as read, and tells all of the user's devices. Returns it with its chat's UUID.
 pub(super) fn mark_read(app: &App, user_id: i64, message_id: &str) -> Result<(Message, String), Error> {
     let missing = || Error::new(Kind::NotFound, MESSAGE_NOT_FOUND);
-    let which = conversation_ref(message_id).ok_or_else(missing)?;
+    let which = parse_id(message_id).ok_or_else(missing)?;
     let (message, chat_id) = app.store.write(move |tx| store::mark_read(tx, user_id, &which))?;
     app.hub.publish(user_id, None, || Event::Read {
         chat_id: chat_id.clone(),

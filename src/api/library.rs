@@ -15,7 +15,7 @@ use crate::http::{
     Auth, Body, ByType, Either, Json, NoContent, Path, Query, Raw, Route, SomeFiles, Typed, Upload, delete, get, post,
 };
 use crate::library::{self, Added, FILE_BYTES_MAX, NewText};
-use crate::store::{self, Document, DocumentRef, Page};
+use crate::store::{self, Document, Page, Ref};
 
 /// Documents of one request: each is a commit, and a slow disk makes a hundred in a second.
 const ADDED_MAX: usize = 1_000;
@@ -83,15 +83,9 @@ struct DocumentPath {
 }
 
 impl DocumentPath {
-    fn document(&self) -> Result<DocumentRef, Error> {
+    fn document(&self) -> Result<Ref, Error> {
         let missing = || Error::new(Kind::NotFound, "Document not found");
-        match &self.document_id {
-            AnyId::Number(id) => Ok(DocumentRef::Id(*id)),
-            AnyId::Text(text) => {
-                let uuid = uuid::Uuid::try_parse(text).map_err(|_| missing())?;
-                Ok(DocumentRef::Uuid(uuid.hyphenated().to_string()))
-            }
-        }
+        self.document_id.parse().ok_or_else(missing)
     }
 }
 

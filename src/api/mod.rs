@@ -8,6 +8,7 @@ mod chatai;
 mod docs;
 mod flutter;
 mod library;
+mod send;
 mod session;
 mod sign_in;
 mod sockets;
@@ -28,7 +29,7 @@ use crate::app::App;
 use crate::error::{Error, Issue, Kind};
 use crate::http::{Auth, FORM_BYTES_MAX, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing};
 use crate::models::FailureKind;
-use crate::store::{self, ConversationRef, User};
+use crate::store::{self, Ref, User};
 use crate::turn::Fault;
 
 use session::Caller;
@@ -268,21 +269,21 @@ impl JsonSchema for AnyId {
 }
 
 impl AnyId {
-    fn conversation(&self) -> Option<ConversationRef> {
+    fn parse(&self) -> Option<Ref> {
         match self {
-            AnyId::Number(id) => Some(ConversationRef::Id(*id)),
-            AnyId::Text(text) => conversation_ref(text),
+            AnyId::Number(id) => Some(Ref::Id(*id)),
+            AnyId::Text(text) => parse_id(text),
         }
     }
 }
 
 /// Reads either kind of id; `None` when the text can be neither.
-fn conversation_ref(text: &str) -> Option<ConversationRef> {
+fn parse_id(text: &str) -> Option<Ref> {
     if let Ok(id) = text.parse() {
-        return Some(ConversationRef::Id(id));
+        return Some(Ref::Id(id));
     }
     let uuid = uuid::Uuid::try_parse(text).ok()?;
-    Some(ConversationRef::Uuid(uuid.hyphenated().to_string()))
+    Some(Ref::Uuid(uuid.hyphenated().to_string()))
 }
 
 /// The answer to a model name that nothing serves.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::session::{self, Caller};
-use super::{Ctx, conversation_ref, flutter, views};
+use super::{Ctx, flutter, parse_id, views};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Deferred, Handshake, Later, Listen, Query, Route, Said, Socket, Switched, get};
@@ -258,7 +258,7 @@ impl Device {
         };
         let chat_id = id(data, "chat_id")?;
         let missing = || Error::new(Kind::NotFound, flutter::CHAT_NOT_FOUND);
-        let which = conversation_ref(&chat_id).ok_or_else(missing)?;
+        let which = parse_id(&chat_id).ok_or_else(missing)?;
         let found = self
             .app
             .store

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AnyId, Ctx, fault};
+use super::send::{self, Words};
+use super::{AnyId, Ctx};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Later, Path, Route, Typed, post};
 use crate::store;
-use crate::turn::{Ask, Target};
+use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[post(
     "/api/{user_id}/chat",
@@ -42,35 +43,28 @@ struct ChatResponse {
     tool_calls: Vec<Value>,
 }
 
+const MISSING: &str = "Conversation not found";
+
 type Respond = Later<Typed<ChatResponse>>;
 
 fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>), respond: Respond) {
-    match prepare(ctx, &path, body) {
-        Err(error) => respond.send(Err(error)),
-        Ok(ask) => ctx.app.turns.begin(
-            ask,
-            Box::new(move |outcome| {
-                let outcome = outcome.map_err(|problem| match fault(problem, None) {
-                    // Deleted after it was found.
-                    error if error.kind() == Kind::NotFound => missing(),
-                    error => error,
-                });
-                let reply = outcome.and_then(|done| {
-                    let response = ChatResponse {
-                        conversation_id: done.conversation_id,
-                        response: done.text,
-                        tool_calls: Vec::new(),
-                    };
-                    Typed::json(&response)
-                });
-                respond.send(reply);
-            }),
-        ),
-    }
+    let words = Words {
+        requested: None,
+        missing: MISSING.to_owned(),
+    };
+    let view = |done: Done| {
+        let response = ChatResponse {
+            conversation_id: done.conversation_id,
+            response: done.text,
+            tool_calls: Vec::new(),
+        };
+        Typed::json(&response)
+    };
+    send::send(ctx, prepare(ctx, &path, body), words, view, respond);
 }
 
 fn missing() -> Error {
-    Error::new(Kind::NotFound, "Conversation not found")
+    Error::new(Kind::NotFound, MISSING)
 }
 
 /// The checks in the family's order: the path's user, the text, the conversation, whose it is.
@@ -85,7 +79,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
     let to = match body.conversation_id {
         None => Target::New,
         Some(id) => {
-            let which = id.conversation().ok_or_else(missing)?;
+            let which = id.parse().ok_or_else(missing)?;
             let user_id = caller.user.id;
             let found = ctx
                 .app

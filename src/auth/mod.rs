@@ -5,10 +5,12 @@
 
 mod password;
 mod secret;
+mod setup;
 mod throttle;
 mod token;
 
 pub use password::{Hasher, Hashing};
-pub use secret::{digest_hex, random_code, random_secret};
+pub use secret::{digest_hex, random_secret};
+pub use setup::SetupCode;
 pub use throttle::{RateLimit, Throttle};
 pub use token::{Algorithm, Identity, NewToken, TokenConfig, Tokens};

@@ -1,9 +1,9 @@
 //! Random secrets, one-time codes, and digests of tokens that must be remembered without being kept.
 
-use std::fmt::Write as _;
-
 use jwt_simple::reexports::rand::{Rng as _, rng};
 use sha2::{Digest as _, Sha256};
+
+use crate::hex::hex;
 
 /// A fresh signing secret of 256 bits.
 pub fn random_secret() -> [u8; 32] {
@@ -11,7 +11,7 @@ pub fn random_secret() -> [u8; 32] {
 }
 
 /// A one-time code of 128 bits in lower-case hexadecimal, safe in a URL and on a telephone.
-pub fn random_code() -> String {
+pub(super) fn random_code() -> String {
     hex(&random_bytes::<16>())
 }
 
@@ -25,15 +25,6 @@ fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rng().fill_bytes(&mut bytes);
     bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod words;
 use crate::auth::digest_hex;
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::store::{self, Document, DocumentRef, FoundChunk, IndexWords, NewChunk, NewDocument, Removal, Store};
+use crate::store::{self, Document, FoundChunk, IndexWords, NewChunk, NewDocument, Ref, Removal, Store};
 
 pub use books::{Book, parse_books};
 pub use files::{FILE_BYTES_MAX, read_file};
@@ -166,7 +166,7 @@ fn add_in_steps(store: &Store, new: NewDocument, mut chunks: Vec<NewChunk>) -> R
 ///
 /// # Errors
 /// [`Kind::NotFound`]; those of the store.
-pub fn remove(store: &Store, clock: &Clock, owner: i64, which: DocumentRef) -> Result<(), Error> {
+pub fn remove(store: &Store, clock: &Clock, owner: i64, which: Ref) -> Result<(), Error> {
     let now = clock.now().text();
     let id = store.write(move |tx| store::hide_document(tx, owner, &which, &now))?;
     remove_steps(store, id)

@@ -114,7 +114,7 @@ fn the_same_text_is_added_once() {
     document(shelf.add(shelf.ann, &text("U", "x")).unwrap());
     document(shelf.add(shelf.bob, &text("T", "x")).unwrap());
     // Removed and added again it is a new one.
-    remove(&shelf.store, &Clock, shelf.ann, DocumentRef::Uuid(first.uuid)).unwrap();
+    remove(&shelf.store, &Clock, shelf.ann, Ref::Uuid(first.uuid)).unwrap();
     let again = document(shelf.add(shelf.ann, &text("T", "x")).unwrap());
     assert!(again.id > first.id);
 }
@@ -205,7 +205,7 @@ fn a_removed_document_is_found_no_more() {
     let shelf = Shelf::new();
     let gone = document(shelf.add(shelf.ann, &text("Gone", "whale")).unwrap());
     document(shelf.add(shelf.ann, &text("Kept", "whale")).unwrap());
-    let which = DocumentRef::Id(gone.id);
+    let which = Ref::Id(gone.id);
     let theirs = remove(&shelf.store, &Clock, shelf.bob, which.clone());
     assert_eq!(theirs.unwrap_err().kind(), Kind::NotFound);
     remove(&shelf.store, &Clock, shelf.ann, which.clone()).unwrap();

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Tx};
+use super::{Read, Ref, Tx, json_list};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 
@@ -16,7 +16,7 @@ pub struct Attachment {
     pub id: i64,
     /// The same attachment's UUID.
     pub uuid: String,
-    /// The message it was sent with; none when it was uploaded and not sent yet.
+    /// The message it was listed with; none when it was found by its own id.
     pub message_id: Option<i64>,
     /// The name its sender gave it, without folders.
     pub filename: String,
@@ -52,13 +52,14 @@ pub enum Reading {
     Problem(String),
 }
 
-const COLUMNS: &str = "id, uuid, message_id, filename, content_type, size, sha256";
+/// Behind the id of the message, where there is one.
+const COLUMNS: &str = "id, uuid, filename, content_type, size, sha256";
 
 fn attachment(row: &Row<'_>) -> rusqlite::Result<Attachment> {
     Ok(Attachment {
-        id: row.get(0)?,
-        uuid: row.get(1)?,
-        message_id: row.get(2)?,
+        message_id: row.get(0)?,
+        id: row.get(1)?,
+        uuid: row.get(2)?,
         filename: row.get(3)?,
         content_type: row.get(4)?,
         size: row.get(5)?,
@@ -71,50 +72,39 @@ fn missing() -> Error {
     Error::new(Kind::NotFound, "Attachment not found")
 }
 
-/// The attachments of some messages, in the order they were sent.
+/// The attachments of some messages, in the order they were uploaded; each once for every message that has it.
 ///
 /// # Errors
 /// Those of the store.
 pub fn list_attachments(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<Attachment>, Error> {
-    // One statement whatever the number of messages: SQLite reads the list as JSON.
-    let ids = json(message_ids)?;
     read.all(
-        &format!("SELECT {COLUMNS} FROM attachments WHERE message_id IN (SELECT value FROM json_each(?1)) ORDER BY id"),
-        params![ids],
+        &format!(
+            "SELECT message_id, {COLUMNS} FROM message_attachments JOIN attachments ON id = attachment_id
+             WHERE message_id IN (SELECT value FROM json_each(?1)) ORDER BY id"
+        ),
+        [json_list(message_ids)],
         attachment,
     )
 }
 
-fn json(ids: &[i64]) -> Result<String, Error> {
-    serde_json::to_string(ids).map_err(|error| Error::internal("ids are not JSON", error))
-}
-
-/// One of the owner's attachments. Those of a deleted conversation are hidden with it.
+/// One of the owner's attachments, by either id. It is hidden with the last conversation that has it.
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn find_attachment(read: &Read<'_>, owner: i64, id: i64) -> Result<Attachment, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM attachments WHERE id = ?1 AND user_id = ?2");
-    visible(read, read.first(&sql, params![id, owner], attachment)?)
-}
-
-/// The same, by the other id.
-///
-/// # Errors
-/// [`Kind::NotFound`].
-pub fn find_attachment_by_uuid(read: &Read<'_>, owner: i64, uuid: &str) -> Result<Attachment, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM attachments WHERE uuid = ?1 AND user_id = ?2");
-    visible(read, read.first(&sql, params![uuid, owner], attachment)?)
+pub fn find_attachment(read: &Read<'_>, owner: i64, which: &Ref) -> Result<Attachment, Error> {
+    let (id, uuid) = which.parts();
+    let sql = format!("SELECT NULL, {COLUMNS} FROM attachments WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3");
+    visible(read, read.first(&sql, params![id, uuid, owner], attachment)?)
 }
 
 fn visible(read: &Read<'_>, found: Option<Attachment>) -> Result<Attachment, Error> {
     let found = found.ok_or_else(missing)?;
-    let Some(message) = found.message_id else {
-        return Ok(found);
-    };
-    let sql = "SELECT 1 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-         WHERE messages.id = ?1 AND conversations.deleted_at IS NULL";
-    let shown = read.first(sql, [message], |_| Ok(()))?;
+    let sql = "SELECT 1 FROM attachments WHERE id = ?1 AND sent_count = 0
+         UNION ALL
+         SELECT 1 FROM message_attachments JOIN messages ON messages.id = message_id
+             JOIN conversations ON conversations.id = conversation_id
+         WHERE attachment_id = ?1 AND deleted_at IS NULL";
+    let shown = read.first(sql, [found.id], |_| Ok(()))?;
     shown.map(|()| found).ok_or_else(missing)
 }
 
@@ -146,7 +136,7 @@ pub(super) fn insert_attachment(
             new.created_at
         ],
     )?;
-    find_attachment(tx, new.user_id, id).map(Some)
+    find_attachment(tx, new.user_id, &Ref::Id(id)).map(Some)
 }
 
 /// Whether so many more bytes fit in; returns how many would still fit in then.
@@ -161,7 +151,7 @@ pub fn check_quota(read: &Read<'_>, user_id: i64, size: i64, quota: u64) -> Resu
         return Ok(left);
     }
     let message = format!(
-        "This file does not fit: your files may take {} MiB together. Delete conversations that have some",
+        "This file does not fit: your files may take {} MiB together. Delete some of them",
         quota / (1024 * 1024)
     );
     Err(Error::new(Kind::TooLarge, message))
@@ -173,9 +163,10 @@ pub fn check_quota(read: &Read<'_>, user_id: i64, size: i64, quota: u64) -> Resu
 /// [`Kind::NotFound`] when one of them is not there, not the owner's, or sent already.
 pub fn send_attachments(tx: &Tx<'_>, owner: i64, message_id: i64, ids: &[i64]) -> Result<(), Error> {
     let sent = tx.execute(
-        "UPDATE attachments SET message_id = ?1
-         WHERE user_id = ?2 AND message_id IS NULL AND id IN (SELECT value FROM json_each(?3))",
-        params![message_id, owner, json(ids)?],
+        "INSERT INTO message_attachments (message_id, attachment_id)
+         SELECT ?1, id FROM attachments
+         WHERE user_id = ?2 AND sent_count = 0 AND id IN (SELECT value FROM json_each(?3))",
+        params![message_id, owner, json_list(ids)],
     )?;
     if sent == ids.len() { Ok(()) } else { Err(missing()) }
 }
@@ -187,17 +178,31 @@ pub fn send_attachments(tx: &Tx<'_>, owner: i64, message_id: i64, ids: &[i64]) -
 pub fn delete_unsent(tx: &Tx<'_>, owner: i64, ids: &[i64]) -> Result<(), Error> {
     tx.execute(
         "DELETE FROM attachments
-         WHERE user_id = ?1 AND message_id IS NULL AND id IN (SELECT value FROM json_each(?2))",
-        params![owner, json(ids)?],
+         WHERE user_id = ?1 AND sent_count = 0 AND id IN (SELECT value FROM json_each(?2))",
+        params![owner, json_list(ids)],
     )?;
     Ok(())
+}
+
+/// Removes one of the owner's attachments for good, sent or not, and also when its conversation is deleted already:
+/// whoever is short of room need not wait until that is cleared away. The messages that had it keep their texts.
+///
+/// # Errors
+/// [`Kind::NotFound`].
+pub fn delete_attachment(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<(), Error> {
+    let (id, uuid) = which.parts();
+    let sql = "DELETE FROM attachments WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3";
+    match tx.execute(sql, params![id, uuid, owner])? {
+        0 => Err(missing()),
+        _ => Ok(()),
+    }
 }
 
 /// Removes what was uploaded long ago and never sent, `limit` at most; returns how many there were.
 pub(super) fn clear_unsent(tx: &Tx<'_>, limit: u32) -> Result<u32, Error> {
     let removed = tx.execute(
         "DELETE FROM attachments WHERE id IN (
-             SELECT id FROM attachments WHERE message_id IS NULL AND created_at < ?1 LIMIT ?2)",
+             SELECT id FROM attachments WHERE sent_count = 0 AND created_at < ?1 LIMIT ?2)",
         params![Clock.now().plus_s(-UNSENT_KEPT_S).text(), limit],
     )?;
     Ok(u32::try_from(removed).unwrap_or(u32::MAX))

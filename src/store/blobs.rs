@@ -11,6 +11,7 @@ use super::attachments::{Attachment, NewAttachment, check_quota, insert_attachme
 use super::{Read, SharedStore, Store, Tx};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
+use crate::hex::hex;
 
 /// Bytes of a part. Several jobs of this size take as long as one message's commit.
 const PART_BYTES: usize = 256 * 1024;
@@ -129,8 +130,10 @@ fn digest(mut reader: impl std::io::Read) -> Result<Content, Error> {
             Err(error) => return Err(Error::internal("an upload cannot be read", error)),
         }
     }
-    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Content { sha256, size })
+    Ok(Content {
+        sha256: hex(&hasher.finalize()),
+        size,
+    })
 }
 
 fn find_blob(read: &Read<'_>, sha256: &str) -> Result<Option<i64>, Error> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Tx, housekeeping};
+use super::{Read, Ref, Tx, housekeeping};
 use crate::error::{Error, Kind};
 
 /// A conversation, as its owner sees it.
@@ -38,25 +38,6 @@ pub struct Conversation {
     pub system_prompt: Option<String>,
     /// Replies draw on the owner's documents.
     pub library: bool,
-}
-
-/// A conversation's name on the wire: either kind of id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConversationRef {
-    /// The integer id.
-    Id(i64),
-    /// The UUID, in lower case with hyphens.
-    Uuid(String),
-}
-
-impl ConversationRef {
-    /// The integer id or the UUID, whichever it is.
-    pub(super) fn parts(&self) -> (Option<i64>, Option<&str>) {
-        match self {
-            ConversationRef::Id(id) => (Some(*id), None),
-            ConversationRef::Uuid(uuid) => (None, Some(uuid)),
-        }
-    }
 }
 
 /// A conversation to be made.
@@ -137,7 +118,7 @@ pub fn insert_conversation(tx: &Tx<'_>, new: &NewConversation) -> Result<i64, Er
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn find_conversation(read: &Read<'_>, owner: i64, which: &ConversationRef) -> Result<Conversation, Error> {
+pub fn find_conversation(read: &Read<'_>, owner: i64, which: &Ref) -> Result<Conversation, Error> {
     let (id, uuid) = which.parts();
     let sql = format!(
         "SELECT {COLUMNS} FROM conversations WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND deleted_at IS NULL"
@@ -150,7 +131,7 @@ pub fn find_conversation(read: &Read<'_>, owner: i64, which: &ConversationRef) -
 ///
 /// # Errors
 /// Those of the store.
-pub fn owner_of_conversation(read: &Read<'_>, which: &ConversationRef) -> Result<Option<i64>, Error> {
+pub fn owner_of_conversation(read: &Read<'_>, which: &Ref) -> Result<Option<i64>, Error> {
     let (id, uuid) = which.parts();
     let sql = "SELECT user_id FROM conversations WHERE (id = ?1 OR uuid = ?2) AND deleted_at IS NULL";
     read.first(sql, params![id, uuid], |row| row.get(0))
@@ -213,7 +194,7 @@ pub fn list_conversations_pinned_first(read: &Read<'_>, owner: i64, limit: i64) 
 pub fn update_conversation(
     tx: &Tx<'_>,
     owner: i64,
-    which: &ConversationRef,
+    which: &Ref,
     patch: &ConversationPatch,
     now: &str,
 ) -> Result<Conversation, Error> {
@@ -231,14 +212,14 @@ pub fn update_conversation(
             patch.library
         ],
     )?;
-    find_conversation(tx, owner, &ConversationRef::Id(conversation.id))
+    find_conversation(tx, owner, &Ref::Id(conversation.id))
 }
 
 /// Hides one of the owner's conversations everywhere; it is kept for 30 days.
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn delete_conversation(tx: &Tx<'_>, owner: i64, which: &ConversationRef, now: &str) -> Result<i64, Error> {
+pub fn delete_conversation(tx: &Tx<'_>, owner: i64, which: &Ref, now: &str) -> Result<i64, Error> {
     let conversation = find_conversation(tx, owner, which)?;
     tx.execute(
         "UPDATE conversations SET deleted_at = ?2 WHERE id = ?1",
@@ -251,7 +232,7 @@ pub fn delete_conversation(tx: &Tx<'_>, owner: i64, which: &ConversationRef, now
 ///
 /// # Errors
 /// [`Kind::NotFound`] also when the conversation was not deleted, or is being cleared away.
-pub fn restore_conversation(tx: &Tx<'_>, owner: i64, which: &ConversationRef) -> Result<Conversation, Error> {
+pub fn restore_conversation(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<Conversation, Error> {
     let (id, uuid) = which.parts();
     let restored = tx.first(
         "UPDATE conversations SET deleted_at = NULL
@@ -260,5 +241,5 @@ pub fn restore_conversation(tx: &Tx<'_>, owner: i64, which: &ConversationRef) ->
         |row| row.get(0),
     )?;
     let id = restored.ok_or_else(missing)?;
-    find_conversation(tx, owner, &ConversationRef::Id(id))
+    find_conversation(tx, owner, &Ref::Id(id))
 }

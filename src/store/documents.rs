@@ -8,7 +8,7 @@ use rusqlite::{Row, params};
 
 use super::housekeeping::Left;
 use super::search::insert_index;
-use super::{Page, Read, Tx, violates};
+use super::{Page, Read, Ref, Tx, violates};
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Kind};
 
@@ -43,15 +43,6 @@ pub struct Document {
     pub chunk_count: i64,
     /// RFC 3339.
     pub created_at: String,
-}
-
-/// A document's name on the wire: either kind of id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DocumentRef {
-    /// The integer id.
-    Id(i64),
-    /// The UUID, in lower case with hyphens.
-    Uuid(String),
 }
 
 /// A document to be added, without its text.
@@ -155,11 +146,8 @@ pub fn measure_library(read: &Read<'_>, owner: i64) -> Result<LibrarySize, Error
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn find_document(read: &Read<'_>, owner: i64, which: &DocumentRef) -> Result<Document, Error> {
-    let (id, uuid) = match which {
-        DocumentRef::Id(id) => (Some(*id), None),
-        DocumentRef::Uuid(uuid) => (None, Some(uuid.as_str())),
-    };
+pub fn find_document(read: &Read<'_>, owner: i64, which: &Ref) -> Result<Document, Error> {
+    let (id, uuid) = which.parts();
     let sql =
         format!("SELECT {COLUMNS} FROM documents WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND hidden_at IS NULL");
     read.first(&sql, params![id, uuid, owner], map)?.ok_or_else(missing)
@@ -259,14 +247,14 @@ pub fn show_document(tx: &Tx<'_>, owner: i64, document_id: i64) -> Result<Docume
             error
         }
     })?;
-    find_document(tx, owner, &DocumentRef::Id(document_id))
+    find_document(tx, owner, &Ref::Id(document_id))
 }
 
 /// Hides one of the owner's documents, so that it can be removed in steps. Returns its integer id.
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn hide_document(tx: &Tx<'_>, owner: i64, which: &DocumentRef, now: &str) -> Result<i64, Error> {
+pub fn hide_document(tx: &Tx<'_>, owner: i64, which: &Ref, now: &str) -> Result<i64, Error> {
     let document = find_document(tx, owner, which)?;
     tx.execute(
         "UPDATE documents SET hidden_at = ?2 WHERE id = ?1",

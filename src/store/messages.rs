@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{ConversationRef, Read, Tx};
+use super::{Read, Ref, Tx, json_list};
 use crate::error::{Error, Kind};
 
 /// Content of one page of messages, in bytes, after which no older message is added: a page of 500 large ones would
@@ -145,7 +145,7 @@ pub struct MessageDetails {
 impl MessageDetails {
     /// The addresses as they are stored: null for none.
     fn media_urls_json(&self) -> Option<String> {
-        (!self.media_urls.is_empty()).then(|| serde_json::json!(self.media_urls).to_string())
+        (!self.media_urls.is_empty()).then(|| json_list(&self.media_urls))
     }
 }
 
@@ -157,7 +157,7 @@ pub struct Branch {
     /// Its newest message.
     pub leaf_id: Option<i64>,
     /// Only messages older than this one.
-    pub before: Option<ConversationRef>,
+    pub before: Option<Ref>,
     /// At most so many.
     pub limit: i64,
 }
@@ -192,7 +192,7 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn find_message(read: &Read<'_>, owner: i64, which: &ConversationRef) -> Result<(Message, String), Error> {
+pub fn find_message(read: &Read<'_>, owner: i64, which: &Ref) -> Result<(Message, String), Error> {
     let (id, uuid) = which.parts();
     let sql = format!(
         "SELECT {COLUMNS}, (SELECT uuid FROM conversations WHERE id = conversation_id) FROM messages
@@ -208,18 +208,17 @@ pub fn find_message(read: &Read<'_>, owner: i64, which: &ConversationRef) -> Res
 /// # Errors
 /// Those of the store.
 pub fn list_reply_models(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<(i64, String)>, Error> {
-    let ids = serde_json::to_string(message_ids).map_err(|error| Error::internal("ids are not JSON", error))?;
     let sql = "SELECT parent_id, model FROM messages
                WHERE parent_id IN (SELECT value FROM json_each(?1)) AND role = 'assistant' AND model IS NOT NULL
                ORDER BY id";
-    read.all(sql, params![ids], |row| Ok((row.get(0)?, row.get(1)?)))
+    read.all(sql, [json_list(message_ids)], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Marks one of the owner's messages as read; returns it, and the UUID of its conversation.
 ///
 /// # Errors
 /// [`Kind::NotFound`].
-pub fn mark_read(tx: &Tx<'_>, owner: i64, which: &ConversationRef) -> Result<(Message, String), Error> {
+pub fn mark_read(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<(Message, String), Error> {
     let (mut message, chat_id) = find_message(tx, owner, which)?;
     if message.status != "read" {
         tx.execute("UPDATE messages SET status = 'read' WHERE id = ?1", [message.id])?;

@@ -28,19 +28,19 @@ use rusqlite::{Connection, Params, Row};
 use crate::error::{Error, Kind};
 
 pub use attachments::{
-    Attachment, NewAttachment, Reading, check_quota, delete_unsent, find_attachment, find_attachment_by_uuid,
-    find_reading, list_attachments, save_reading, send_attachments,
+    Attachment, NewAttachment, Reading, check_quota, delete_attachment, delete_unsent, find_attachment, find_reading,
+    list_attachments, save_reading, send_attachments,
 };
 pub use blobs::AttachmentReader;
 pub use conversations::{
-    Conversation, ConversationPatch, ConversationRef, NewConversation, Page, delete_conversation, find_conversation,
+    Conversation, ConversationPatch, NewConversation, Page, delete_conversation, find_conversation,
     insert_conversation, list_conversations, list_conversations_by_age, list_conversations_pinned_first,
     owner_of_conversation, restore_conversation, summarise_conversation, update_conversation,
 };
 pub use documents::{
-    DOCUMENTS_MAX, Document, DocumentRef, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Removal,
-    find_document, find_document_by_content, hide_document, insert_chunks, insert_document, list_documents,
-    measure_library, read_document, remove_hidden, show_document,
+    DOCUMENTS_MAX, Document, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Removal, find_document,
+    find_document_by_content, hide_document, insert_chunks, insert_document, list_documents, measure_library,
+    read_document, remove_hidden, show_document,
 };
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, find_message_id, finish_message,
@@ -125,6 +125,25 @@ impl Store {
     /// Finishes what is queued, folds the write-ahead log into the database file and stops the writer.
     pub fn close(&self) {
         self.writer.close();
+    }
+}
+
+/// What somebody calls a conversation, a message, an attachment or a document: either kind of id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ref {
+    /// The integer id.
+    Id(i64),
+    /// The UUID, in lower case with hyphens.
+    Uuid(String),
+}
+
+impl Ref {
+    /// The integer id or the UUID, whichever it is.
+    fn parts(&self) -> (Option<i64>, Option<&str>) {
+        match self {
+            Ref::Id(id) => (Some(*id), None),
+            Ref::Uuid(uuid) => (None, Some(uuid)),
+        }
     }
 }
 
@@ -215,6 +234,11 @@ fn failed(error: rusqlite::Error) -> Error {
         Kind::Unavailable | Kind::StorageFull => error.retry_after(5),
         _ => error,
     }
+}
+
+/// A list in one parameter, for `json_each`: one statement whatever the list's length.
+fn json_list<T: Clone + Into<serde_json::Value>>(items: &[T]) -> String {
+    serde_json::Value::from(items).to_string()
 }
 
 /// Whether this is the violation of a UNIQUE constraint on `column` (`table.column`).

@@ -7,7 +7,7 @@
 
 use rusqlite::params;
 
-use super::{IndexWords, Read, Tx};
+use super::{IndexWords, Read, Tx, json_list};
 use crate::error::Error;
 
 /// Entries of one word that are read: a word in more chunks than that tells them apart no longer.
@@ -73,13 +73,12 @@ pub fn list_hits(read: &Read<'_>, owner: i64, word: &str) -> Result<Vec<Hit>, Er
 /// # Errors
 /// Those of the store.
 pub fn list_chunks(read: &Read<'_>, owner: i64, chunk_ids: &[i64]) -> Result<Vec<FoundChunk>, Error> {
-    let ids = serde_json::to_string(chunk_ids).map_err(|error| Error::internal("ids are not JSON", error))?;
     read.all(
         "SELECT chunks.id, documents.id, documents.uuid, documents.title, documents.author, chunks.heading, chunks.text
          FROM json_each(?1) JOIN chunks ON chunks.id = json_each.value
          JOIN documents ON documents.id = chunks.document_id
          WHERE chunks.user_id = ?2 AND documents.user_id = ?2 AND documents.hidden_at IS NULL",
-        params![ids, owner],
+        params![json_list(chunk_ids), owner],
         |row| {
             Ok(FoundChunk {
                 chunk_id: row.get(0)?,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rusqlite::params;
 
 use super::users::{self, User};
-use super::{Read, Tx};
+use super::{Read, Tx, json_list};
 use crate::error::Error;
 
 /// A session that lasts.
@@ -122,20 +122,20 @@ pub fn list_ended_sessions(read: &Read<'_>, asked: &[SessionOf], now: &str) -> R
              WHERE sessions.id = value AND sessions.version = users.session_version
                  AND sessions.expires_at > ?2 AND users.disabled_at IS NULL
          )",
-        params![serde_json::json!(local).to_string(), now],
+        params![json_list(&local), now],
         |row| row.get(0),
     )?;
     let over: HashSet<String> = over.into_iter().collect();
     let revoked: Vec<String> = read.all(
         "SELECT token_sha256 FROM revocations WHERE token_sha256 IN (SELECT value FROM json_each(?1))",
-        [serde_json::json!(external).to_string()],
+        [json_list(&external)],
         |row| row.get(0),
     )?;
     let revoked: HashSet<String> = revoked.into_iter().collect();
     let gone: Vec<i64> = read.all(
         "SELECT value FROM json_each(?1)
          WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = value AND disabled_at IS NULL)",
-        [serde_json::json!(users).to_string()],
+        [json_list(&users)],
         |row| row.get(0),
     )?;
     let is_over = |session: &&SessionOf| match &session.key {

@@ -20,8 +20,8 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 
 use super::{
-    Admin, Branch, ConversationRef, DATABASE_FILE, Location, MessageDetails, NewConversation, NewMessage, NewUser,
-    Role, SharedStore, State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation,
+    Admin, Branch, DATABASE_FILE, Location, MessageDetails, NewConversation, NewMessage, NewUser, Ref, Role,
+    SharedStore, State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation,
     insert_message, insert_user, list_branch,
 };
 use crate::clock::Clock;
@@ -138,7 +138,7 @@ impl Rig {
     /// The texts of the branch that is shown.
     pub(crate) fn branch(&self, conversation_id: i64, owner: i64) -> Vec<String> {
         self.read(|read| {
-            let leaf_id = find_conversation(read, owner, &ConversationRef::Id(conversation_id))?.leaf_id;
+            let leaf_id = find_conversation(read, owner, &Ref::Id(conversation_id))?.leaf_id;
             let branch = Branch {
                 conversation_id,
                 leaf_id,
@@ -204,7 +204,7 @@ fn reopening_keeps_everything() {
     let again = rig.another();
     assert_eq!(again.installation(), installation);
     let found = again
-        .read(|read| find_conversation(read, ann.id, &ConversationRef::Id(conversation)))
+        .read(|read| find_conversation(read, ann.id, &Ref::Id(conversation)))
         .unwrap();
     assert_eq!((found.message_count, found.last_message_content.as_str()), (1, "kept"));
     let user = again.read(|read| find_user_by_id(read, ann.id)).unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Tx};
+use super::{Read, Tx, json_list};
 use crate::error::Error;
 
 /// Rows of a conversation that are read at most, the newest: some thousands of exchanges, or two megabytes of JSON.
@@ -143,11 +143,10 @@ pub fn insert_usage(tx: &Tx<'_>, message_id: i64, new: &NewUsage) -> Result<(), 
 /// # Errors
 /// Those of the store.
 pub fn list_usage(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<UsageDetail>, Error> {
-    let ids = serde_json::to_string(message_ids).map_err(|error| Error::internal("ids are not JSON", error))?;
     let sql = format!(
         "SELECT {COLUMNS} FROM usage_details WHERE message_id IN (SELECT value FROM json_each(?1)) ORDER BY id"
     );
-    read.all(&sql, params![ids], map)
+    read.all(&sql, [json_list(message_ids)], map)
 }
 
 /// What a conversation cost, on all of its branches, in the order the calls were made. The conversation must have been

@@ -27,8 +27,8 @@ use crate::models::{Choice, Completion, Delta, Failure, Prompt, PromptMessage, S
 use crate::pricing::{Pricing, Tokens};
 use crate::reading::Reader;
 use crate::store::{
-    self, Conversation, ConversationRef, MessageDetails, NewConversation, NewMessage, NewUsage, Role, Scope,
-    SharedStore, State, Tx, User,
+    self, Conversation, MessageDetails, NewConversation, NewMessage, NewUsage, Ref, Role, Scope, SharedStore, State,
+    Tx, User,
 };
 
 use hub::Typing;
@@ -327,7 +327,7 @@ impl Turns {
         if !self.hub.has_listeners(user_id) {
             return;
         }
-        let id = ConversationRef::Id(message_id);
+        let id = Ref::Id(message_id);
         match self.store.read(|read| store::find_message(read, user_id, &id)) {
             Ok((message, chat_id)) => self.hub.publish(user_id, None, || Event::Message {
                 chat_id,
@@ -431,7 +431,7 @@ impl Turns {
     /// What went wrong once the question was stored. A conversation that was deleted meanwhile is why the reply was
     /// stopped or found no place, and what its sender is told.
     fn after_commit(&self, fault: Fault, ask: &Ask, question: &Question) -> Fault {
-        let which = ConversationRef::Id(question.conversation_id);
+        let which = Ref::Id(question.conversation_id);
         let found = self
             .store
             .read(|read| store::find_conversation(read, ask.user.id, &which));

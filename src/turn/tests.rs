@@ -108,7 +108,7 @@ impl Rig {
     /// A new conversation, as the place to send something to.
     fn conversation(&self) -> Target {
         let id = self.stored.conversation(self.user.id, 1);
-        let find = |read: &store::Read<'_>| store::find_conversation(read, self.user.id, &ConversationRef::Id(id));
+        let find = |read: &store::Read<'_>| store::find_conversation(read, self.user.id, &Ref::Id(id));
         self.stored.store.read(find).unwrap().into()
     }
 

@@ -128,10 +128,42 @@ fn the_flutter_session_runs() {
 }
 
 #[test]
+fn the_chatai_session_runs() {
+    let server = Server::start();
+    for _ in 0..2 {
+        let Some(output) = run("curl-chatai.sh", &server, &[]) else {
+            return;
+        };
+        check(
+            &output,
+            &[
+                "chatai@example.com",
+                "\"gpt-4.1-nano\"",
+                "Echo: Hello, ChatAI!",
+                "Echo: Tell me more",
+                "\"filename\":\"notes.txt\"",
+                "\nTea is at five.\n",
+                "\"usage_details\":[{",
+                "Conversation renamed successfully",
+                "Conversation deleted",
+            ],
+        );
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(!shown.contains("\"access_token\":\"ey"), "{shown}");
+    }
+}
+
+#[test]
 fn the_scripts_fail_when_the_server_does() {
     let mut server = Server::start();
     server.kill();
-    for script in ["curl-ai-chat.sh", "curl-flutter.sh", "curl-todo.sh", "client.py"] {
+    for script in [
+        "curl-ai-chat.sh",
+        "curl-chatai.sh",
+        "curl-flutter.sh",
+        "curl-todo.sh",
+        "client.py",
+    ] {
         let Some(output) = run(script, &server, &[]) else {
             return;
         };

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod reading;
+mod room;
 mod sending;
 
 use serde_json::{Value, json};
@@ -151,7 +152,7 @@ fn attach(server: &Server, account: &Account, filename: &str, kind: &str, bytes:
     assert_eq!(reply.status, 200, "{}", reply.text());
     let database = rusqlite::Connection::open(server.launch().database()).expect("the database");
     let message = reply.json()["request_message_id"].as_i64().expect("an id");
-    let sql = "SELECT id FROM attachments WHERE message_id = ?1";
+    let sql = "SELECT attachment_id FROM message_attachments WHERE message_id = ?1";
     database
         .query_row(sql, [message], |row| row.get(0))
         .expect("an attachment")
@@ -250,49 +251,6 @@ fn head(server: &Server, account: &Account, target: &str, length: usize) -> Stri
          boundary=x\r\nContent-Length: {length}\r\n\r\n",
         server.address, account.token
     )
-}
-
-#[test]
-fn files_are_bounded_one_by_one_and_together() {
-    let server = Launch::new()
-        .args(&["--max-upload", "1", "--upload-quota", "2"])
-        .start();
-    let ann = server.account("ann");
-    let send = |name: &str, sizes: &[usize]| {
-        let mut form = Multipart::new().field("text", "see this");
-        for (index, size) in sizes.iter().enumerate() {
-            form = form.file(name, "a.bin", "x/y", &noise(index as u64 + *size as u64, *size));
-        }
-        let target = if name == "file" { "/upload/" } else { "/chat/" };
-        form.on(server.post(target).bearer(&ann.token)).send()
-    };
-    let refused = |reply: &Reply, words: &str| {
-        assert_eq!(reply.status, 413, "{}", reply.text());
-        assert!(reply.detail().contains(words), "{}", reply.detail());
-    };
-    refused(&send("file", &[MIB + 1]), "larger than 1 MiB");
-    refused(&send("files", &[10, MIB + 1]), "larger than 1 MiB");
-    refused(&send("files", &[1; 11]), "At most 10 files");
-    assert_eq!(kept(&server), (0, 0, 0));
-    assert_eq!(send("file", &[MIB]).status, 200);
-    refused(&send("files", &[MIB / 2, MIB]), "2 MiB together");
-    assert_eq!(kept(&server).0, 1, "what was kept of a message that was not sent goes");
-    assert_eq!(send("files", &[MIB / 2]).status, 200);
-    // A body that cannot be of use is not even received: too large for the route, or for what room is left.
-    for (target, length, words) in [
-        ("/upload/", 5 * MIB, "larger than 2 MiB"),
-        ("/chat/", 4 * MIB, "2 MiB together"),
-    ] {
-        let mut connection = server.connect();
-        connection.send(head(&server, &ann, target, length).as_bytes());
-        refused(&connection.reply("POST"), words);
-    }
-    // Documents are read and not kept: they have a limit of their own, whatever room is left.
-    let server = Server::start();
-    let ann = server.account("ann");
-    let mut connection = server.connect();
-    connection.send(head(&server, &ann, "/documents", 36 * MIB).as_bytes());
-    refused(&connection.reply("POST"), "larger than 33 MiB");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::io::Read as _;
 
 use super::super::housekeeping::clear_batch;
 use super::super::{
-    Attachment, AttachmentReader, NewAttachment, Reading, blobs, delete_conversation, delete_unsent, find_attachment,
-    find_attachment_by_uuid, find_reading, list_attachments, save_reading, send_attachments,
+    Attachment, AttachmentReader, NewAttachment, Reading, blobs, delete_attachment, delete_conversation, delete_unsent,
+    find_attachment, find_reading, list_attachments, save_reading, send_attachments,
 };
 use super::*;
 
@@ -24,6 +24,11 @@ fn new_attachment(user_id: i64, created_at: String) -> NewAttachment {
         content_type: "text/plain".into(),
         created_at,
     }
+}
+
+/// An attachment's two ids.
+fn both(kept: &Attachment) -> [Ref; 2] {
+    [Ref::Id(kept.id), Ref::Uuid(kept.uuid.clone())]
 }
 
 impl Rig {
@@ -163,10 +168,7 @@ fn only_their_owner_finds_them_and_not_once_deleted() {
     let (ann, bob) = (rig.user("ann"), rig.user("bob"));
     let kept = rig.keep(ann.id, b"x").unwrap();
     let find = |owner| {
-        let by_uuid = rig
-            .read(|read| find_attachment_by_uuid(read, owner, &kept.uuid))
-            .is_ok();
-        let by_id = rig.read(|read| find_attachment(read, owner, kept.id)).is_ok();
+        let [by_id, by_uuid] = both(&kept).map(|which| rig.read(|read| find_attachment(read, owner, &which)).is_ok());
         assert_eq!(by_uuid, by_id);
         by_id
     };
@@ -182,7 +184,7 @@ fn only_their_owner_finds_them_and_not_once_deleted() {
     assert_eq!((listed.len(), listed[0].id), (1, id));
     rig.write(move |tx| delete_unsent(tx, ann.id, &[id])).unwrap();
     assert!(find(ann.id), "what was sent stays");
-    let which = ConversationRef::Id(conversation);
+    let which = Ref::Id(conversation);
     rig.write(move |tx| delete_conversation(tx, ann.id, &which, &at(9)))
         .unwrap();
     assert!(!find(ann.id));
@@ -204,13 +206,92 @@ fn naming_an_uploads_address_sends_it() {
         "/media/a.png",
         7
     ]);
+    naming(&rig, conversation, ann.id, &urls);
+    let sent = |id: i64| rig.value::<i64>(&format!("SELECT sent_count FROM attachments WHERE id = {id}"));
+    assert_eq!((sent(own.id), sent(foreign.id)), (1, 0));
+}
+
+/// A message that names these addresses.
+fn naming(rig: &Rig, conversation: i64, owner: i64, urls: &serde_json::Value) {
+    let uuid = Clock.uuid();
     rig.batch(&format!(
         "INSERT INTO messages (uuid, conversation_id, user_id, role, content, media_urls, created_at)
-         VALUES ('u', {conversation}, {}, 'user', 'pic', '{urls}', '')",
-        ann.id
+         VALUES ('{uuid}', {conversation}, {owner}, 'user', 'pic', '{urls}', '')"
     ));
-    let sent = |id: i64| rig.value::<i64>(&format!("SELECT count(message_id) FROM attachments WHERE id = {id}"));
-    assert_eq!((sent(own.id), sent(foreign.id)), (1, 0));
+}
+
+#[test]
+fn a_file_in_two_conversations_stays_until_the_second_goes() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let kept = rig.keep(ann.id, b"x").unwrap();
+    let url = format!("/media/{}.png", kept.uuid);
+    let (first, second) = (rig.conversation(ann.id, 1), rig.conversation(ann.id, 2));
+    naming(&rig, first, ann.id, &serde_json::json!([url, url]));
+    naming(&rig, second, ann.id, &serde_json::json!([url]));
+    let listed = || {
+        let ids: Vec<i64> = rig
+            .read(|read| read.all("SELECT id FROM messages ORDER BY id", (), |row| row.get(0)))
+            .unwrap();
+        let found = rig.read(|read| list_attachments(read, &ids)).unwrap();
+        (ids.len(), found.iter().map(|found| found.id).collect::<Vec<i64>>())
+    };
+    assert_eq!(listed(), (2, vec![kept.id; 2]));
+    let is_found = || {
+        rig.read(|read| find_attachment(read, ann.id, &Ref::Id(kept.id)))
+            .is_ok()
+    };
+    for (conversation, rest) in [(first, 1), (second, 0)] {
+        let which = Ref::Id(conversation);
+        // Deleted in January: its time is over.
+        rig.write(move |tx| delete_conversation(tx, ann.id, &which, &at(9)))
+            .unwrap();
+        assert_eq!(is_found(), rest == 1, "hidden with the last");
+        rig.write(clear_batch).unwrap();
+        rig.collect();
+        assert_eq!((is_found(), listed().0), (rest == 1, usize::from(rest == 1)));
+        assert_eq!(rig.left(), (rest, rest, rest));
+    }
+    assert_eq!(rig.value::<i64>("SELECT attachment_bytes FROM users"), 0);
+}
+
+#[test]
+fn whoever_is_short_of_room_deletes_a_file() {
+    let rig = Rig::new();
+    let (ann, bob) = (rig.user("ann"), rig.user("bob"));
+    let delete = |owner, which: &Ref| {
+        let which = which.clone();
+        rig.write(move |tx| delete_attachment(tx, owner, &which))
+    };
+    let conversation = rig.conversation(ann.id, 1);
+    for (by, is_hidden) in [(0, false), (1, false), (0, true)] {
+        let kept = rig
+            .keep_file(&new_attachment(ann.id, Clock.now().text()), MIB, || &[7; PART * 3][..])
+            .unwrap();
+        naming(
+            &rig,
+            conversation,
+            ann.id,
+            &serde_json::json!([format!("/media/{}.png", kept.uuid)]),
+        );
+        if is_hidden {
+            let (which, now) = (Ref::Id(conversation), Clock.now().text());
+            rig.write(move |tx| delete_conversation(tx, ann.id, &which, &now))
+                .unwrap();
+        }
+        let which = &both(&kept)[by];
+        assert_eq!(delete(bob.id, which).unwrap_err().kind(), Kind::NotFound);
+        delete(ann.id, which).unwrap();
+        assert_eq!(delete(ann.id, which).unwrap_err().kind(), Kind::NotFound, "once only");
+        rig.collect();
+        assert_eq!(rig.left().0, 0);
+        assert_eq!(rig.value::<i64>("SELECT sum(attachment_bytes) FROM users"), 0);
+        assert_eq!(rig.value::<i64>("SELECT count(*) FROM message_attachments"), 0);
+    }
+    assert_eq!(
+        rig.value::<i64>("SELECT count(*) FROM messages WHERE content = 'pic'"),
+        3
+    );
 }
 
 #[test]

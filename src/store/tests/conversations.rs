@@ -7,7 +7,7 @@ use super::super::{
 use super::*;
 
 impl Rig {
-    fn find(&self, owner: i64, which: &ConversationRef) -> Result<Conversation, Error> {
+    fn find(&self, owner: i64, which: &Ref) -> Result<Conversation, Error> {
         self.read(|read| find_conversation(read, owner, which))
     }
 
@@ -17,17 +17,17 @@ impl Rig {
         list.into_iter().map(|conversation| conversation.id).collect()
     }
 
-    fn delete(&self, owner: i64, which: &ConversationRef) -> Result<i64, Error> {
+    fn delete(&self, owner: i64, which: &Ref) -> Result<i64, Error> {
         let which = which.clone();
         self.write(move |tx| delete_conversation(tx, owner, &which, &Clock.now().text()))
     }
 
-    fn restore(&self, owner: i64, which: &ConversationRef) -> Result<Conversation, Error> {
+    fn restore(&self, owner: i64, which: &Ref) -> Result<Conversation, Error> {
         let which = which.clone();
         self.write(move |tx| restore_conversation(tx, owner, &which))
     }
 
-    fn update(&self, owner: i64, which: &ConversationRef, patch: ConversationPatch) -> Result<Conversation, Error> {
+    fn update(&self, owner: i64, which: &Ref, patch: ConversationPatch) -> Result<Conversation, Error> {
         let which = which.clone();
         self.write(move |tx| update_conversation(tx, owner, &which, &patch, &at(500)))
     }
@@ -38,9 +38,9 @@ impl Rig {
     }
 
     /// Both names of a conversation.
-    fn names(&self, owner: i64, id: i64) -> [ConversationRef; 2] {
-        let uuid = self.find(owner, &ConversationRef::Id(id)).unwrap().uuid;
-        [ConversationRef::Id(id), ConversationRef::Uuid(uuid)]
+    fn names(&self, owner: i64, id: i64) -> [Ref; 2] {
+        let uuid = self.find(owner, &Ref::Id(id)).unwrap().uuid;
+        [Ref::Id(id), Ref::Uuid(uuid)]
     }
 }
 
@@ -81,11 +81,7 @@ fn either_name_finds_it() {
             assert_eq!(rig.find(ann.id, &name).unwrap().id, id);
         }
     }
-    for name in [
-        ConversationRef::Id(99),
-        ConversationRef::Id(-1),
-        ConversationRef::Uuid(one.to_string()),
-    ] {
+    for name in [Ref::Id(99), Ref::Id(-1), Ref::Uuid(one.to_string())] {
         check_kind(rig.find(ann.id, &name), Kind::NotFound);
     }
 }
@@ -105,7 +101,7 @@ fn the_most_recently_updated_come_first() {
         is_pinned: Some(true),
         ..ConversationPatch::default()
     };
-    rig.update(ann.id, &ConversationRef::Id(made[1]), pinned).unwrap();
+    rig.update(ann.id, &Ref::Id(made[1]), pinned).unwrap();
     assert_eq!(rig.list(ann.id, 1, 0), [made[1]]);
     rig.insert(
         NewMessage {
@@ -126,7 +122,7 @@ fn the_most_recently_updated_come_first() {
     )
     .unwrap();
     assert_eq!(rig.list(ann.id, 1, 0), [made[4]]);
-    rig.delete(ann.id, &ConversationRef::Id(made[4])).unwrap();
+    rig.delete(ann.id, &Ref::Id(made[4])).unwrap();
     assert_eq!(rig.list(ann.id, 1, 0), [made[1]]);
 }
 
@@ -134,7 +130,7 @@ fn the_most_recently_updated_come_first() {
 fn a_patch_changes_what_it_names() {
     let rig = Rig::new();
     let ann = rig.user("ann");
-    let name = ConversationRef::Id(rig.conversation(ann.id, 1));
+    let name = Ref::Id(rig.conversation(ann.id, 1));
     let titled = ConversationPatch {
         title: Some("Boats".into()),
         ..ConversationPatch::default()
@@ -167,9 +163,9 @@ fn a_patch_changes_what_it_names() {
 fn counters_follow_deleting_and_restoring() {
     let rig = Rig::new();
     let (ann, bob) = (rig.user("ann"), rig.user("bob"));
-    let names: Vec<ConversationRef> = (0..3)
+    let names: Vec<Ref> = (0..3)
         .map(|second| rig.conversation(ann.id, second))
-        .map(ConversationRef::Id)
+        .map(Ref::Id)
         .collect();
     rig.conversation(bob.id, 1);
     assert_eq!(rig.count(&ann), 3);
@@ -182,7 +178,7 @@ fn counters_follow_deleting_and_restoring() {
     assert_eq!(rig.count(&ann), 2);
     // It was not deleted any more: nothing to restore, nothing to count.
     check_kind(rig.restore(ann.id, &names[0]), Kind::NotFound);
-    check_kind(rig.restore(ann.id, &ConversationRef::Id(99)), Kind::NotFound);
+    check_kind(rig.restore(ann.id, &Ref::Id(99)), Kind::NotFound);
     assert_eq!(rig.count(&ann), 2);
     // Removed for good, hidden or not, as clearing away and other programs do.
     rig.batch("DELETE FROM conversations WHERE deleted_at IS NOT NULL");
@@ -198,7 +194,7 @@ fn restoring_brings_the_messages_back() {
     let id = rig.conversation(ann.id, 1);
     rig.message(id, ann.id, "one");
     rig.message(id, ann.id, "two");
-    let name = ConversationRef::Id(id);
+    let name = Ref::Id(id);
     assert_eq!(rig.delete(ann.id, &name).unwrap(), id);
     let restored = rig.restore(ann.id, &name).unwrap();
     assert_eq!(
@@ -213,7 +209,7 @@ fn what_was_deleted_long_ago_is_not_restored() {
     let rig = Rig::new();
     let ann = rig.user("ann");
     for (days, is_kept) in [(29, true), (31, false)] {
-        let name = ConversationRef::Id(rig.conversation(ann.id, 1));
+        let name = Ref::Id(rig.conversation(ann.id, 1));
         let (which, then) = (name.clone(), Clock.now().plus_s(-days * 24 * 3600).text());
         rig.write(move |tx| delete_conversation(tx, ann.id, &which, &then))
             .unwrap();

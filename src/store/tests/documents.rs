@@ -2,7 +2,7 @@
 
 use super::super::housekeeping::{Left, clear_batch};
 use super::super::{
-    DOCUMENTS_MAX, DocumentRef, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Page, Removal,
+    DOCUMENTS_MAX, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Page, Ref, Removal,
     find_document, hide_document, index_word, insert_chunks, insert_document, list_chunks, list_documents, list_hits,
     measure_library, read_document, remove_hidden, show_document,
 };
@@ -130,11 +130,8 @@ fn nobody_finds_what_is_not_theirs() {
     // Nor by way of another's ids.
     let chunk: i64 = rig.value(&format!("SELECT id FROM chunks WHERE document_id = {id}"));
     assert!(rig.read(|read| list_chunks(read, bob, &[chunk])).unwrap().is_empty());
-    check_kind(
-        rig.read(|read| find_document(read, bob, &DocumentRef::Id(id))),
-        Kind::NotFound,
-    );
-    let hide = move |tx: &Tx<'_>| hide_document(tx, bob, &DocumentRef::Id(id), &at(1));
+    check_kind(rig.read(|read| find_document(read, bob, &Ref::Id(id))), Kind::NotFound);
+    let hide = move |tx: &Tx<'_>| hide_document(tx, bob, &Ref::Id(id), &at(1));
     check_kind(rig.write(hide), Kind::NotFound);
     let chunks = [new_chunk(bob, 5, "x")];
     check_kind(rig.write(move |tx| insert_chunks(tx, bob, id, &chunks)), Kind::NotFound);
@@ -199,12 +196,12 @@ fn removing_leaves_nothing_and_takes_steps() {
         rig.write(move |tx| {
             // What is not hidden is not removed.
             remove_hidden(tx, id)?;
-            find_document(tx, ann, &DocumentRef::Id(id))?;
+            find_document(tx, ann, &Ref::Id(id))?;
             Err::<(), Error>(Error::new(Kind::Conflict, "it is there"))
         }),
         Kind::Conflict,
     );
-    rig.write(move |tx| hide_document(tx, ann, &DocumentRef::Id(id), &at(1)))
+    rig.write(move |tx| hide_document(tx, ann, &Ref::Id(id), &at(1)))
         .unwrap();
     assert_eq!(rig.documents_with(ann, "whale").len(), 1);
     let step = || rig.write(move |tx| remove_hidden(tx, id)).unwrap();
@@ -215,10 +212,7 @@ fn removing_leaves_nothing_and_takes_steps() {
     let rows = |table: &str| rig.value::<i64>(&format!("SELECT count(*) FROM {table}"));
     assert_eq!((rows("documents"), rows("chunks"), rows("library_index")), (1, 1, 1));
     assert_eq!(rig.read(|read| list_hits(read, ann, "whale")).unwrap().len(), 1);
-    assert!(
-        rig.read(|read| find_document(read, ann, &DocumentRef::Id(kept)))
-            .is_ok()
-    );
+    assert!(rig.read(|read| find_document(read, ann, &Ref::Id(kept))).is_ok());
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Rig {
             for _ in 0..messages {
                 insert_message(tx, &new_message(id, owner, "text"), None, None)?;
             }
-            delete_conversation(tx, owner, &ConversationRef::Id(id), &in_days(-days_ago))
+            delete_conversation(tx, owner, &Ref::Id(id), &in_days(-days_ago))
         })
         .unwrap()
     }
@@ -83,7 +83,7 @@ fn a_long_conversation_goes_a_batch_at_a_time() {
     assert_eq!(rig.write(clear_batch).unwrap(), Left::More);
     assert_eq!(rig.value::<u32>("SELECT count(*) FROM messages"), 4 * BATCH_ROWS_MAX);
     // What has lost its end already does not come back.
-    let restored = rig.write(move |tx| restore_conversation(tx, ann.id, &ConversationRef::Id(gone)));
+    let restored = rig.write(move |tx| restore_conversation(tx, ann.id, &Ref::Id(gone)));
     check_kind(restored, Kind::NotFound);
     assert_eq!(rig.clear_away(), 5);
     assert_eq!((rig.rows("conversations"), rig.rows("messages")), (0, 0));

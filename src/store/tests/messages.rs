@@ -7,7 +7,7 @@ use super::*;
 
 impl Rig {
     /// A page of the branch that ends at `leaf_id`.
-    fn page(&self, conversation_id: i64, leaf_id: i64, before: Option<ConversationRef>, limit: i64) -> Vec<Message> {
+    fn page(&self, conversation_id: i64, leaf_id: i64, before: Option<Ref>, limit: i64) -> Vec<Message> {
         let branch = Branch {
             conversation_id,
             leaf_id: Some(leaf_id),
@@ -27,7 +27,7 @@ impl Rig {
 
     /// What lists say of a conversation's end.
     fn end(&self, talk: &Talk) -> (i64, String, Option<String>) {
-        let name = ConversationRef::Id(talk.id);
+        let name = Ref::Id(talk.id);
         let found = self.read(|read| find_conversation(read, talk.ann, &name)).unwrap();
         (found.message_count, found.last_message_content, found.last_message_time)
     }
@@ -66,20 +66,20 @@ fn before_is_either_id() {
         unreachable!()
     };
     let uuid = rig.page(talk.id, c, None, 1)[0].uuid.clone();
-    for before in [ConversationRef::Id(c), ConversationRef::Uuid(uuid)] {
+    for before in [Ref::Id(c), Ref::Uuid(uuid)] {
         assert_eq!(ids(&rig.page(talk.id, d, Some(before.clone()), 50)), [a, b]);
         assert_eq!(ids(&rig.page(talk.id, d, Some(before), 1)), [b]);
     }
     let nothing: [i64; 0] = [];
-    assert_eq!(ids(&rig.page(talk.id, d, Some(ConversationRef::Id(a)), 50)), nothing);
-    for unknown in [ConversationRef::Id(99), ConversationRef::Uuid("c".into())] {
+    assert_eq!(ids(&rig.page(talk.id, d, Some(Ref::Id(a)), 50)), nothing);
+    for unknown in [Ref::Id(99), Ref::Uuid("c".into())] {
         assert_eq!(ids(&rig.page(talk.id, d, Some(unknown), 50)), nothing);
     }
     // Another conversation's message is unknown here.
     let other = rig.conversation(talk.ann, 2);
     rig.message(other, talk.ann, "z");
     let last = rig.message(other, talk.ann, "y");
-    assert_eq!(ids(&rig.page(talk.id, d, Some(ConversationRef::Id(last)), 50)), nothing);
+    assert_eq!(ids(&rig.page(talk.id, d, Some(Ref::Id(last)), 50)), nothing);
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn paging_back_through_a_thousand_messages_finds_each_once() {
         };
         assert!(page.len() == 37 || oldest.parent_id.is_none());
         before = Some(if pages.len() % 2 == 0 {
-            ConversationRef::Id(oldest.id)
+            Ref::Id(oldest.id)
         } else {
-            ConversationRef::Uuid(oldest.uuid.clone())
+            Ref::Uuid(oldest.uuid.clone())
         });
         pages.push(page);
     }
@@ -156,7 +156,7 @@ fn a_page_ends_before_it_grows_too_large() {
     let messages: Vec<i64> = (0..5).map(|_| rig.message(talk.id, talk.ann, &large)).collect();
     let newest = rig.page(talk.id, messages[4], None, 50);
     assert_eq!(ids(&newest), messages[3..]);
-    let older = rig.page(talk.id, messages[4], Some(ConversationRef::Id(messages[3])), 50);
+    let older = rig.page(talk.id, messages[4], Some(Ref::Id(messages[3])), 50);
     assert_eq!(ids(&older), messages[1..3]);
     // One that is larger than a page is a page.
     let huge = rig.message(talk.id, talk.ann, &"x".repeat(9 * 1024 * 1024));
@@ -169,7 +169,7 @@ fn the_first_message_names_the_conversation() {
     let ann = rig.user("ann").id;
     let id = rig.conversation(ann, 1);
     let title = || {
-        let name = ConversationRef::Id(id);
+        let name = Ref::Id(id);
         rig.read(|read| find_conversation(read, ann, &name)).unwrap().title
     };
     let insert = |text: &'static str| {
@@ -205,7 +205,7 @@ fn a_conversation_that_is_gone_takes_no_message() {
     let rig = Rig::new();
     let talk = rig.talk(&["kept"]);
     let (ann, id) = (talk.ann, talk.id);
-    rig.write(move |tx| delete_conversation(tx, ann, &ConversationRef::Id(id), &at(9)))
+    rig.write(move |tx| delete_conversation(tx, ann, &Ref::Id(id), &at(9)))
         .unwrap();
     let late = || new_message(id, ann, "late");
     check_kind(rig.insert(late(), None), Kind::NotFound);
@@ -270,7 +270,7 @@ fn a_message_is_found_and_marked_by_its_owner_alone() {
     let (id, bob) = (talk.messages[0], rig.user("bob").id);
     let uuid: String = rig.value("SELECT uuid FROM messages");
     let chat: String = rig.value("SELECT uuid FROM conversations");
-    let names = [ConversationRef::Id(id), ConversationRef::Uuid(uuid)];
+    let names = [Ref::Id(id), Ref::Uuid(uuid)];
     for name in names.clone() {
         let (message, chat_id) = rig.read(|read| find_message(read, talk.ann, &name)).unwrap();
         assert_eq!((message.id, message.status.as_str(), &chat_id), (id, "sent", &chat));
@@ -282,7 +282,7 @@ fn a_message_is_found_and_marked_by_its_owner_alone() {
         assert_eq!((message.id, message.status.as_str(), &chat_id), (id, "read", &chat));
         assert_eq!(rig.value::<String>("SELECT status FROM messages"), "read");
     }
-    rig.write(move |tx| delete_conversation(tx, talk.ann, &ConversationRef::Id(talk.id), &at(9)))
+    rig.write(move |tx| delete_conversation(tx, talk.ann, &Ref::Id(talk.id), &at(9)))
         .unwrap();
     for name in names {
         check_kind(rig.read(|read| find_message(read, talk.ann, &name)), Kind::NotFound);

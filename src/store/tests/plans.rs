@@ -111,7 +111,7 @@ fn either_id_is_looked_up_and_not_searched_for() {
             count += 1;
         }
     }
-    assert_eq!(count, 7);
+    assert_eq!(count, 9);
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Rig {
         self.insert(reply, Some(parent)).unwrap()
     }
 
-    fn found(&self, owner: i64, which: ConversationRef) -> Result<Message, Error> {
+    fn found(&self, owner: i64, which: Ref) -> Result<Message, Error> {
         self.read(|read| find_message(read, owner, &which).map(|(message, _)| message))
     }
 }
@@ -104,17 +104,17 @@ fn a_message_is_found_by_its_owner_until_its_conversation_goes() {
     let [ann, ben] = ["ann", "ben"].map(|name| rig.user(name).id);
     let conversation = rig.conversation(ann, 1);
     let id = rig.message(conversation, ann, "mine");
-    let message = rig.found(ann, ConversationRef::Id(id)).unwrap();
+    let message = rig.found(ann, Ref::Id(id)).unwrap();
     assert_eq!(
         (message.content.as_str(), message.conversation_id),
         ("mine", conversation)
     );
-    let uuid = ConversationRef::Uuid(message.uuid);
+    let uuid = Ref::Uuid(message.uuid);
     assert_eq!(rig.found(ann, uuid.clone()).unwrap().id, id);
-    check_kind(rig.found(ben, ConversationRef::Id(id)), Kind::NotFound);
+    check_kind(rig.found(ben, Ref::Id(id)), Kind::NotFound);
     check_kind(rig.found(ben, uuid.clone()), Kind::NotFound);
-    check_kind(rig.found(ann, ConversationRef::Id(id + 1)), Kind::NotFound);
-    rig.write(move |tx| delete_conversation(tx, ann, &ConversationRef::Id(conversation), &at(9)))
+    check_kind(rig.found(ann, Ref::Id(id + 1)), Kind::NotFound);
+    rig.write(move |tx| delete_conversation(tx, ann, &Ref::Id(conversation), &at(9)))
         .unwrap();
     check_kind(rig.found(ann, uuid), Kind::NotFound);
 }
@@ -143,7 +143,7 @@ fn conversations_by_age_stay_in_their_order() {
     rig.conversation(ben, 9);
     rig.message(ids[0], ann, "the most recent activity");
     let gone = ids[2];
-    rig.write(move |tx| delete_conversation(tx, ann, &ConversationRef::Id(gone), &at(9)))
+    rig.write(move |tx| delete_conversation(tx, ann, &Ref::Id(gone), &at(9)))
         .unwrap();
     let list = |limit, offset| -> Vec<i64> {
         let page = Page { limit, offset };
@@ -160,7 +160,7 @@ fn a_summary_is_kept_once_there_is_one() {
     let ann = rig.user("ann").id;
     let id = rig.conversation(ann, 1);
     let summary = || {
-        let found = rig.read(|read| find_conversation(read, ann, &ConversationRef::Id(id)));
+        let found = rig.read(|read| find_conversation(read, ann, &Ref::Id(id)));
         found.unwrap().summary
     };
     assert_eq!(summary(), None);

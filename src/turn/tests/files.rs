@@ -123,7 +123,7 @@ fn whoever_looks_at_the_context_reads_no_file() {
         unreachable!()
     };
     let context = || {
-        let which = ConversationRef::Id(*id);
+        let which = Ref::Id(*id);
         let find = |read: &store::Read<'_>| store::find_conversation(read, rig.user.id, &which);
         let conversation = rig.stored.store.read(find).unwrap();
         rig.turns.context(&rig.user, &conversation).unwrap()
