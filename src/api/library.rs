@@ -223,8 +223,9 @@ fn create_from_files(ctx: &Ctx, SomeFiles(files): SomeFiles) -> Result<Typed<Doc
         let mut bytes = Vec::new();
         let read = file.reader().read_to_end(&mut bytes);
         read.map_err(|error| Error::internal("an upload cannot be read", error))?;
-        let found = library::read_file(&file.filename, &bytes);
+        let found = library::read_file(&file.filename, &bytes, ADDED_MAX);
         texts.extend(found.map_err(|error| error.about(&file.filename))?);
+        check_count(&texts)?;
     }
     Typed::json(&add_all(ctx, &texts)?)
 }
@@ -233,12 +234,16 @@ fn add(ctx: &Ctx, text: &NewText) -> Result<Added, Error> {
     library::add(&ctx.app.store, &ctx.app.clock, ctx.user()?.id, text)
 }
 
-/// All or none, as far as that can be known beforehand.
-fn add_all(ctx: &Ctx, texts: &[NewText]) -> Result<DocumentsAdded, Error> {
+fn check_count(texts: &[NewText]) -> Result<(), Error> {
     if texts.len() > ADDED_MAX {
-        let message = format!("A list has at most {ADDED_MAX} entries; send it in parts");
+        let message = format!("One request adds at most {ADDED_MAX} documents; send them in parts");
         return Err(Error::new(Kind::TooLarge, message));
     }
+    Ok(())
+}
+
+/// All or none, as far as that can be known beforehand.
+fn add_all(ctx: &Ctx, texts: &[NewText]) -> Result<DocumentsAdded, Error> {
     texts.iter().try_for_each(NewText::check)?;
     let mut added = DocumentsAdded {
         documents: Vec::new(),
@@ -258,7 +263,7 @@ fn add_all(ctx: &Ctx, texts: &[NewText]) -> Result<DocumentsAdded, Error> {
 
 fn books(body: &Value) -> Result<Vec<NewText>, Error> {
     let json = serde_json::to_vec(body).map_err(|error| Error::internal("JSON cannot be written", error))?;
-    let books = library::parse_books(&json)?;
+    let books = library::parse_books(&json, ADDED_MAX)?;
     Ok(books.into_iter().map(|book| book.into_text(None)).collect())
 }
 

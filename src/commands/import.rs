@@ -12,6 +12,9 @@ use crate::error::{Error, Kind};
 use crate::library::{self, Added, FILE_BYTES_MAX, NewText};
 use crate::store::{self, Store, User};
 
+/// Texts of one file: no library holds more documents.
+const TEXTS_MAX: usize = 10_000;
+
 /// Adds the texts of files. Every file is read before the first text is added; what is there already is skipped, so
 /// that an import which was cut short is simply run again.
 ///
@@ -74,7 +77,7 @@ fn read(path: &Path) -> Result<Vec<NewText>, Error> {
         return Err(Error::new(Kind::TooLarge, message));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    library::read_file(&name.unwrap_or_default(), &bytes)
+    library::read_file(&name.unwrap_or_default(), &bytes, TEXTS_MAX)
 }
 
 fn named(path: &Path, error: Error) -> Error {

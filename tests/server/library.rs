@@ -200,7 +200,7 @@ fn what_cannot_be_added_says_why() {
         (json!({"title": "T", "content": " \n"}), "no text"),
         (
             json!([{"title": "T", "short_summary": "s"}, {"title": "U"}]),
-            "Entry 2 (U)",
+            "Entry 2: \"U\"",
         ),
         (json!([{"title": "T", "short_summary": "s"}, 5]), "Entry 2"),
     ] {
