@@ -33,7 +33,7 @@ const ADDED_AT_ONCE: usize = 64;
 /// Passages of one document in a result: a second one may complete the first, more would push others out.
 const PASSAGES_PER_DOCUMENT: usize = 2;
 
-/// Chunks that are looked at for each passage that is wanted: some share a document, some are being removed.
+/// Chunks that are looked at together for each passage that is wanted: most often the first lot is enough.
 const CANDIDATES: usize = 8;
 
 /// A text to be added.
@@ -189,25 +189,41 @@ pub fn search(store: &Store, owner: i64, question: &str, limit: usize) -> Result
             return Ok(Vec::new());
         }
         let hits: Result<Vec<_>, Error> = words.iter().map(|word| store::list_hits(read, owner, word)).collect();
-        let mut ranked = rank::rank(&hits?, size.chunks);
-        ranked.truncate(limit.saturating_mul(CANDIDATES));
-        let ids: Vec<i64> = ranked.iter().map(|ranked| ranked.chunk_id).collect();
-        let mut chunks = store::list_chunks(read, owner, &ids)?;
+        let ranked = rank::rank(&hits?, size.chunks);
         let mut passages: Vec<Passage> = Vec::new();
-        for candidate in ranked {
-            let Some(at) = chunks.iter().position(|chunk| chunk.chunk_id == candidate.chunk_id) else {
-                continue;
-            };
-            let chunk = chunks.swap_remove(at);
-            let same = |passage: &&Passage| passage.chunk.document_id == chunk.document_id;
-            if passages.iter().filter(same).count() < PASSAGES_PER_DOCUMENT {
-                let score = candidate.score;
-                passages.push(Passage { chunk, score });
+        for candidates in ranked.chunks(limit.saturating_mul(CANDIDATES).max(1)) {
+            take_passages(read, owner, candidates, &mut passages)?;
+            if passages.len() >= limit {
+                break;
             }
         }
         passages.truncate(limit);
         Ok(passages)
     })
+}
+
+/// Adds the candidates that can be shown. Those of documents that come or go, or that are quoted already, cannot:
+/// however many of them rank first, they leave room for those behind them.
+fn take_passages(
+    read: &store::Read<'_>,
+    owner: i64,
+    candidates: &[rank::Ranked],
+    passages: &mut Vec<Passage>,
+) -> Result<(), Error> {
+    let ids: Vec<i64> = candidates.iter().map(|ranked| ranked.chunk_id).collect();
+    let mut chunks = store::list_chunks(read, owner, &ids)?;
+    for candidate in candidates {
+        let Some(at) = chunks.iter().position(|chunk| chunk.chunk_id == candidate.chunk_id) else {
+            continue;
+        };
+        let chunk = chunks.swap_remove(at);
+        let same = |passage: &&Passage| passage.chunk.document_id == chunk.document_id;
+        if passages.iter().filter(same).count() < PASSAGES_PER_DOCUMENT {
+            let score = candidate.score;
+            passages.push(Passage { chunk, score });
+        }
+    }
+    Ok(())
 }
 
 /// A document's chunks with the words that they are to be found by.

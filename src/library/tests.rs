@@ -237,7 +237,8 @@ fn a_question_may_say_anything() {
 #[test]
 fn one_document_does_not_push_the_others_out() {
     let shelf = Shelf::new();
-    let much = "The whale, the whale, the whale. ".repeat(600);
+    // Far more chunks than are looked at together.
+    let much = "The whale, the whale, the whale. ".repeat(10_000);
     document(shelf.add(shelf.ann, &text("Much", &much)).unwrap());
     document(
         shelf
@@ -248,4 +249,17 @@ fn one_document_does_not_push_the_others_out() {
             .unwrap(),
     );
     assert_eq!(shelf.titles(shelf.ann, "whale"), ["Much", "Much", "Little"]);
+}
+
+#[test]
+fn what_is_hidden_does_not_push_the_others_out() {
+    let shelf = Shelf::new();
+    let much = "The whale, the whale, the whale. ".repeat(10_000);
+    let going = document(shelf.add(shelf.ann, &text("Going", &much)).unwrap());
+    let little = format!("A whale. {}", "Sand. ".repeat(100));
+    document(shelf.add(shelf.ann, &text("Little", &little)).unwrap());
+    let (ann, now) = (shelf.ann, Clock.now().text());
+    let hide = move |tx: &store::Tx<'_>| store::hide_document(tx, ann, &DocumentRef::Id(going.id), &now);
+    shelf.store.write(hide).unwrap();
+    assert_eq!(shelf.titles(shelf.ann, "whale"), ["Little"]);
 }
