@@ -17,7 +17,7 @@ use crate::http::{
 use crate::library::{self, Added, FILE_BYTES_MAX, NewText};
 use crate::store::{self, Document, DocumentRef, Page};
 
-/// Documents of one request: each is a commit, and a slow disk makes a hundred in a second.
+/// Documents of one request: a slow disk takes some seconds for them.
 const ADDED_MAX: usize = 1_000;
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -173,7 +173,7 @@ impl JsonSchema for NewDocuments {
     }
 }
 
-/// What adding several documents came to.
+/// What adding several documents came to: those that are new, and those that are not, with the reason.
 #[derive(Serialize, JsonSchema)]
 struct DocumentsAdded {
     documents: Vec<DocumentView>,
@@ -242,23 +242,40 @@ fn check_count(texts: &[NewText]) -> Result<(), Error> {
     Ok(())
 }
 
-/// All or none, as far as that can be known beforehand.
+/// All or none, as far as that can be known beforehand. What fails later leaves those before it, and the answer says
+/// which they are: an error alone would have all of them sent again.
 fn add_all(ctx: &Ctx, texts: &[NewText]) -> Result<DocumentsAdded, Error> {
-    texts.iter().try_for_each(NewText::check)?;
-    let mut added = DocumentsAdded {
+    let several = library::add_all(&ctx.app.store, &ctx.app.clock, ctx.user()?.id, texts);
+    let missing = &texts[several.added.len()..];
+    let mut answer = DocumentsAdded {
         documents: Vec::new(),
         skipped: Vec::new(),
     };
-    for text in texts {
-        match add(ctx, text)? {
-            Added::New(document) => added.documents.push(view(document)),
-            Added::Known(document) => added.skipped.push(Skipped {
+    for added in several.added {
+        match added {
+            Added::New(document) => answer.documents.push(view(document)),
+            Added::Known(document) => answer.skipped.push(Skipped {
                 title: document.title,
                 reason: "It is in the library already".to_owned(),
             }),
         }
     }
-    Ok(added)
+    let Some(error) = several.ended else {
+        return Ok(answer);
+    };
+    if answer.documents.is_empty() {
+        return Err(error);
+    }
+    log::warn!("{} documents of a list were not added: {error}", missing.len());
+    let reason = match error.kind() {
+        Kind::Internal => "The server failed; send it again",
+        _ => error.message(),
+    };
+    answer.skipped.extend(missing.iter().map(|text| Skipped {
+        title: text.title.clone(),
+        reason: reason.to_owned(),
+    }));
+    Ok(answer)
 }
 
 fn books(body: &Value) -> Result<Vec<NewText>, Error> {

@@ -263,3 +263,43 @@ fn what_is_hidden_does_not_push_the_others_out() {
     shelf.store.write(hide).unwrap();
     assert_eq!(shelf.titles(shelf.ann, "whale"), ["Little"]);
 }
+
+#[test]
+fn many_small_texts_share_commits() {
+    let shelf = Shelf::new();
+    let mut texts: Vec<NewText> = (0..300).map(|number| text(&format!("T{number}"), "Sand. ")).collect();
+    texts.insert(7, text("Large", &"The whale sinks the ship. ".repeat(5_000)));
+    texts.push(text("T0", "Sand. "));
+    let several = add_all(&shelf.store, &Clock, shelf.ann, &texts);
+    assert!(several.ended.is_none(), "{several:?}");
+    let is_new = |added: &Added| matches!(added, Added::New(_));
+    let title = |added: &Added| match added {
+        Added::New(document) | Added::Known(document) => document.title.clone(),
+    };
+    assert!(several.added[..301].iter().all(is_new) && !is_new(&several.added[301]));
+    let titles: Vec<String> = several.added.iter().map(title).collect();
+    assert!(titles.iter().eq(texts.iter().map(|text| &text.title)));
+    assert_eq!(shelf.titles(shelf.ann, "whale"), ["Large", "Large"]);
+}
+
+#[test]
+fn what_ends_a_list_leaves_what_came_before() {
+    let shelf = Shelf::new();
+    let blank = [text("A", "Sand."), text("B", " ")];
+    let refused = add_all(&shelf.store, &Clock, shelf.ann, &blank);
+    assert!(refused.added.is_empty());
+    assert_eq!(refused.ended.map(|error| error.kind()), Some(Kind::Malformed));
+
+    let mut large = new_document(&Clock, shelf.ann, &text("Large", "Sand."), 0);
+    large.size = store::LIBRARY_BYTES_MAX - 20;
+    let fill = move |tx: &store::Tx<'_>| {
+        let id = store::insert_document(tx, &large)?;
+        store::show_document(tx, large.user_id, id)
+    };
+    shelf.store.write(fill).unwrap();
+    let texts = ["A whale.", "More whales than can be kept.", "Whales!"].map(|content| text(content, content));
+    let several = add_all(&shelf.store, &Clock, shelf.ann, &texts);
+    assert_eq!(several.added.len(), 1);
+    assert_eq!(several.ended.map(|error| error.kind()), Some(Kind::TooLarge));
+    assert_eq!(shelf.titles(shelf.ann, "whale"), ["A whale."]);
+}
