@@ -240,11 +240,9 @@ fn add_in_steps(store: &Store, new: NewDocument, mut chunks: Vec<NewChunk>) -> R
         store.write(move |tx| store::show_document(tx, owner, id))
     };
     let filled = fill();
-    // Nobody has seen it. If this fails as well, housekeeping removes it.
-    if filled.is_err()
-        && let Err(error) = remove_steps(store, id)
-    {
-        log::warn!("half a document is left to housekeeping: {error}");
+    // Nobody has seen it.
+    if filled.is_err() {
+        remove_steps(store, id);
     }
     filled
 }
@@ -256,12 +254,20 @@ fn add_in_steps(store: &Store, new: NewDocument, mut chunks: Vec<NewChunk>) -> R
 pub fn remove(store: &Store, clock: &Clock, owner: i64, which: DocumentRef) -> Result<(), Error> {
     let now = clock.now().text();
     let id = store.write(move |tx| store::hide_document(tx, owner, &which, &now))?;
-    remove_steps(store, id)
+    remove_steps(store, id);
+    Ok(())
 }
 
-fn remove_steps(store: &Store, document_id: i64) -> Result<(), Error> {
-    while store.write(move |tx| store::remove_hidden(tx, document_id))? == Removal::Unfinished {}
-    Ok(())
+/// Removes what a hidden document was made of. If that fails, nobody needs to know: it stays hidden, and housekeeping
+/// removes it.
+fn remove_steps(store: &Store, document_id: i64) {
+    loop {
+        match store.write(move |tx| store::remove_hidden(tx, document_id)) {
+            Ok(Removal::Unfinished) => {}
+            Ok(Removal::Complete) => return,
+            Err(error) => return log::warn!("a hidden document is left to housekeeping: {error}"),
+        }
+    }
 }
 
 /// The passages of a user's documents that answer a question best, best first.

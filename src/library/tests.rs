@@ -303,3 +303,18 @@ fn what_ends_a_list_leaves_what_came_before() {
     assert_eq!(several.ended.map(|error| error.kind()), Some(Kind::TooLarge));
     assert_eq!(shelf.titles(shelf.ann, "whale"), ["A whale."]);
 }
+
+#[test]
+fn what_is_removed_is_gone_even_if_its_chunks_cannot_go_yet() {
+    let shelf = Shelf::new();
+    let gone = document(shelf.add(shelf.ann, &text("Gone", "whale")).unwrap());
+    let database = rusqlite::Connection::open(store::database_path(&shelf.folder)).unwrap();
+    let stuck = "CREATE TRIGGER stuck BEFORE DELETE ON chunks BEGIN SELECT RAISE(ABORT, 'not now'); END";
+    database.execute_batch(stuck).unwrap();
+    remove(&shelf.store, &Clock, shelf.ann, DocumentRef::Id(gone.id)).unwrap();
+    assert!(shelf.titles(shelf.ann, "whale").is_empty());
+    let left: i64 = database
+        .query_one("SELECT count(*) FROM chunks", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 1);
+}
