@@ -66,6 +66,8 @@ CREATE TABLE conversations (
     library              INTEGER NOT NULL DEFAULT 0    -- 1: replies draw on the user's documents
 );
 CREATE INDEX conversations_by_user ON conversations (user_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX conversations_pinned ON conversations (user_id, updated_at DESC, id DESC)
+WHERE is_pinned = 1 AND deleted_at IS NULL; -- lists that begin with them would else read all the others
 CREATE INDEX conversations_by_age ON conversations (user_id, deleted_at); -- then in order of id; whole: users go by it too
 CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE deleted_at IS NOT NULL;
 

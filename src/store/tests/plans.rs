@@ -125,7 +125,8 @@ fn lists_come_out_of_their_index_in_order() {
     let by = |index| vec![format!("SEARCH conversations USING {index}")];
     let updated = "INDEX conversations_by_user (user_id=?)";
     let age = "COVERING INDEX conversations_by_age (user_id=? AND deleted_at=?)";
-    assert_eq!(plans, [by(updated), by(age), by(updated)]);
+    let pinned = "INDEX conversations_pinned (user_id=?)";
+    assert_eq!(plans, [by(updated), by(age), by(pinned), by(updated)]);
 }
 
 /// The examination sees what it is there to see.
