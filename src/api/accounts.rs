@@ -86,7 +86,7 @@ const SIGN_IN: &[Kind] = &[Kind::Unauthenticated, Kind::RateLimited];
 struct Register {
     #[schemars(email)]
     email: String,
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), extend("format" = "password"))]
     password: String,
     #[serde(default)]
     #[schemars(length(max = 200))]
@@ -96,6 +96,7 @@ struct Register {
     username: Option<String>,
     /// The one-time code that makes the first account off loopback.
     #[serde(default)]
+    #[schemars(extend("format" = "password"))]
     setup_code: Option<String>,
 }
 
@@ -143,7 +144,7 @@ struct CreateUser {
     username: String,
     #[schemars(email)]
     email: String,
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), extend("format" = "password"))]
     password: String,
 }
 
@@ -277,6 +278,7 @@ struct Login {
     email: Option<String>,
     #[serde(default)]
     username: Option<String>,
+    #[schemars(extend("format" = "password"))]
     password: String,
 }
 
@@ -329,7 +331,7 @@ struct PasswordForm {
     _grant_type: Option<String>,
     #[schemars(length(min = 1))]
     username: String,
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("format" = "password"))]
     password: String,
 }
 
@@ -383,9 +385,10 @@ struct UpdateMe {
     #[schemars(email)]
     email: Option<String>,
     #[serde(default)]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), extend("format" = "password"))]
     password: Option<String>,
     #[serde(default)]
+    #[schemars(extend("format" = "password"))]
     current_password: Option<String>,
     #[serde(default)]
     #[schemars(length(max = 20_000))]

@@ -94,6 +94,9 @@ pub(super) fn identify(app: &App, token: &str) -> Result<Caller, Error> {
                 // The session was ended; or there is no such user (any more).
                 return Err(user.map_or_else(|| Error::new(Kind::Unauthenticated, "User not found"), |_| refused()));
             };
+            if signed_in.user.uuid != user_uuid {
+                return Err(Error::new(Kind::Unauthenticated, "User not found"));
+            }
             if signed_in.user.disabled || !signed_in.is_current || version > signed_in.user.session_version {
                 return Err(refused());
             }

@@ -43,9 +43,19 @@ pub fn document<C>(info: &Info, families: &[Family<C>]) -> Value {
     let mut paths = Map::new();
     for family in families {
         for route in family.routes {
-            let operation = writer.operation(route, family.name);
+            let operation = writer.operation(route, route.path, family.name);
             let item = paths.entry(plain_path(route.path)).or_insert_with(|| json!({}));
-            item[route.method.as_str().to_ascii_lowercase()] = operation;
+            item[method_key(route)] = operation;
+        }
+    }
+    // Where both slash forms stand in the document, a method that only one of them has is served at the other too.
+    for family in families {
+        for route in family.routes {
+            let twin = other_slash(route.path);
+            let item = paths.get_mut(&plain_path(&twin)).and_then(Value::as_object_mut);
+            if let Some(item) = item.filter(|item| !item.contains_key(&method_key(route))) {
+                item.insert(method_key(route), writer.operation(route, &twin, family.name));
+            }
         }
     }
     let tags = families
@@ -69,6 +79,18 @@ pub fn document<C>(info: &Info, families: &[Family<C>]) -> Value {
     document
 }
 
+fn method_key<C>(route: &Route<C>) -> String {
+    route.method.as_str().to_ascii_lowercase()
+}
+
+/// The same path with a slash at its end, or without it.
+fn other_slash(path: &str) -> String {
+    match path.strip_suffix('/') {
+        Some(path) => path.to_owned(),
+        None => format!("{path}/"),
+    }
+}
+
 /// A path as the document writes it: the rest of a path is one parameter like any other.
 fn plain_path(path: &str) -> String {
     path.replace("...}", "}")
@@ -84,14 +106,11 @@ fn path_names(path: &str) -> impl Iterator<Item = &str> {
 
 /// Unique because (method, path) is: `get_chats_chat_id_messages`. Where a slash at the end makes another route of a
 /// path, it makes another name too.
-fn operation_id<C>(route: &Route<C>) -> String {
-    let words = route
-        .path
-        .split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+fn operation_id<C>(route: &Route<C>, path: &str) -> String {
+    let words = path.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
     let words = words.filter(|word| !word.is_empty());
-    let method = route.method.as_str().to_ascii_lowercase();
-    let mut id = words.fold(method, |id, word| format!("{id}_{word}"));
-    if route.path.len() > 1 && route.path.ends_with('/') {
+    let mut id = words.fold(method_key(route), |id, word| format!("{id}_{word}"));
+    if path.len() > 1 && path.ends_with('/') {
         id.push_str("_slash");
     }
     id
@@ -117,14 +136,14 @@ impl Writer {
         }
     }
 
-    fn operation<C>(&mut self, route: &Route<C>, tag: &str) -> Value {
+    fn operation<C>(&mut self, route: &Route<C>, path: &str, tag: &str) -> Value {
         let spec = route.endpoint.spec();
         let mut operation = json!({
             "tags": [tag],
             "summary": route.summary,
-            "operationId": operation_id(route),
+            "operationId": operation_id(route, path),
         });
-        let parameters = self.parameters(route.path, &spec);
+        let parameters = self.parameters(path, &spec);
         if !parameters.is_empty() {
             operation["parameters"] = parameters.into();
         }

@@ -205,7 +205,7 @@ impl<C> Router<C> {
             if !allowed.contains(&method) {
                 allowed.push(method);
             }
-            if method == "GET" {
+            if method == "GET" && !allowed.contains(&"HEAD") {
                 allowed.push("HEAD");
             }
         }
@@ -280,7 +280,7 @@ impl<C> Call<'_, C> {
 
     fn parse_query(&self, request: &Request) -> Result<Map<String, Value>, Error> {
         match (&self.spec.query, request.query()) {
-            (Some(_), Some(query)) => forms::parse_query(query),
+            (Some(_), Some(query)) => forms::parse_pairs(query),
             _ => Ok(Map::new()),
         }
     }
@@ -290,9 +290,8 @@ fn parse_json(bytes: &[u8]) -> Result<Option<Value>, Error> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    serde_json::from_slice(bytes)
-        .map(Some)
-        .map_err(|error| Error::invalid(vec![json_invalid(bytes, &error)]))
+    // `null` is no body either.
+    serde_json::from_slice(bytes).map_err(|error| Error::invalid(vec![json_invalid(bytes, &error)]))
 }
 
 /// The two ways to write a form.

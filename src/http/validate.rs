@@ -45,6 +45,8 @@ pub(super) struct Field {
     name: String,
     shape: Shape,
     required: bool,
+    /// What is sent here is never repeated: answers are logged and shown by clients.
+    is_secret: bool,
 }
 
 /// Whether values came as JSON or as text (query, path, form): text "5" is then an integer without further ado, and
@@ -144,8 +146,13 @@ impl Shape {
             },
         };
         if let Some((rule, msg, ctx)) = problem {
-            issues.push(issue(rule, at, msg, value.clone(), ctx));
+            let input = if self.has_secrets() { Value::Null } else { value.clone() };
+            issues.push(issue(rule, at, msg, input, ctx));
         }
+    }
+
+    fn has_secrets(&self) -> bool {
+        matches!(self, Shape::Object(fields) if fields.iter().any(|field| field.is_secret))
     }
 }
 
@@ -188,6 +195,7 @@ fn fields(schema: &Map<String, Value>) -> Vec<Field> {
             name: name.clone(),
             shape: Shape::from_schema(schema),
             required: required.contains(&name.as_str()),
+            is_secret: schema.get("format").is_some_and(|format| format == "password"),
         })
         .collect()
 }
@@ -212,10 +220,25 @@ fn check_fields(
     for field in fields {
         at.push(field.name.as_str().into());
         match object.get_mut(&field.name) {
-            Some(value) => field.shape.check(value, source, at, issues),
+            Some(value) => {
+                let before = issues.len();
+                field.shape.check(value, source, at, issues);
+                if field.is_secret {
+                    issues[before..].iter_mut().for_each(|issue| hide(&mut issue.input));
+                }
+            }
             None if field.required => {
                 let around = match source {
-                    Source::Json => Value::Object(object.clone()),
+                    Source::Json => {
+                        let mut around = object.clone();
+                        if fields.iter().any(|field| field.is_secret) {
+                            around.retain(|name, _| fields.iter().any(|field| field.name == *name));
+                        }
+                        for secret in fields.iter().filter(|field| field.is_secret) {
+                            around.get_mut(&secret.name).into_iter().for_each(hide);
+                        }
+                        Value::Object(around)
+                    }
                     Source::Text => Value::Null,
                 };
                 issues.push(missing(at, around));
@@ -223,6 +246,20 @@ fn check_fields(
             None => {}
         }
         at.pop();
+    }
+}
+
+/// Shows something else in the place of a secret. That nothing was sent is none.
+fn hide(value: &mut Value) {
+    let says_nothing = match value {
+        Value::Null | Value::Bool(_) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Number(_) => false,
+    };
+    if !says_nothing {
+        *value = "**********".into();
     }
 }
 

@@ -95,7 +95,8 @@ fn bodies_that_are_not_json_objects() {
                 "model_attributes_type",
                 &json!(["body"]),
                 "Input should be a valid dictionary or object to extract fields from",
-                &value,
+                // It may be a password.
+                &Value::Null,
             );
             check_422(&server, path, &value, &[entry]);
         }

@@ -230,3 +230,42 @@ fn a_crowd_that_signs_in_keeps_nobody_else_from_writing() {
         assert_eq!(status, [401, 401, 201, 200][index % 4], "{}", routes[index % 4]);
     }
 }
+
+#[test]
+fn what_is_secret_is_never_repeated() {
+    const SECRET: &str = "canary-of-a-password";
+    let server = Server::start();
+    let ann = server.account("ann");
+    let long = SECRET.repeat(1 + 1024 / SECRET.len());
+    let bodies = [
+        json!({"password": SECRET}),
+        json!({"email": "q@q.example", "password": [SECRET]}),
+        json!({"email": "q@q.example", "password": long}),
+        json!({"setup_code": {"x": SECRET}, "current_password": [SECRET], "password": SECRET}),
+        json!([SECRET]),
+        json!(SECRET),
+    ];
+    for body in &bodies {
+        for (method, path) in [
+            ("POST", "/auth/register"),
+            ("POST", "/users/"),
+            ("POST", "/auth/login"),
+            ("POST", "/auth/session"),
+            ("PATCH", "/users/me"),
+        ] {
+            let reply = server.call(method, path).bearer(&ann.token).json(body).send();
+            let text = reply.text();
+            assert!((400..500).contains(&reply.status), "{method} {path} {body}: {text}");
+            assert!(!text.contains(SECRET), "{method} {path} {body}: {text}");
+        }
+    }
+    let reply = server.post("/auth/token").form(&[("password", SECRET)]).send();
+    assert_eq!(reply.status, 422);
+    assert!(!reply.text().contains(SECRET), "{}", reply.text());
+    let missing = server
+        .post("/auth/register")
+        .json(&json!({"password": SECRET}))
+        .send()
+        .json();
+    assert_eq!(missing["detail"][0]["input"], json!({"password": "**********"}));
+}
