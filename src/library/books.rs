@@ -1,8 +1,10 @@
 //! Books as other systems list them: `[{title, author, year, short_summary, full_summary, themes, genres, language}]`.
 //! A book becomes a document of a few paragraphs.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
@@ -11,8 +13,9 @@ use super::NewText;
 use crate::error::{Error, Kind};
 
 /// An entry of such a list. Only the title and one of the summaries must be there.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Book {
+    #[schemars(length(min = 1))]
     title: String,
     #[serde(default)]
     author: Option<String>,
@@ -56,7 +59,10 @@ impl Book {
     }
 
     /// Whether there is anything to call it by and to say of it.
-    fn check(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`] with what is missing.
+    pub fn check(&self) -> Result<(), Error> {
         let malformed = |message: String| Err(Error::new(Kind::Malformed, message));
         let mut summaries = [&self.short_summary, &self.full_summary].into_iter().flatten();
         if self.title.trim().is_empty() {
@@ -73,6 +79,22 @@ impl Book {
 /// that takes some forty times as much memory as it takes to send.
 #[derive(Clone, Debug, Default)]
 struct Words(String);
+
+impl JsonSchema for Words {
+    fn schema_name() -> Cow<'static, str> {
+        "Words".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string" }, { "type": "number" }, { "type": "array", "items": {} }, { "type": "null" }
+        ] })
+    }
+}
 
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Words, D::Error> {
