@@ -66,7 +66,9 @@ CREATE TABLE conversations (
     library              INTEGER NOT NULL DEFAULT 0    -- 1: replies draw on the user's documents
 );
 CREATE INDEX conversations_by_user ON conversations (user_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
-CREATE INDEX conversations_by_age ON conversations (user_id) WHERE deleted_at IS NULL; -- rows of an index are in order of id
+CREATE INDEX conversations_pinned ON conversations (user_id, updated_at DESC, id DESC)
+WHERE is_pinned = 1 AND deleted_at IS NULL; -- lists that begin with them would else read all the others
+CREATE INDEX conversations_by_age ON conversations (user_id, deleted_at); -- then in order of id; whole: users go by it too
 CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TRIGGER conversation_inserted AFTER INSERT ON conversations WHEN NEW.deleted_at IS NULL BEGIN
@@ -204,7 +206,7 @@ CREATE TABLE documents (
     hidden_at   TEXT,                                  -- while it is being added or removed, chunk by chunk, nobody sees it
     created_at  TEXT NOT NULL
 );
-CREATE INDEX documents_by_user ON documents (user_id, id DESC, size, chunk_count) WHERE hidden_at IS NULL;
+CREATE INDEX documents_by_user ON documents (user_id, id DESC, hidden_at, size, chunk_count); -- whole: users go by it too
 CREATE UNIQUE INDEX documents_by_content ON documents (user_id, sha256) WHERE hidden_at IS NULL;
 CREATE INDEX documents_hidden ON documents (hidden_at) WHERE hidden_at IS NOT NULL;
 

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::io::Read as _;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -13,11 +13,12 @@ use super::{AnyId, Ctx};
 use crate::error::{Error, Issue, Kind};
 use crate::http::{
     Auth, Body, ByType, Either, Json, NoContent, Path, Query, Raw, Route, SomeFiles, Typed, Upload, delete, get, post,
+    read_body,
 };
-use crate::library::{self, Added, FILE_BYTES_MAX, NewText};
+use crate::library::{self, Added, Book, FILE_BYTES_MAX, NewText};
 use crate::store::{self, Document, Page, Ref};
 
-/// Documents of one request: each is a commit, and a slow disk makes a hundred in a second.
+/// Documents of one request: a slow disk takes some seconds for them.
 const ADDED_MAX: usize = 1_000;
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -125,7 +126,7 @@ fn list(ctx: &Ctx, Query(query): Query<ListDocuments>) -> Result<DocumentList, E
     })
 }
 
-/// What can be added: one document, or a list of books.
+/// What can be added: one document, or a list of books. Which of them it is shows only in the body.
 #[derive(Deserialize)]
 struct NewDocuments(Value);
 
@@ -134,41 +135,41 @@ impl JsonSchema for NewDocuments {
         "NewDocuments".into()
     }
 
-    /// Checked by hand, because the two forms have nothing in common to check by.
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "anyOf": [
-            {
-                "type": "object",
-                "required": ["title", "content"],
-                "properties": {
-                    "title": { "type": "string", "minLength": 1, "maxLength": library::TITLE_CHARS_MAX },
-                    "author": { "type": ["string", "null"], "maxLength": library::TITLE_CHARS_MAX },
-                    "source": { "type": ["string", "null"], "maxLength": library::TITLE_CHARS_MAX },
-                    "content": { "type": "string", "minLength": 1 }
-                }
-            },
-            {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["title"],
-                    "properties": {
-                        "title": { "type": "string" },
-                        "author": { "type": ["string", "null"] },
-                        "year": { "type": ["integer", "string", "null"] },
-                        "short_summary": { "type": ["string", "null"] },
-                        "full_summary": { "type": ["string", "null"] },
-                        "themes": { "type": ["array", "string", "null"] },
-                        "genres": { "type": ["array", "string", "null"] },
-                        "language": { "type": ["string", "null"] }
-                    }
-                }
-            }
-        ] })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let forms = [
+            generator.subschema_for::<NewDocument>(),
+            generator.subschema_for::<Vec<Book>>(),
+        ];
+        json_schema!({ "anyOf": forms })
     }
 }
 
-/// What adding several documents came to.
+#[derive(Deserialize, JsonSchema)]
+struct NewDocument {
+    #[schemars(length(min = 1, max = 300))]
+    title: String,
+    #[serde(default)]
+    #[schemars(length(max = 300))]
+    author: Option<String>,
+    #[serde(default)]
+    #[schemars(length(max = 300))]
+    source: Option<String>,
+    #[schemars(length(min = 1))]
+    content: String,
+}
+
+impl From<NewDocument> for NewText {
+    fn from(new: NewDocument) -> NewText {
+        NewText {
+            title: new.title,
+            author: new.author.filter(|author| !author.is_empty()),
+            source: new.source.filter(|source| !source.is_empty()),
+            content: new.content,
+        }
+    }
+}
+
+/// What adding several documents came to: those that are new, and those that are not, with the reason.
 #[derive(Serialize, JsonSchema)]
 struct DocumentsAdded {
     documents: Vec<DocumentView>,
@@ -193,8 +194,8 @@ type Creation = Either<Typed<Made, 201>, Typed<DocumentView>>;
 
 fn create(ctx: &Ctx, Body(NewDocuments(body)): Body<NewDocuments>) -> Result<Creation, Error> {
     let made = match body {
-        Value::Array(_) => Made::Several(add_all(ctx, &books(&body)?)?),
-        _ => match add(ctx, &new_text(&body)?)? {
+        Value::Array(_) => Made::Several(add_all(ctx, &books(body)?)?),
+        _ => match add(ctx, &read_body::<NewDocument>(body)?.into())? {
             Added::New(document) => Made::One(view(document)),
             // Sent again after a lost answer, for instance: it is there, and nothing was made.
             Added::Known(document) => return Typed::json(&view(document)).map(Either::That),
@@ -218,8 +219,9 @@ fn create_from_files(ctx: &Ctx, SomeFiles(files): SomeFiles) -> Result<Typed<Doc
         let mut bytes = Vec::new();
         let read = file.reader().read_to_end(&mut bytes);
         read.map_err(|error| Error::internal("an upload cannot be read", error))?;
-        let found = library::read_file(&file.filename, &bytes);
+        let found = library::read_file(&file.filename, &bytes, ADDED_MAX);
         texts.extend(found.map_err(|error| error.about(&file.filename))?);
+        check_count(texts.len())?;
     }
     Typed::json(&add_all(ctx, &texts)?)
 }
@@ -228,102 +230,69 @@ fn add(ctx: &Ctx, text: &NewText) -> Result<Added, Error> {
     library::add(&ctx.app.store, &ctx.app.clock, ctx.user()?.id, text)
 }
 
-/// All or none, as far as that can be known beforehand.
-fn add_all(ctx: &Ctx, texts: &[NewText]) -> Result<DocumentsAdded, Error> {
-    if texts.len() > ADDED_MAX {
-        let message = format!("A list has at most {ADDED_MAX} entries; send it in parts");
+fn check_count(texts: usize) -> Result<(), Error> {
+    if texts > ADDED_MAX {
+        let message = format!("One request adds at most {ADDED_MAX} documents; send them in parts");
         return Err(Error::new(Kind::TooLarge, message));
     }
-    texts.iter().try_for_each(NewText::check)?;
-    let mut added = DocumentsAdded {
+    Ok(())
+}
+
+/// All or none, as far as that can be known beforehand. What fails later leaves those before it, and the answer says
+/// which they are: an error alone would have all of them sent again.
+fn add_all(ctx: &Ctx, texts: &[NewText]) -> Result<DocumentsAdded, Error> {
+    let several = library::add_all(&ctx.app.store, &ctx.app.clock, ctx.user()?.id, texts);
+    let missing = &texts[several.added.len()..];
+    let mut answer = DocumentsAdded {
         documents: Vec::new(),
         skipped: Vec::new(),
     };
-    for text in texts {
-        match add(ctx, text)? {
-            Added::New(document) => added.documents.push(view(document)),
-            Added::Known(document) => added.skipped.push(Skipped {
+    for added in several.added {
+        match added {
+            Added::New(document) => answer.documents.push(view(document)),
+            Added::Known(document) => answer.skipped.push(Skipped {
                 title: document.title,
                 reason: "It is in the library already".to_owned(),
             }),
         }
     }
-    Ok(added)
-}
-
-fn books(body: &Value) -> Result<Vec<NewText>, Error> {
-    let json = serde_json::to_vec(body).map_err(|error| Error::internal("JSON cannot be written", error))?;
-    let books = library::parse_books(&json)?;
-    Ok(books.into_iter().map(|book| book.into_text(None)).collect())
-}
-
-/// The one document of a body.
-fn new_text(body: &Value) -> Result<NewText, Error> {
-    let Some(fields) = body.as_object() else {
-        let msg = "Input should be a valid dictionary or object to extract fields from";
-        let issue = issue("model_attributes_type", &[], msg, body);
-        return Err(Error::invalid(vec![issue]));
+    let Some(error) = several.ended else {
+        return Ok(answer);
     };
-    let mut issues = Vec::new();
-    let mut text = |name: &'static str| match fields.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => text.clone(),
-        value => {
-            issues.push(match value {
-                None => issue("missing", &[name], "Field required", body),
-                Some(value) if value.is_string() => {
-                    let msg = "String should have at least 1 character";
-                    let mut issue = issue("string_too_short", &[name], msg, value);
-                    issue.ctx = Some(json!({ "min_length": 1 }));
-                    issue
-                }
-                Some(value) => issue("string_type", &[name], "Input should be a valid string", value),
-            });
-            String::new()
-        }
-    };
-    let (title, content) = (text("title"), text("content"));
-    let mut optional = |name| match fields.get(name) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) if text.is_empty() => None,
-        Some(_) => Some(text(name)),
-    };
-    let (author, source) = (optional("author"), optional("source"));
-    let long = [
-        ("title", Some(&title)),
-        ("author", author.as_ref()),
-        ("source", source.as_ref()),
-    ];
-    for (name, value) in long {
-        let most = library::TITLE_CHARS_MAX;
-        if let Some(value) = value.filter(|value| value.chars().nth(most).is_some()) {
-            let msg = format!("String should have at most {most} characters");
-            let mut issue = issue("string_too_long", &[name], msg, &json!(value));
-            issue.ctx = Some(json!({ "max_length": most }));
-            issues.push(issue);
-        }
+    if answer.documents.is_empty() {
+        return Err(error);
     }
-    if issues.is_empty() {
-        Ok(NewText {
-            title,
-            author,
-            source,
-            content,
+    log::warn!("{} documents of a list were not added: {error}", missing.len());
+    let reason = match error.kind() {
+        Kind::Internal => "The server failed; send it again",
+        _ => error.message(),
+    };
+    answer.skipped.extend(missing.iter().map(|text| Skipped {
+        title: text.title.clone(),
+        reason: reason.to_owned(),
+    }));
+    Ok(answer)
+}
+
+/// The books of a body that is a list.
+fn books(body: Value) -> Result<Vec<NewText>, Error> {
+    check_count(body.as_array().map_or(0, Vec::len))?;
+    let books: Vec<Book> = read_body(body.clone())?;
+    let issue = |(index, book): (usize, &Book)| {
+        let error = book.check().err()?;
+        Some(Issue {
+            rule: "value_error".into(),
+            loc: vec!["body".into(), index.into()],
+            msg: format!("Value error, {}", error.message()).into(),
+            input: body[index].clone(),
+            ctx: Some(json!({ "error": error.message() })),
         })
+    };
+    let issues: Vec<Issue> = books.iter().enumerate().filter_map(issue).collect();
+    if issues.is_empty() {
+        Ok(books.into_iter().map(|book| book.into_text(None)).collect())
     } else {
         Err(Error::invalid(issues))
-    }
-}
-
-fn issue(rule: &'static str, at: &[&str], msg: impl Into<Cow<'static, str>>, input: &Value) -> Issue {
-    Issue {
-        rule: rule.into(),
-        loc: std::iter::once("body")
-            .chain(at.iter().copied())
-            .map(Value::from)
-            .collect(),
-        msg: msg.into(),
-        input: input.clone(),
-        ctx: None,
     }
 }
 

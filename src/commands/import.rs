@@ -12,6 +12,9 @@ use crate::error::{Error, Kind};
 use crate::library::{self, Added, FILE_BYTES_MAX, NewText};
 use crate::store::{self, Store, User};
 
+/// Texts of one file: no library holds more documents.
+const TEXTS_MAX: usize = 10_000;
+
 /// Adds the texts of files. Every file is read before the first text is added; what is there already is skipped, so
 /// that an import which was cut short is simply run again.
 ///
@@ -39,22 +42,24 @@ pub fn import(settings: &Settings, import: &Import) -> Result<(), Error> {
 
 fn add_all(store: &Store, account: Option<&str>, texts: &[NewText]) -> Result<(), Error> {
     let user = store.read(|read| find_account(read, account))?;
+    let several = library::add_all(store, &Clock, user.id, texts);
     let (mut added, mut skipped) = (0_usize, 0_usize);
-    for text in texts {
-        let outcome = library::add(store, &Clock, user.id, text).map_err(|error| {
-            let message = format!("{}: {} ({added} added before it)", text.title, error.message());
-            Error::new(error.kind(), message).caused_by(error)
-        });
-        match outcome? {
+    for (outcome, text) in several.added.iter().zip(texts) {
+        match outcome {
             Added::New(_) => added += 1,
-            Added::Known(document) => {
+            Added::Known(_) => {
                 skipped += 1;
                 say(&format!(
                     "Skipped, because it is in the library already: {}",
-                    document.title
+                    text.title
                 ));
             }
         }
+    }
+    if let Some(error) = several.ended {
+        let title = texts.get(several.added.len()).map_or("", |text| &text.title);
+        let message = format!("{title}: {} ({added} added before it)", error.message());
+        return Err(Error::new(error.kind(), message).caused_by(error));
     }
     let name = user.email.or(user.username).unwrap_or(user.uuid);
     say(&format!(
@@ -74,7 +79,7 @@ fn read(path: &Path) -> Result<Vec<NewText>, Error> {
         return Err(Error::new(Kind::TooLarge, message));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    library::read_file(&name.unwrap_or_default(), &bytes)
+    library::read_file(&name.unwrap_or_default(), &bytes, TEXTS_MAX)
 }
 
 fn named(path: &Path, error: Error) -> Error {

@@ -166,6 +166,21 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
     serde_json::from_value(value).map_err(|error| Error::internal("an input type and its schema disagree", error))
 }
 
+/// Reads a body that was taken as it came, once it is known what it should be. Checked as if it had been so from the
+/// beginning.
+///
+/// # Errors
+/// [`Kind::Invalid`].
+pub fn read_body<T: DeserializeOwned + JsonSchema>(mut body: Value) -> Result<T, Error> {
+    let mut issues = Vec::new();
+    shape::<T>().check(&mut body, Source::Json, &mut vec!["body".into()], &mut issues);
+    if issues.is_empty() {
+        typed(body)
+    } else {
+        Err(Error::invalid(issues))
+    }
+}
+
 impl Input for () {
     fn describe(_: &mut Spec) {}
 

@@ -45,7 +45,7 @@ pub use answer::{Answer, Either, Empty, File, Html, Later, Outcome, PartOfFile, 
 pub use cors::{Sharing, parse_origin};
 pub use decode::{
     Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, NoContent, Path, Query, Raw,
-    SomeFiles,
+    SomeFiles, read_body,
 };
 pub use forms::decode_percent;
 pub use handshake::Handshake;

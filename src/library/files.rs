@@ -10,12 +10,13 @@ pub const FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Markdown, in UTF-8. It is called what its first heading says, else as the file is.
 ///
 /// # Errors
-/// [`Kind::Malformed`] when it is neither, naming the line or entry, but not the file.
-pub fn read_file(name: &str, bytes: &[u8]) -> Result<Vec<NewText>, Error> {
+/// [`Kind::Malformed`] when it is neither, naming the line or entry, but not the file; [`Kind::TooLarge`] when there
+/// are more than `texts_max`.
+pub fn read_file(name: &str, bytes: &[u8], texts_max: usize) -> Result<Vec<NewText>, Error> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     if ending.eq_ignore_ascii_case("json") {
-        let books = parse_books(bytes)?;
+        let books = parse_books(bytes, texts_max)?;
         return Ok(books
             .into_iter()
             .map(|book| book.into_text(Some(name.to_owned())))
@@ -43,7 +44,7 @@ mod tests {
 
     #[track_caller]
     fn check(name: &str, bytes: &[u8], wanted: &[(&str, &str)]) {
-        let texts = read_file(name, bytes).unwrap();
+        let texts = read_file(name, bytes, 9).unwrap();
         let found: Vec<_> = texts.iter().map(|text| (&*text.title, &*text.content)).collect();
         assert_eq!(found, wanted, "{name}");
         assert!(texts.iter().all(|text| text.source.as_deref() == Some(name)));
@@ -68,9 +69,9 @@ mod tests {
         for (name, bytes, words) in [
             ("a.png", &b"\x89PNG\r\n"[..], "not text"),
             ("a.txt", b"a\0b", "not text"),
-            ("a.json", b"[1", "not JSON"),
+            ("a.json", b"[{\"title\"", "not JSON"),
         ] {
-            let error = read_file(name, bytes).unwrap_err();
+            let error = read_file(name, bytes, 9).unwrap_err();
             assert!(
                 error.kind() == Kind::Malformed && error.message().contains(words),
                 "{error}"

@@ -237,7 +237,8 @@ fn a_question_may_say_anything() {
 #[test]
 fn one_document_does_not_push_the_others_out() {
     let shelf = Shelf::new();
-    let much = "The whale, the whale, the whale. ".repeat(600);
+    // Far more chunks than are looked at together.
+    let much = "The whale, the whale, the whale. ".repeat(10_000);
     document(shelf.add(shelf.ann, &text("Much", &much)).unwrap());
     document(
         shelf
@@ -248,4 +249,72 @@ fn one_document_does_not_push_the_others_out() {
             .unwrap(),
     );
     assert_eq!(shelf.titles(shelf.ann, "whale"), ["Much", "Much", "Little"]);
+}
+
+#[test]
+fn what_is_hidden_does_not_push_the_others_out() {
+    let shelf = Shelf::new();
+    let much = "The whale, the whale, the whale. ".repeat(10_000);
+    let going = document(shelf.add(shelf.ann, &text("Going", &much)).unwrap());
+    let little = format!("A whale. {}", "Sand. ".repeat(100));
+    document(shelf.add(shelf.ann, &text("Little", &little)).unwrap());
+    let (ann, now) = (shelf.ann, Clock.now().text());
+    let hide = move |tx: &store::Tx<'_>| store::hide_document(tx, ann, &Ref::Id(going.id), &now);
+    shelf.store.write(hide).unwrap();
+    assert_eq!(shelf.titles(shelf.ann, "whale"), ["Little"]);
+}
+
+#[test]
+fn many_small_texts_share_commits() {
+    let shelf = Shelf::new();
+    let mut texts: Vec<NewText> = (0..300).map(|number| text(&format!("T{number}"), "Sand. ")).collect();
+    texts.insert(7, text("Large", &"The whale sinks the ship. ".repeat(5_000)));
+    texts.push(text("T0", "Sand. "));
+    let several = add_all(&shelf.store, &Clock, shelf.ann, &texts);
+    assert!(several.ended.is_none(), "{several:?}");
+    let is_new = |added: &Added| matches!(added, Added::New(_));
+    let title = |added: &Added| match added {
+        Added::New(document) | Added::Known(document) => document.title.clone(),
+    };
+    assert!(several.added[..301].iter().all(is_new) && !is_new(&several.added[301]));
+    let titles: Vec<String> = several.added.iter().map(title).collect();
+    assert!(titles.iter().eq(texts.iter().map(|text| &text.title)));
+    assert_eq!(shelf.titles(shelf.ann, "whale"), ["Large", "Large"]);
+}
+
+#[test]
+fn what_ends_a_list_leaves_what_came_before() {
+    let shelf = Shelf::new();
+    let blank = [text("A", "Sand."), text("B", " ")];
+    let refused = add_all(&shelf.store, &Clock, shelf.ann, &blank);
+    assert!(refused.added.is_empty());
+    assert_eq!(refused.ended.map(|error| error.kind()), Some(Kind::Malformed));
+
+    let mut large = new_document(&Clock, shelf.ann, &text("Large", "Sand."), 0);
+    large.size = store::LIBRARY_BYTES_MAX - 20;
+    let fill = move |tx: &store::Tx<'_>| {
+        let id = store::insert_document(tx, &large)?;
+        store::show_document(tx, large.user_id, id)
+    };
+    shelf.store.write(fill).unwrap();
+    let texts = ["A whale.", "More whales than can be kept.", "Whales!"].map(|content| text(content, content));
+    let several = add_all(&shelf.store, &Clock, shelf.ann, &texts);
+    assert_eq!(several.added.len(), 1);
+    assert_eq!(several.ended.map(|error| error.kind()), Some(Kind::TooLarge));
+    assert_eq!(shelf.titles(shelf.ann, "whale"), ["A whale."]);
+}
+
+#[test]
+fn what_is_removed_is_gone_even_if_its_chunks_cannot_go_yet() {
+    let shelf = Shelf::new();
+    let gone = document(shelf.add(shelf.ann, &text("Gone", "whale")).unwrap());
+    let database = rusqlite::Connection::open(store::database_path(&shelf.folder)).unwrap();
+    let stuck = "CREATE TRIGGER stuck BEFORE DELETE ON chunks BEGIN SELECT RAISE(ABORT, 'not now'); END";
+    database.execute_batch(stuck).unwrap();
+    remove(&shelf.store, &Clock, shelf.ann, Ref::Id(gone.id)).unwrap();
+    assert!(shelf.titles(shelf.ann, "whale").is_empty());
+    let left: i64 = database
+        .query_one("SELECT count(*) FROM chunks", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 1);
 }

@@ -176,14 +176,19 @@ pub fn summarise_conversation(tx: &Tx<'_>, id: i64, summary: &str) -> Result<(),
 /// # Errors
 /// Those of the store.
 pub fn list_conversations_pinned_first(read: &Read<'_>, owner: i64, limit: i64) -> Result<Vec<Conversation>, Error> {
-    // Two walks along the index that there is: one that leads with the pin would have to be written at every message.
-    let sql = format!(
-        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = ?2
-         ORDER BY updated_at DESC, id DESC LIMIT ?3"
+    // Two walks: one index that leads with the pin would have to be written at every message. The pin is no parameter,
+    // or SQLite could not know that the index of the pinned ones holds them all.
+    let pinned = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 1
+         ORDER BY updated_at DESC, id DESC LIMIT ?2"
     );
-    let mut found = read.all(&sql, params![owner, true, limit], map)?;
+    let others = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 0
+         ORDER BY updated_at DESC, id DESC LIMIT ?2"
+    );
+    let mut found = read.all(&pinned, params![owner, limit], map)?;
     let left = limit - i64::try_from(found.len()).unwrap_or(limit);
-    found.extend(read.all(&sql, params![owner, false, left], map)?);
+    found.extend(read.all(&others, params![owner, left], map)?);
     Ok(found)
 }
 
@@ -234,9 +239,10 @@ pub fn delete_conversation(tx: &Tx<'_>, owner: i64, which: &Ref, now: &str) -> R
 /// [`Kind::NotFound`] also when the conversation was not deleted, or is being cleared away.
 pub fn restore_conversation(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<Conversation, Error> {
     let (id, uuid) = which.parts();
+    // The plus keeps SQLite from reading all that the user has deleted: it is found by its id.
     let restored = tx.first(
         "UPDATE conversations SET deleted_at = NULL
-         WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3 AND deleted_at >= ?4 RETURNING id",
+         WHERE (id = ?1 OR uuid = ?2) AND +user_id = ?3 AND deleted_at >= ?4 RETURNING id",
         params![id, uuid, owner, housekeeping::kept_since()],
         |row| row.get(0),
     )?;

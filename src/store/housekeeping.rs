@@ -13,7 +13,8 @@ const DELETED_KEPT_S: i64 = 30 * 24 * 3600;
 /// Rows removed in one batch: a few milliseconds, even on a memory card.
 pub(super) const BATCH_ROWS_MAX: u32 = 200;
 
-/// Bytes of messages removed in one batch, after which it ends: SQLite reads a large text to find its pages.
+/// Bytes of messages, and of what was read of their attachments, removed in one batch, after which it ends: SQLite
+/// reads a large text to find its pages.
 const BATCH_BYTES_MAX: i64 = 4 * 1024 * 1024;
 
 /// What a batch has left behind.
@@ -82,6 +83,8 @@ impl Batch {
         // From the newest on: each hangs on an older one.
         let messages: Vec<(i64, i64)> = tx.all(
             "SELECT id, octet_length(content) + coalesce(octet_length(reasoning), 0) + coalesce(octet_length(html), 0)
+                 + (SELECT coalesce(sum(octet_length(text)), 0) FROM message_attachments
+                    JOIN attachments ON attachments.id = attachment_id WHERE message_id = messages.id)
              FROM messages WHERE conversation_id = ?1 ORDER BY id DESC LIMIT ?2",
             params![conversation, self.rows],
             |row| Ok((row.get(0)?, row.get(1)?)),

@@ -2,8 +2,9 @@
 //! to is decided by the caller.
 //!
 //! The index is one for all users, but every word in it begins with its owner's id, so that a search reads the entries
-//! of one user alone: neither its cost nor its result depends on what others keep. (An id in a column of its own would
-//! have `bm25` count each word over everybody's documents.)
+//! of one user alone: what others keep makes it no slower, and its result is nearly the same. (Not quite: `bm25` divides
+//! a chunk's length by the average over everybody's chunks, which are cut to one size. An id in a column of its own
+//! would have it count each word over everybody's documents.)
 
 use rusqlite::params;
 

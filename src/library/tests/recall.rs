@@ -21,7 +21,7 @@ struct Question {
 }
 
 fn books() -> Vec<NewText> {
-    let books = parse_books(BOOKS).unwrap();
+    let books = parse_books(BOOKS, 1_000).unwrap();
     books.into_iter().map(|book| book.into_text(None)).collect()
 }
 

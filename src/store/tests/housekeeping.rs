@@ -102,6 +102,25 @@ fn large_messages_make_small_batches() {
 }
 
 #[test]
+fn what_was_read_of_attachments_makes_small_batches_too() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    rig.deleted(ann.id, 8, 31);
+    rig.batch(&format!(
+        "INSERT INTO blobs (sha256, touched_at) VALUES ('x', '{now}');
+         INSERT INTO attachments (uuid, user_id, filename, content_type, size, sha256, text, created_at)
+         SELECT uuid, user_id, 'f', 'text/plain', 1, 'x', hex(zeroblob(512 * 1024)), '{now}' FROM messages;
+         INSERT INTO message_attachments
+         SELECT messages.id, attachments.id FROM messages JOIN attachments ON attachments.uuid = messages.uuid",
+        now = in_days(0)
+    ));
+    assert_eq!(rig.write(clear_batch).unwrap(), Left::More);
+    assert_eq!(rig.rows("messages"), 4);
+    rig.clear_away();
+    assert_eq!((rig.rows("messages"), rig.rows("attachments")), (0, 0));
+}
+
+#[test]
 fn the_oldest_goes_first() {
     let rig = Rig::new();
     let ann = rig.user("ann");

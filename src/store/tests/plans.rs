@@ -122,9 +122,11 @@ fn lists_come_out_of_their_index_in_order() {
         .filter(|sql| sql.contains("ORDER BY"))
         .collect();
     let plans: Vec<Vec<String>> = lists.iter().map(|list| plan(&rig, list)).collect();
-    let by = |index| vec![format!("SEARCH conversations USING INDEX {index} (user_id=?)")];
-    let updated = "conversations_by_user";
-    assert_eq!(plans, [by(updated), by("conversations_by_age"), by(updated)]);
+    let by = |index| vec![format!("SEARCH conversations USING {index}")];
+    let updated = "INDEX conversations_by_user (user_id=?)";
+    let age = "COVERING INDEX conversations_by_age (user_id=? AND deleted_at=?)";
+    let pinned = "INDEX conversations_pinned (user_id=?)";
+    assert_eq!(plans, [by(updated), by(age), by(pinned), by(updated)]);
 }
 
 /// The examination sees what it is there to see.
@@ -138,4 +140,19 @@ fn a_scan_is_noticed() {
     ] {
         assert!(plan(&rig, sql).iter().any(|line| is_scan(line)), "{sql}");
     }
+}
+
+/// A row that goes looks for those that point to it: by an index that holds them all, or through the whole table.
+#[test]
+fn every_reference_can_be_followed_back() {
+    let rig = Rig::new();
+    let without: String = rig.value(
+        "SELECT coalesce(group_concat(tables.name || '.' || keys.\"from\"), '')
+         FROM sqlite_schema AS tables JOIN pragma_foreign_key_list(tables.name) AS keys
+         WHERE tables.type = 'table' AND NOT EXISTS (
+             SELECT 1 FROM pragma_index_list(tables.name) AS indices
+             JOIN pragma_index_info(indices.name) AS columns
+             WHERE NOT indices.partial AND columns.seqno = 0 AND columns.name = keys.\"from\")",
+    );
+    assert_eq!(without, "");
 }

@@ -116,7 +116,7 @@ fn one_bad_file_keeps_all_out() {
         (
             "c.json",
             br#"[{"title": "T", "short_summary": "s"}, {"title": "U"}]"#,
-            "Entry 2 (U)",
+            "Entry 2: \"U\"",
         ),
         ("d.txt", &[b'x'; 2 * 1024 * 1024 + 1], "2 MiB"),
     ] {
