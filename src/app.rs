@@ -91,6 +91,8 @@ impl App {
         let secrets = &settings.secrets;
         let models = Registry::new(ModelsConfig {
             default_model: settings.default_model.clone(),
+            // Clients offer the first model of the table as the default.
+            default_name: pricing.models().next().map(str::to_owned),
             openai_api_key: secrets.openai_api_key.clone(),
             openai_base_url: secrets.openai_base_url.clone(),
             groq_api_key: secrets.groq_api_key.clone(),

@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Price {
 /// The tokens of one call of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    /// Read, the cached ones included.
+    /// Read, without the cached ones.
     pub input: u64,
     /// Of those, the ones that the provider had kept.
     pub cached: u64,
@@ -106,19 +106,14 @@ impl Pricing {
     }
 
     /// What a call of this provider's model costs, in US dollars rounded to seven digits after the point; 0 for a
-    /// model without a price. The tokens that were cached cost `cached_input`, the others `input`.
-    ///
-    /// OpenAI, and all that speak its protocol, count the cached tokens in `prompt_tokens` and say again in
-    /// `prompt_tokens_details.cached_tokens` how many they were (<https://platform.openai.com/docs/guides/prompt-caching>),
-    /// so they are taken out of the input before that is priced: else they would be paid for twice.
+    /// model without a price.
     pub fn price(&self, provider: &str, model: &str, tokens: Tokens) -> f64 {
         let Some(rates) = self.find(provider, model) else {
             return 0.0;
         };
         let cached_rate = rates.cached_input.unwrap_or(rates.input);
-        let cached = tokens.cached.min(tokens.input);
-        let usd = (count(tokens.input - cached) * rates.input.0
-            + count(cached) * cached_rate.0
+        let usd = (count(tokens.input) * rates.input.0
+            + count(tokens.cached) * cached_rate.0
             + count(tokens.output) * rates.output.0)
             / PER_TOKENS;
         round(usd)
@@ -224,20 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn cached_tokens_are_paid_for_once() {
-        // Of 1000 tokens read 600 were cached: 400 · 0.1 + 600 · 0.025.
-        check("openai", "small", tokens(1000, 600, 0), 5.5e-5);
-        check("openai", "small", tokens(1000, 1000, 0), 2.5e-5);
-        // No provider has kept more than it has read.
-        check("openai", "small", tokens(1000, 5000, 0), 2.5e-5);
-        // Without a price of their own they cost what the others cost.
-        check("host", "vendor/open", tokens(1000, 600, 0), 1e-3);
+    fn cached_tokens_have_a_price_of_their_own() {
+        // 400 · 0.1 + 600 · 0.025.
+        check("openai", "small", tokens(400, 600, 0), 5.5e-5);
+        check("openai", "small", tokens(0, 1000, 0), 2.5e-5);
+        // Without one they cost what the others cost.
+        check("host", "vendor/open", tokens(400, 600, 0), 1e-3);
     }
 
     #[test]
     fn seven_digits_are_kept() {
         check("openai", "small", tokens(1, 0, 0), 1e-7);
-        check("openai", "small", tokens(4, 3, 0), 2e-7);
+        check("openai", "small", tokens(1, 3, 0), 2e-7);
         check("openai", "small", tokens(0, 0, 123_456_789), 49.382_715_6);
         assert_eq!(
             serde_json::to_string(&round(6.4e-6 + 8e-6 + 2e-5)).unwrap(),

@@ -274,10 +274,10 @@ struct SendMessage {
 
 /// An id that is sent as text, or as a number all the same.
 #[derive(Deserialize)]
-struct TextId(AnyId);
+pub(super) struct TextId(AnyId);
 
 impl TextId {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match &self.0 {
             AnyId::Number(id) => id.to_string(),
             AnyId::Text(text) => text.clone(),

@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{AnyId, Ctx};
 use crate::error::{Error, Kind};
@@ -168,7 +169,8 @@ fn serve(ctx: &Ctx, attachment: &Attachment, manner: &str) -> Result<PartOfFile,
             Wanted::All => Reply::stream(200, content_type, size, Box::new(open(0)?)),
             Wanted::Part { first, last } => Reply::stream(206, content_type, last - first + 1, Box::new(open(first)?))
                 .header("Content-Range", &format!("bytes {first}-{last}/{size}")),
-            Wanted::Beyond => Reply::empty(416).header("Content-Range", &format!("bytes */{size}")),
+            Wanted::Beyond => Reply::json(416, &json!({ "detail": "The file ends before that" }))?
+                .header("Content-Range", &format!("bytes */{size}")),
         }
     };
     let reply = reply

@@ -135,7 +135,7 @@ bodies! {
         Outcome::media(200, "*/*"),
         Outcome::media(206, "*/*"),
         Outcome::empty(304),
-        Outcome::empty(416),
+        Outcome::media(416, "application/json"),
     ];
     /// Another protocol from here on, if the client asks for it.
     Switched [Outcome::empty(101), Outcome::media(426, "application/json")];

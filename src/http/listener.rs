@@ -410,6 +410,13 @@ impl<'e> Poll<'e> {
                     shared.follow(conn, step);
                 }
                 Ok(None) => {}
+                Ok(Some(_)) if state.is_half_received() => {
+                    let line = state.line();
+                    state.phase = Phase::Busy;
+                    drop(state);
+                    let broken = refuse(400, "The request ended before it was whole");
+                    self.shared.refuse(conn, broken, &line);
+                }
                 Ok(Some(_)) | Err(_) => self.remove(conn, &mut state),
             },
             Phase::Writing => {

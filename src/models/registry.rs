@@ -75,6 +75,8 @@ const GROQ: Preset = Preset {
 pub struct ModelsConfig {
     /// The model that answers when none is asked for, by any name that resolves.
     pub default_model: Option<String>,
+    /// A name that means the default model when nobody serves it, beside those that always do.
+    pub default_name: Option<String>,
     /// The key of `openai`, sent to its base URL only.
     pub openai_api_key: Option<String>,
     /// An OpenAI-compatible server to use as `openai`, such as `http://127.0.0.1:11434/v1`; needs no key.
@@ -121,6 +123,7 @@ pub struct Registry {
     /// The same server, choosing from its list.
     listed: Option<Arc<Listed>>,
     default: Choice,
+    default_name: Option<String>,
 }
 
 impl Registry {
@@ -171,6 +174,7 @@ impl Registry {
             custom: custom.clone().map(|server| server as _),
             listed: None,
             default,
+            default_name: config.default_name.clone(),
         };
         registry.default = registry.configured_default(set(&config.default_model), custom)?;
         Ok(registry)
@@ -183,7 +187,7 @@ impl Registry {
 
     /// Who runs the model of this name: an alias, `provider/id`, a known id, or anything at all if there is a server
     /// of the administrator's own to ask. None or blank means the default model, and so does a default name
-    /// (`gpt-4.1-nano`, `fast`, `balanced`, `smart`) that nobody serves.
+    /// (`gpt-4.1-nano`, `fast`, `balanced`, `smart`, and [`ModelsConfig::default_name`]) that nobody serves.
     pub fn resolve(&self, requested: Option<&str>) -> Result<Choice, UnknownModel> {
         let name = requested.map_or("", str::trim);
         if name.is_empty() {
@@ -192,7 +196,7 @@ impl Registry {
         if let Some(choice) = self.known_as(name) {
             return Ok(choice);
         }
-        if DEFAULT_NAMES.contains(&name) {
+        if DEFAULT_NAMES.contains(&name) || self.default_name.as_deref() == Some(name) {
             return Ok(match &self.listed {
                 Some(listed) => Choice {
                     provider: Arc::<Listed>::clone(listed),

@@ -79,8 +79,8 @@ pub(super) fn decode(bytes: &[u8]) -> String {
     }
     let is_utf8 = match std::str::from_utf8(bytes) {
         Ok(_) => true,
-        // Only the end is missing: the bytes were cut there.
-        Err(error) => error.error_len().is_none(),
+        // Only the end is missing: the bytes were cut there, if it was UTF-8 up to there.
+        Err(error) => error.error_len().is_none() && !bytes[..error.valid_up_to()].is_ascii(),
     };
     let encoding = if is_utf8 { UTF_8 } else { WINDOWS_1252 };
     let text = encoding.decode_without_bom_handling(bytes).0;
@@ -187,7 +187,8 @@ mod tests {
             (b"\xef\xbb\xbfx", "x"),
             (b"\xff\xfeH\0\xe9\0", "H\u{e9}"),
             (b"5 \x80, na\xefve", "5 \u{20ac}, na\u{ef}ve"),
-            (b"cut \xc3", "cut "),
+            (b"\xc3\xa9 cut \xc3", "\u{e9} cut "),
+            (b"caf\xe9", "caf\u{e9}"),
         ] {
             assert_eq!(decode(bytes), text, "{bytes:?}");
         }

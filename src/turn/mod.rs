@@ -451,6 +451,11 @@ impl Turns {
             cached_tokens,
             estimated,
         } = completion.usage;
+        // OpenAI, and all that speak its protocol, count the cached tokens in `prompt_tokens` and say again how many they
+        // were (https://platform.openai.com/docs/guides/prompt-caching): in a row they stand once, or they would be
+        // paid for twice.
+        let cached_tokens = cached_tokens.min(input_tokens);
+        let input_tokens = input_tokens - cached_tokens;
         let tokens = Tokens {
             input: input_tokens,
             cached: cached_tokens,

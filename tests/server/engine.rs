@@ -363,3 +363,31 @@ fn a_log_that_nobody_reads_stops_nobody() {
     let exit = server.stop();
     assert_eq!(exit.code, Some(0));
 }
+
+#[test]
+fn a_request_that_ends_too_early_is_told_so() {
+    let server = Server::start();
+    for (path, kind) in [
+        ("/chats", "application/json"),
+        ("/auth/login", "application/json"),
+        ("/upload/", "multipart/form-data; boundary=x"),
+        ("/documents", "application/json"),
+    ] {
+        for framing in [
+            "Content-Length: 100\r\n\r\n{\"title\":",
+            "Transfer-Encoding: chunked\r\n\r\n20\r\n{\"title\":",
+        ] {
+            let mut connection = server.connect();
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\n{framing}",
+                server.address
+            );
+            connection.send(head.as_bytes());
+            connection.finish_sending();
+            let reply = connection.reply("POST");
+            assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+            assert!(reply.detail().contains("ended before"), "{}", reply.detail());
+            assert!(connection.is_gone());
+        }
+    }
+}

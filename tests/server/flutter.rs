@@ -173,7 +173,7 @@ fn what_is_wrong_with_a_message_is_said() {
             json!(["body", "media_urls"]),
         ),
         (
-            json!({"content": "x", "reply_to_id": 5}),
+            json!({"content": "x", "reply_to_id": [5]}),
             "string_type",
             json!(["body", "reply_to_id"]),
         ),
@@ -422,4 +422,22 @@ fn messages_are_limited_per_user() {
         200,
         &json!(["<any>", "<any>", "<any>", "<any>"]),
     );
+}
+
+/// The other surface's ids are understood, and never emitted.
+#[test]
+fn a_message_may_answer_another_by_either_id() {
+    let desk = Desk::new();
+    let chat = desk.chat("T");
+    let messages = format!("{chat}/messages/");
+    let send = |reply_to: Value| {
+        let body = json!({"content": "x", "reply_to_id": reply_to});
+        desk.call("POST", &messages).json(&body).send().json()
+    };
+    let first = send(Value::Null);
+    let uuid = first["id"].as_str().expect("a UUID");
+    for id in [json!(1), json!("1"), json!(uuid), json!(uuid.to_uppercase())] {
+        assert_eq!(send(id.clone())["reply_to_id"], json!(uuid), "{id}");
+    }
+    assert_eq!(send(json!("4711"))["reply_to_id"], json!("4711"));
 }

@@ -112,6 +112,7 @@ fn a_part_of_a_file() {
         (beyond.status, beyond.header("Content-Range")),
         (416, Some("bytes */600000"))
     );
+    assert_eq!(beyond.detail(), "The file ends before that");
 }
 
 #[test]

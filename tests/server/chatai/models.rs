@@ -62,6 +62,14 @@ fn the_table_that_is_named_is_the_one_that_is_listed() {
         200,
         &json!({"chat": ["zeta", "groq/alpha", "echo", "library"]}),
     );
+    // Clients ask for the first of them when nobody has chosen; whoever answers, somebody does.
+    let ann = server.account("ann");
+    let send = |model: &str| {
+        let form = [("text", "Hi"), ("model", model)];
+        server.post("/chat/").bearer(&ann.token).form(&form).send()
+    };
+    assert_eq!(send("zeta").json()["answer"], "Echo: Hi");
+    assert_eq!(send("groq/alpha").status, 422);
 }
 
 #[test]

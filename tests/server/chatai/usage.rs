@@ -60,7 +60,7 @@ fn a_price_is_made_of_what_the_models_server_counted() {
     let id = desk.create(&json!({}));
     desk.ask(id, "Hi", Some("fake-counts"));
     let reply = desk.messages(id, "").pop().expect("a reply");
-    // Of 1000 tokens read 600 were cached, and they are paid for once: (400 · 2 + 600 · 0.5 + 100 · 8) / 10⁶.
+    // Of 1000 tokens read 600 were cached: each stands once, and is paid for once: (400 · 2 + 600 · 0.5 + 100 · 8) / 10⁶.
     assert_eq!(
         json!([
             reply["input_tokens"],
@@ -69,7 +69,7 @@ fn a_price_is_made_of_what_the_models_server_counted() {
             reply["price"],
             reply["model"]
         ]),
-        json!([1000, 600, 100, 0.0019, "fake-counts"])
+        json!([400, 600, 100, 0.0019, "fake-counts"])
     );
     let details = desk.call("GET", &format!("/chat/{id}/usage-details")).send().json();
     let [detail] = details["usage_details"].as_array().expect("a list").as_slice() else {
