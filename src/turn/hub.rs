@@ -67,9 +67,9 @@ pub trait Subscriber: Send + Sync {
     fn dismiss(&self);
 }
 
-/// Subscriptions that one user may have at the same time: more devices and pages than anybody has open, few enough that
-/// nobody takes all the connections and all the memory there is for them.
-const PER_USER_MAX: usize = 64;
+/// Subscriptions that one user may have at the same time: enough for one account that a whole crowd of screens shares,
+/// and a fifth of the connections there are.
+const PER_USER_MAX: usize = 2048;
 
 /// Names a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -557,7 +557,7 @@ fn a_device_that_does_not_read_holds_nobody_up() {
 fn a_user_has_so_many_sockets_and_no_more() {
     let server = Server::start();
     let (ann, ben) = (server.account("ann"), server.account("ben"));
-    let mut open: Vec<Socket> = (0..64).map(|_| Socket::open(&server, &ann.token)).collect();
+    let mut open: Vec<Socket> = (0..2048).map(|_| Socket::open(&server, &ann.token)).collect();
     let target = format!("/ws?token={}", ann.token);
     let refused = Socket::ask(&server, &target).send();
     check_refused(&refused, 429);
