@@ -234,21 +234,26 @@ fn parse_head(head: &[u8]) -> Result<PartHead, Error> {
     let head = std::str::from_utf8(head).map_err(|_| malformed("The head of a part is not UTF-8"))?;
     let mut disposition = None;
     let mut content_type = String::new();
-    for line in head.split("\r\n") {
+    for line in head.split("\r\n").filter(|line| !line.is_empty()) {
         if line.bytes().any(|byte| byte < 32 && byte != b'\t') {
             return Err(malformed("The head of a part holds control characters"));
         }
-        let Some((name, value)) = line.split_once(':') else {
-            continue;
-        };
+        // A line that goes on with the one before it is obsolete, and read differently by different readers.
+        let field = line.split_once(':').filter(|_| !line.starts_with([' ', '\t']));
+        let (name, value) = field.ok_or_else(|| malformed("The head of a part is malformed"))?;
         if name.trim().eq_ignore_ascii_case("content-disposition") {
-            disposition = Some(value);
+            if disposition.replace(value).is_some() {
+                return Err(malformed("A part has two Content-Dispositions"));
+            }
         } else if name.trim().eq_ignore_ascii_case("content-type") {
             content_type = value.trim().to_owned();
         }
     }
     let disposition = disposition.ok_or_else(|| malformed("A part has no Content-Disposition"))?;
-    let parameters = parameters(disposition).ok_or_else(|| malformed("A part's Content-Disposition is malformed"))?;
+    let kind = disposition.split(';').next().map_or("", str::trim);
+    let parameters =
+        parameters(disposition).filter(|found| kind.eq_ignore_ascii_case("form-data") && are_single(found));
+    let parameters = parameters.ok_or_else(|| malformed("A part's Content-Disposition is malformed"))?;
     let parameter = |wanted: &str| {
         let mut named = parameters.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
         named.next().map(|(_, value)| value.clone())
@@ -267,6 +272,18 @@ fn parse_head(head: &[u8]) -> Result<PartHead, Error> {
         filename: extended.or_else(|| parameter("filename")),
         content_type,
     })
+}
+
+/// Whether no parameter stands twice.
+fn are_single(parameters: &[(&str, String)]) -> bool {
+    let mut rest = parameters;
+    while let [(name, _), others @ ..] = rest {
+        if others.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return false;
+        }
+        rest = others;
+    }
+    true
 }
 
 /// The parameters of a header value, quoted or bare. `None` when they are not well formed: what one reader takes for a
@@ -375,6 +392,12 @@ mod tests {
             "--B\r\nContent-Disposition: form-data; name=\"a\"; filename=\"x\0y\"\r\n\r\nx\r\n--B--".to_owned(),
             "--B\r\nContent-Disposition: form-data; name=\"a\"b; filename=x\r\n\r\nx\r\n--B--".to_owned(),
             "--B\nContent-Disposition: form-data; name=\"a\"\n\nx\n--B--".to_owned(),
+            "--B\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\nx\r\n--B--".to_owned(),
+            "--B\r\nContent-Disposition: form-data;\r\n name=\"a\"\r\n\r\nx\r\n--B--".to_owned(),
+            "--B\r\nno colon\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--B--".to_owned(),
+            "--B\r\nContent-Disposition: form-data; name=a; filename=b; Filename=c\r\n\r\nx\r\n--B--".to_owned(),
+            "--B\r\nContent-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b\r\n\r\nx\r\n--B--"
+                .to_owned(),
         ] {
             let refused = parse(body.as_bytes(), "B", Some(1)).unwrap_err();
             assert_eq!(refused.kind(), Kind::Malformed, "{body:.60}");
