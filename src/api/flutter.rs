@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::ai_chat::{self, ListMessages, TextId};
 use super::send::{self, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
 use super::{Ctx, parse_id};
 use crate::app::App;
-use crate::error::{Error, Issue, Kind};
+use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Raw, Route, Typed, get, post, put};
 use crate::store::{self, Message, MessageDetails, Ref};
 use crate::turn::{Ask, Done, Event, Target};
@@ -48,9 +47,6 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
 
 /// These clients ask for all of their chats at once; as with messages, 500 are what a reply holds.
 const CHATS_MAX: i64 = 500;
-
-/// Characters of what a message says it answers, which need not be an id of ours.
-const REPLY_TO_CHARS_MAX: usize = 64;
 
 /// This family's own words.
 pub(super) const CHAT_NOT_FOUND: &str = "Chat not found";
@@ -131,6 +127,7 @@ struct SendMessage {
     media_urls: Option<Vec<String>>,
     /// The message this one answers.
     #[serde(default)]
+    #[schemars(length(max = 64))]
     reply_to_id: Option<TextId>,
     /// Whether the reply draws on the caller's documents; without it, as the chat is set.
     #[serde(default)]
@@ -183,15 +180,6 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
 /// The UUID of the message that an id of either kind names; what names none of the user's stays as it was sent.
 fn own_kind(ctx: &Ctx, owner: i64, id: &TextId) -> Result<String, Error> {
     let text = id.text();
-    if text.chars().nth(REPLY_TO_CHARS_MAX).is_some() {
-        return Err(Error::invalid(vec![Issue {
-            rule: "string_too_long".into(),
-            loc: vec!["body".into(), "reply_to_id".into()],
-            msg: format!("String should have at most {REPLY_TO_CHARS_MAX} characters").into(),
-            input: text.into(),
-            ctx: Some(json!({ "max_length": REPLY_TO_CHARS_MAX })),
-        }]));
-    }
     let Some(which) = parse_id(&text) else {
         return Ok(text);
     };

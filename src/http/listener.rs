@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -210,6 +210,14 @@ impl Shared {
         }
     }
 
+    /// Answers a request of which only a part has come, and closes.
+    fn refuse_half(self: &Arc<Self>, conn: &Arc<Conn>, mut state: MutexGuard<'_, State>, refusal: Refusal) {
+        let line = state.line();
+        state.phase = Phase::Busy;
+        drop(state);
+        self.refuse(conn, refusal, &line);
+    }
+
     /// Answers what never became a request, and closes.
     fn refuse(self: &Arc<Self>, conn: &Arc<Conn>, refusal: Refusal, line: &str) {
         let Refusal { status, detail } = refusal;
@@ -411,11 +419,8 @@ impl<'e> Poll<'e> {
                 }
                 Ok(None) => {}
                 Ok(Some(_)) if state.is_half_received() => {
-                    let line = state.line();
-                    state.phase = Phase::Busy;
-                    drop(state);
                     let broken = refuse(400, "The request ended before it was whole");
-                    self.shared.refuse(conn, broken, &line);
+                    self.shared.refuse_half(conn, state, broken);
                 }
                 Ok(Some(_)) | Err(_) => self.remove(conn, &mut state),
             },
@@ -498,11 +503,8 @@ impl<'e> Poll<'e> {
                 Phase::Head | Phase::Body(_) | Phase::Draining => now >= state.deadline,
             };
             if is_over && state.is_half_received() {
-                let line = state.line();
-                state.phase = Phase::Busy;
-                drop(state);
                 let late = refuse(408, "The request did not arrive in time");
-                self.shared.refuse(&conn, late, &line);
+                self.shared.refuse_half(&conn, state, late);
             } else if is_over {
                 self.remove(&conn, &mut state);
             }

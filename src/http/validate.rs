@@ -23,7 +23,9 @@ pub(super) enum Shape {
     /// An integer id, which may also be given as a numeric string or as a UUID.
     Id,
     /// An id as text, which may also be given as a number.
-    TextId,
+    TextId {
+        max: u64,
+    },
     List {
         items: Box<Shape>,
         max: usize,
@@ -74,7 +76,9 @@ impl Shape {
         let number = |key: &str| schema.get(key).and_then(Value::as_u64);
         let signed = |key: &str| schema.get(key).and_then(Value::as_i64);
         let shape = match name {
-            "string" if schema.get("format").is_some_and(|format| format == "id") => Shape::TextId,
+            "string" if schema.get("format").is_some_and(|format| format == "id") => Shape::TextId {
+                max: number("maxLength").unwrap_or(u64::MAX),
+            },
             "string" => Shape::Text {
                 min: number("minLength").unwrap_or(0),
                 max: number("maxLength").unwrap_or(u64::MAX),
@@ -117,8 +121,8 @@ impl Shape {
             Shape::Text { min, max, form } => check_text(value, *min, *max, form),
             Shape::Integer { min, max } => check_integer(value, *min, *max),
             Shape::Id => check_id(value),
-            Shape::TextId if value.is_i64() => None,
-            Shape::TextId => check_text(value, 0, u64::MAX, &TextForm::Free),
+            Shape::TextId { .. } if value.is_i64() => None,
+            Shape::TextId { max } => check_text(value, 0, *max, &TextForm::Free),
             Shape::Number => check_number(value),
             Shape::Boolean => check_boolean(value),
             Shape::List { items: shape, max } => match value {

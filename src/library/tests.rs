@@ -1,53 +1,25 @@
 //! The library on a real store: what is added is found, once, by its owner.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::store::{Admin, Location, NewUser, Page};
+use crate::store::Page;
+use crate::store::tests::Rig;
 
 mod recall;
 
-/// A store with two users, in a folder of its own, which goes away with it.
+/// A store with two users.
 pub(super) struct Shelf {
-    pub(super) store: Store,
-    folder: PathBuf,
+    pub(super) store: Rig,
     pub(super) ann: i64,
     pub(super) bob: i64,
 }
 
 impl Shelf {
     pub(super) fn new() -> Shelf {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("fireside-library-{}-{count}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let location = Location {
-            database: store::database_path(&folder),
-            folder: folder.clone(),
-        };
-        let store = Store::open(&location, 1).unwrap();
-        let user = |name: &str| {
-            let new = NewUser {
-                uuid: Clock.uuid(),
-                external_id: None,
-                username: Some(name.into()),
-                email: None,
-                display_name: None,
-                password_hash: None,
-                admin: Admin::No,
-                created_at: Clock.now().text(),
-            };
-            store.write(move |tx| store::insert_user(tx, &new)).unwrap().id
-        };
-        let (ann, bob) = (user("ann"), user("bob"));
-        Shelf {
-            store,
-            folder,
-            ann,
-            bob,
-        }
+        let store = Rig::new();
+        let (ann, bob) = (store.user("ann").id, store.user("bob").id);
+        Shelf { store, ann, bob }
     }
 
     pub(super) fn add(&self, owner: i64, text: &NewText) -> Result<Added, Error> {
@@ -58,13 +30,6 @@ impl Shelf {
     pub(super) fn titles(&self, owner: i64, question: &str) -> Vec<String> {
         let passages = search(&self.store, owner, question, 10).unwrap();
         passages.into_iter().map(|passage| passage.chunk.title).collect()
-    }
-}
-
-impl Drop for Shelf {
-    fn drop(&mut self) {
-        self.store.close();
-        std::fs::remove_dir_all(&self.folder).ok();
     }
 }
 
@@ -308,13 +273,10 @@ fn what_ends_a_list_leaves_what_came_before() {
 fn what_is_removed_is_gone_even_if_its_chunks_cannot_go_yet() {
     let shelf = Shelf::new();
     let gone = document(shelf.add(shelf.ann, &text("Gone", "whale")).unwrap());
-    let database = rusqlite::Connection::open(store::database_path(&shelf.folder)).unwrap();
     let stuck = "CREATE TRIGGER stuck BEFORE DELETE ON chunks BEGIN SELECT RAISE(ABORT, 'not now'); END";
-    database.execute_batch(stuck).unwrap();
+    shelf.store.batch(stuck);
     remove(&shelf.store, &Clock, shelf.ann, Ref::Id(gone.id)).unwrap();
     assert!(shelf.titles(shelf.ann, "whale").is_empty());
-    let left: i64 = database
-        .query_one("SELECT count(*) FROM chunks", (), |row| row.get(0))
-        .unwrap();
+    let left: i64 = shelf.store.value("SELECT count(*) FROM chunks");
     assert_eq!(left, 1);
 }

@@ -7,7 +7,7 @@ mod sending;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Call, Reply, Server, check_shape, forge, invalid};
+use crate::rig::{Desk, Reply, Server, check_shape, forge, invalid};
 
 /// A chat with `count` messages, as every route of this family shows it.
 fn chat_shape(title: &Value, count: u64) -> Value {
@@ -34,32 +34,7 @@ fn text(value: &Value) -> String {
     value.as_str().expect("a string").to_string()
 }
 
-/// A server with one account, and the calls of that account.
-struct Desk {
-    server: Server,
-    token: String,
-}
-
 impl Desk {
-    fn new() -> Desk {
-        let server = Server::start();
-        let token = server.account("ann").token;
-        Desk { server, token }
-    }
-
-    fn call(&self, method: &str, target: &str) -> Call {
-        self.server.call(method, target).bearer(&self.token)
-    }
-
-    /// Sends it and checks status and shape.
-    #[track_caller]
-    fn check(&self, method: &str, target: &str, body: Option<Value>, status: u16, shape: &Value) -> Value {
-        let call = self.call(method, target);
-        let reply = body.iter().fold(call, |call, body| call.json(body)).send();
-        check_shape(&reply, status, shape);
-        reply.json()
-    }
-
     #[track_caller]
     fn say(&self, chat: &Value, message: &str) -> Value {
         let shape = json!({"reply": format!("Echo: {message}"), "chat_id": "<uuid>"});

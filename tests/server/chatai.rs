@@ -7,37 +7,13 @@ mod usage;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Call, Launch, Server, check_shape, invalid};
-
-/// A server with one account, and the calls of that account.
-struct Desk {
-    server: Server,
-    token: String,
-}
+use crate::rig::{Desk, check_shape, invalid};
 
 impl Desk {
-    fn new() -> Desk {
-        Desk::at(Server::start())
-    }
-
-    fn launch(launch: &Launch) -> Desk {
-        Desk::at(launch.start())
-    }
-
-    fn at(server: Server) -> Desk {
-        let token = server.account("ann").token;
-        Desk { server, token }
-    }
-
-    fn call(&self, method: &str, target: &str) -> Call {
-        self.server.call(method, target).bearer(&self.token)
-    }
-
+    /// The same without a body.
     #[track_caller]
-    fn check(&self, method: &str, target: &str, status: u16, shape: &Value) -> Value {
-        let reply = self.call(method, target).send();
-        check_shape(&reply, status, shape);
-        reply.json()
+    fn check_plain(&self, method: &str, target: &str, status: u16, shape: &Value) -> Value {
+        self.check(method, target, None, status, shape)
     }
 
     /// Creates a conversation and returns its id.
@@ -49,7 +25,7 @@ impl Desk {
     }
 
     #[track_caller]
-    fn say(&self, conversation: i64, message: &str) {
+    fn tell(&self, conversation: i64, message: &str) {
         self.ask(conversation, message, None);
     }
 
@@ -110,42 +86,42 @@ const OF_A_CONVERSATION: &[(&str, &str, &str)] = &[
 #[test]
 fn a_conversation_from_its_first_day_to_its_last() {
     let desk = Desk::new();
-    desk.check("GET", "/conversations/", 200, &json!([]));
+    desk.check_plain("GET", "/conversations/", 200, &json!([]));
     let id = desk.create(&json!({"title": "Manual"}));
     assert_eq!(id, 1);
     let empty = json!({"conversation_id": id, "messages": []});
-    desk.check("GET", &format!("/conversations/{id}/messages"), 200, &empty);
-    desk.check("GET", &format!("/conversations/{id}/context"), 200, &json!(""));
+    desk.check_plain("GET", &format!("/conversations/{id}/messages"), 200, &empty);
+    desk.check_plain("GET", &format!("/conversations/{id}/context"), 200, &json!(""));
     let nothing = json!({"usage_details": []});
-    desk.check("GET", &format!("/chat/{id}/usage-details"), 200, &nothing);
+    desk.check_plain("GET", &format!("/chat/{id}/usage-details"), 200, &nothing);
     let list = json!([conversation_shape(&json!("Manual"), &json!(null), 0)]);
-    desk.check("GET", "/conversations/", 200, &list);
+    desk.check_plain("GET", "/conversations/", 200, &list);
 
-    desk.say(id, "Hi there");
+    desk.tell(id, "Hi there");
     let messages = desk.messages(id, "");
     let shape = json!({"conversation_id": id, "messages": [
         question_shape(id, "Hi there", &json!("echo")),
         reply_shape(id, &messages[0]["id"], "Echo: Hi there"),
     ]});
-    desk.check("GET", &format!("/conversations/{id}/messages"), 200, &shape);
+    desk.check_plain("GET", &format!("/conversations/{id}/messages"), 200, &shape);
 
     let renamed = json!({"detail": "Conversation renamed successfully"});
     let path = format!("/conversations/{id}");
-    desk.check("PUT", &format!("{path}/rename?new_title=Renamed%20it"), 200, &renamed);
+    desk.check_plain("PUT", &format!("{path}/rename?new_title=Renamed%20it"), 200, &renamed);
     let summary = json!("Hi there — Echo: Hi there");
     let list = json!([conversation_shape(&json!("Renamed it"), &summary, 2)]);
-    desk.check("GET", "/conversations/", 200, &list);
+    desk.check_plain("GET", "/conversations/", 200, &list);
 
-    desk.check("DELETE", &path, 200, &json!({"detail": "Conversation deleted"}));
-    desk.check("DELETE", &path, 404, &not_found("Conversation"));
-    desk.check("GET", "/conversations/", 200, &json!([]));
+    desk.check_plain("DELETE", &path, 200, &json!({"detail": "Conversation deleted"}));
+    desk.check_plain("DELETE", &path, 404, &not_found("Conversation"));
+    desk.check_plain("GET", "/conversations/", 200, &json!([]));
     for (method, before, after) in OF_A_CONVERSATION {
         let target = format!("{before}{id}{after}");
-        desk.check(method, &target, 404, &not_found("Conversation"));
+        desk.check_plain(method, &target, 404, &not_found("Conversation"));
     }
     for message in &messages {
         let target = format!("/chat/messages/{}/usage-details", message["id"]);
-        desk.check("GET", &target, 404, &not_found("Message"));
+        desk.check_plain("GET", &target, 404, &not_found("Message"));
     }
 }
 
@@ -155,7 +131,7 @@ fn the_list_is_newest_first_whatever_happens_to_the_old() {
     let ids: Vec<i64> = ["a", "b", "c"]
         .map(|title| desk.create(&json!({"title": title})))
         .into();
-    desk.say(ids[0], "activity");
+    desk.tell(ids[0], "activity");
     desk.call("PUT", &format!("/conversations/{}/rename?new_title=z", ids[1]))
         .send();
     let titles = |target: &str| -> Vec<Value> {
@@ -188,11 +164,11 @@ fn creating_takes_a_title_and_a_summary_or_neither() {
     }
     let id = desk.create(&json!({"title": "t", "summary": "mine"}));
     // What was given is kept; what was not is taken from the first exchange.
-    desk.say(id, "question");
+    desk.tell(id, "question");
     let list = desk.call("GET", "/conversations/?limit=1").send().json();
     assert_eq!((&list[0]["title"], &list[0]["summary"]), (&json!("t"), &json!("mine")));
     let missing = invalid("missing", &json!(["body"]), "Field required", &json!(null));
-    desk.check("POST", "/conversations/", 422, &json!({"detail": [missing]}));
+    desk.check_plain("POST", "/conversations/", 422, &json!({"detail": [missing]}));
     for (body, loc, kind) in [
         (json!({"title": 5}), "title", "string_type"),
         (json!({"title": "x".repeat(201)}), "title", "string_too_long"),
@@ -211,7 +187,7 @@ fn a_summary_is_taken_from_the_first_exchange_alone() {
     let desk = Desk::new();
     let id = desk.create(&json!({}));
     let long = "What is a lighthouse? ".to_string() + &"It stands somewhere and shines. ".repeat(20);
-    desk.say(id, &long);
+    desk.tell(id, &long);
     let summary = || desk.call("GET", "/conversations/").send().json()[0]["summary"].clone();
     let first = summary();
     let text = first.as_str().expect("a text");
@@ -220,7 +196,7 @@ fn a_summary_is_taken_from_the_first_exchange_alone() {
         "{text}"
     );
     assert!(text.ends_with('.') && text.chars().count() <= 210, "{text}");
-    desk.say(id, "something else");
+    desk.tell(id, "something else");
     assert_eq!(summary(), first);
 }
 
@@ -235,7 +211,7 @@ fn renaming_needs_a_title() {
         "Field required",
         &json!(null),
     );
-    desk.check("PUT", &path, 422, &json!({"detail": [missing]}));
+    desk.check_plain("PUT", &path, 422, &json!({"detail": [missing]}));
     for (title, kind) in [
         (String::new(), "string_too_short"),
         ("x".repeat(201), "string_too_long"),
@@ -256,7 +232,7 @@ fn messages_are_paged_back_from_the_newest() {
     let desk = Desk::new();
     let id = desk.create(&json!({}));
     for text in ["a", "b", "c"] {
-        desk.say(id, text);
+        desk.tell(id, text);
     }
     let texts = |query: &str| -> Vec<Value> {
         let messages = desk.messages(id, query);
@@ -287,21 +263,21 @@ fn messages_are_paged_back_from_the_newest() {
 fn either_kind_of_id_names_a_conversation_and_a_message() {
     let desk = Desk::new();
     let id = desk.create(&json!({}));
-    desk.say(id, "Hi");
+    desk.tell(id, "Hi");
     let uuid = desk.call("GET", "/conversations/").send().json()[0]["chat_id"].clone();
     let uuid = uuid.as_str().expect("a UUID");
     let by_id = desk.messages(id, "");
     for name in [uuid.to_string(), uuid.to_ascii_uppercase()] {
         let path = format!("/conversations/{name}/messages");
         let shape = json!({"conversation_id": id, "messages": by_id.clone()});
-        desk.check("GET", &path, 200, &shape);
-        desk.check(
+        desk.check_plain("GET", &path, 200, &shape);
+        desk.check_plain(
             "GET",
             &format!("/conversations/{name}/context"),
             200,
             &json!("<filled>"),
         );
-        desk.check(
+        desk.check_plain(
             "GET",
             &format!("/chat/{name}/usage-details"),
             200,
@@ -309,13 +285,13 @@ fn either_kind_of_id_names_a_conversation_and_a_message() {
         );
     }
     let renamed = json!({"detail": "Conversation renamed successfully"});
-    desk.check(
+    desk.check_plain(
         "PUT",
         &format!("/conversations/{uuid}/rename?new_title=u"),
         200,
         &renamed,
     );
-    desk.check(
+    desk.check_plain(
         "DELETE",
         &format!("/conversations/{uuid}"),
         200,
@@ -331,13 +307,13 @@ fn impossible_ids_are_no_integers_and_unknown_ones_are_not_found() {
     let numbers = ["99999", "0", "-1", "9223372036854775807", "99999999999999999999999"];
     for (method, before, after) in OF_A_CONVERSATION {
         for id in numbers.iter().chain([&nothing]) {
-            desk.check(method, &format!("{before}{id}{after}"), 404, &not_found("Conversation"));
+            desk.check_plain(method, &format!("{before}{id}{after}"), 404, &not_found("Conversation"));
         }
         for id in ["abc", "1.5", "1x", "%20"] {
             let text = id.replace("%20", " ");
             let msg = "Input should be a valid integer, unable to parse string as an integer";
             let issue = invalid("int_parsing", &json!(["path", "conversation_id"]), msg, &json!(text));
-            desk.check(
+            desk.check_plain(
                 method,
                 &format!("{before}{id}{after}"),
                 422,
@@ -347,7 +323,7 @@ fn impossible_ids_are_no_integers_and_unknown_ones_are_not_found() {
     }
     for id in numbers.iter().chain([&nothing]) {
         let target = format!("/chat/messages/{id}/usage-details");
-        desk.check("GET", &target, 404, &not_found("Message"));
+        desk.check_plain("GET", &target, 404, &not_found("Message"));
     }
     let reply = desk.call("GET", "/chat/messages/abc/usage-details").send();
     assert_eq!(
@@ -360,7 +336,7 @@ fn impossible_ids_are_no_integers_and_unknown_ones_are_not_found() {
 fn what_is_somebody_elses_does_not_exist() {
     let desk = Desk::new();
     let id = desk.create(&json!({"title": "private"}));
-    desk.say(id, "secret");
+    desk.tell(id, "secret");
     let uuid = desk.call("GET", "/conversations/").send().json()[0]["chat_id"].clone();
     let messages = desk.messages(id, "");
     let ben = desk.server.account("ben").token;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Call, Launch, Server, Upstream, check_shape, forge, invalid};
+use crate::rig::{Desk, Launch, Server, Upstream, check_shape, forge, invalid};
 
 fn chat_shape(title: &str, last: &str, count: u64) -> Value {
     json!({
@@ -23,35 +23,7 @@ fn message_shape(sender: &str, content: &str) -> Value {
     })
 }
 
-/// A server with one account.
-struct Desk {
-    server: Server,
-    token: String,
-}
-
 impl Desk {
-    fn new() -> Desk {
-        Desk::with(Launch::new())
-    }
-
-    fn with(launch: Launch) -> Desk {
-        let server = launch.start();
-        let token = server.account("ann").token;
-        Desk { server, token }
-    }
-
-    fn call(&self, method: &str, target: &str) -> Call {
-        self.server.call(method, target).bearer(&self.token)
-    }
-
-    #[track_caller]
-    fn check(&self, method: &str, target: &str, body: Option<Value>, status: u16, shape: &Value) -> Value {
-        let call = self.call(method, target);
-        let reply = body.iter().fold(call, |call, body| call.json(body)).send();
-        check_shape(&reply, status, shape);
-        reply.json()
-    }
-
     /// The path of a new chat.
     fn chat(&self, title: &str) -> String {
         let shape = chat_shape(title, "", 0);
@@ -59,7 +31,7 @@ impl Desk {
         format!("/chats/{}", chat["id"].as_str().expect("an id"))
     }
 
-    fn titles(&self) -> Vec<Value> {
+    fn listed_titles(&self) -> Vec<Value> {
         let reply = self.call("GET", "/chats/").send();
         let chats = reply.json();
         let chats = chats.as_array().expect("a bare list");
@@ -224,7 +196,7 @@ fn a_chat_needs_a_title() {
     assert_eq!(desk.call("POST", "/chats/").json(&long).send().status, 422);
     // Without the slash it is the other family's route, which needs none and answers 201.
     assert_eq!(desk.call("POST", "/chats").json(&json!({})).send().status, 201);
-    assert_eq!(desk.titles(), [json!(null)]);
+    assert_eq!(desk.listed_titles(), [json!(null)]);
     assert!(desk.call("GET", "/chats").send().json()["chats"].is_array());
 }
 
@@ -232,7 +204,7 @@ fn a_chat_needs_a_title() {
 fn chats_are_listed_pinned_first_then_by_activity() {
     let desk = Desk::new();
     let [one, two, _three] = ["one", "two", "three"].map(|title| desk.chat(title));
-    assert_eq!(desk.titles(), ["three", "two", "one"]);
+    assert_eq!(desk.listed_titles(), ["three", "two", "one"]);
     let hello = json!({"content": "hello"});
     assert_eq!(
         desk.call("POST", &format!("{one}/messages/"))
@@ -241,7 +213,7 @@ fn chats_are_listed_pinned_first_then_by_activity() {
             .status,
         200
     );
-    assert_eq!(desk.titles(), ["one", "three", "two"]);
+    assert_eq!(desk.listed_titles(), ["one", "three", "two"]);
     let pinned = desk.call("PATCH", &two).json(&json!({"is_pinned": true})).send();
     assert_eq!(pinned.json()["is_pinned"], json!(true));
     assert_eq!(
@@ -251,9 +223,9 @@ fn chats_are_listed_pinned_first_then_by_activity() {
             .status,
         200
     );
-    assert_eq!(desk.titles(), ["two", "one", "three"]);
+    assert_eq!(desk.listed_titles(), ["two", "one", "three"]);
     assert_eq!(desk.call("DELETE", &two).send().status, 204);
-    assert_eq!(desk.titles(), ["one", "three"]);
+    assert_eq!(desk.listed_titles(), ["one", "three"]);
 }
 
 #[test]
@@ -366,11 +338,7 @@ fn every_route_asks_for_a_token() {
 #[test]
 fn a_failing_model_is_said_and_the_question_kept() {
     let upstream = Upstream::start();
-    let launch = Launch::new()
-        .env("OPENAI_BASE_URL", &upstream.url())
-        .env("OPENAI_API_KEY", Upstream::KEY)
-        .args(&["--default-model", "fake-e500"]);
-    let desk = Desk::with(launch);
+    let desk = Desk::with_upstream(&upstream, "fake-e500", &[]);
     let messages = format!("{}/messages/", desk.chat("failing"));
     let reply = desk.call("POST", &messages).json(&json!({"content": "hello?"})).send();
     assert_eq!(reply.status, 503, "{}", reply.text());
@@ -385,11 +353,7 @@ fn a_failing_model_is_said_and_the_question_kept() {
 #[test]
 fn the_reply_is_stored_before_the_message_is_returned() {
     let upstream = Upstream::start();
-    let launch = Launch::new()
-        .env("OPENAI_BASE_URL", &upstream.url())
-        .env("OPENAI_API_KEY", Upstream::KEY)
-        .args(&["--default-model", "fake-ttft200-n3"]);
-    let desk = Desk::with(launch);
+    let desk = Desk::with_upstream(&upstream, "fake-ttft200-n3", &[]);
     let messages = format!("{}/messages/", desk.chat("slow"));
     let sent = desk.check(
         "POST",
@@ -408,7 +372,7 @@ fn the_reply_is_stored_before_the_message_is_returned() {
 
 #[test]
 fn messages_are_limited_per_user() {
-    let desk = Desk::with(Launch::new().args(&["--messages-per-minute", "2"]));
+    let desk = Desk::at(Launch::new().args(&["--messages-per-minute", "2"]).start());
     let messages = format!("{}/messages/", desk.chat("limited"));
     let send = || desk.call("POST", &messages).json(&json!({"content": "hi"})).send();
     assert_eq!((send().status, send().status), (200, 200));

@@ -1,11 +1,11 @@
 //! How well questions find their book, over `examples/books.json`, beside what SQLite's BM25 does by itself.
 
-use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::Shelf;
 use crate::library::{Added, NewText, parse_books, search};
 use crate::store::FoundChunk;
+use crate::store::tests::Rig;
 
 const BOOKS: &[u8] = include_bytes!("../../../examples/books.json");
 const QUESTIONS: &str = include_str!("../../../tests/data/questions.json");
@@ -60,23 +60,29 @@ fn distinct(chunks: impl Iterator<Item = FoundChunk>) -> Vec<String> {
 
 /// Whole documents, SQLite's tokenizer as it comes, all words of the question, its own ranking.
 fn plain_bm25(books: &[NewText]) -> impl Fn(&str) -> Vec<String> {
-    let plain = Connection::open_in_memory().unwrap();
-    plain
-        .execute_batch("CREATE VIRTUAL TABLE plain USING fts5 (title, author, text)")
-        .unwrap();
+    let plain = Rig::new();
+    plain.batch("CREATE VIRTUAL TABLE plain USING fts5 (title, author, text)");
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     for book in books {
-        let row = (&book.title, &book.author, &book.content);
-        plain.execute("INSERT INTO plain VALUES (?1, ?2, ?3)", row).unwrap();
+        let author = book.author.as_deref().unwrap_or_default();
+        let row = [&book.title, author, &book.content].map(quoted).join(", ");
+        plain.batch(&format!("INSERT INTO plain VALUES ({row})"));
     }
     move |question| {
         let words = question
             .split(|c: char| !c.is_alphanumeric())
             .filter(|word| !word.is_empty());
         let query: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
-        let sql = "SELECT title FROM plain WHERE plain MATCH ?1 ORDER BY rank LIMIT 5";
-        let mut statement = plain.prepare(sql).unwrap();
-        let rows = statement.query_map([query.join(" OR ")], |row| row.get(0)).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
+        let found: Option<String> = plain.value(&format!(
+            "SELECT group_concat(title, char(10)) FROM
+                 (SELECT title FROM plain WHERE plain MATCH '{}' ORDER BY rank LIMIT 5)",
+            query.join(" OR ")
+        ));
+        found
+            .iter()
+            .flat_map(|titles| titles.lines())
+            .map(str::to_owned)
+            .collect()
     }
 }
 

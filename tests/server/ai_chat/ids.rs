@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Desk, chat_shape, not_found, text};
-use crate::rig::{check_shape, percent};
+use super::{chat_shape, not_found, text};
+use crate::rig::{Desk, check_shape, percent};
 
 #[test]
 fn every_kind_of_id_is_accepted() {

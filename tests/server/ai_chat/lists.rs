@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Desk, text};
-use crate::rig::{invalid, percent};
+use super::text;
+use crate::rig::{Desk, invalid, percent};
 
 #[test]
 fn the_list_of_chats_is_paged_newest_activity_first() {

@@ -2,17 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Desk, chat_shape, text};
-use crate::rig::{Launch, Server, Upstream, check_shape, invalid};
-
-fn with_upstream(upstream: &Upstream, args: &[&str]) -> Desk {
-    let launch = Launch::new()
-        .env("OPENAI_BASE_URL", &upstream.url())
-        .env("OPENAI_API_KEY", Upstream::KEY);
-    let server = launch.args(&["--default-model", "fake"]).args(args).start();
-    let token = server.account("ann").token;
-    Desk { server, token }
-}
+use super::{chat_shape, text};
+use crate::rig::{Desk, Launch, Server, Upstream, check_shape, invalid};
 
 fn reply_shape(reply: &str) -> Value {
     json!({"reply": reply, "chat_id": "<uuid>"})
@@ -190,7 +181,7 @@ fn without_a_provider_the_default_names_are_answered_by_echo() {
 #[test]
 fn a_provider_answers_by_alias_by_name_and_through_its_own() {
     let upstream = Upstream::start();
-    let desk = with_upstream(&upstream, &[]);
+    let desk = Desk::with_upstream(&upstream, "fake", &[]);
     for (model, asked) in [
         (json!(null), "fake"),
         (json!("fast"), "fake"),
@@ -276,7 +267,7 @@ fn a_base_url_alone_is_a_provider_and_an_empty_one_is_none() {
 #[test]
 fn the_context_is_the_conversation_in_order() {
     let upstream = Upstream::start();
-    let desk = with_upstream(&upstream, &[]);
+    let desk = Desk::with_upstream(&upstream, "fake", &[]);
     let chat = desk.server.chat(&desk.token, "context");
     let mut expected: Vec<(String, String)> = Vec::new();
     for index in 0..5 {
@@ -339,7 +330,7 @@ fn the_context_is_the_conversation_in_order() {
 #[test]
 fn the_context_has_a_bound() {
     let upstream = Upstream::start();
-    let desk = with_upstream(&upstream, &["--context-messages", "4"]);
+    let desk = Desk::with_upstream(&upstream, "fake", &["--context-messages", "4"]);
     let chat = desk.server.chat(&desk.token, "context");
     let mut history: Vec<(String, String)> = Vec::new();
     for index in 0..8 {

@@ -83,6 +83,14 @@ const CHATS: &[&str] = &[
     "new $.chats[].is_archived",
 ];
 
+const FLUTTER_CHAT: &[&str] = &[
+    "new $.conversation_id",
+    "new $.user_id",
+    "new $.updated_at",
+    "new $.message_count",
+    "new $.is_archived",
+];
+
 use System::{AiChat, ChatAi, Flutter, Todo};
 
 pub(super) const DEVIATIONS: &[Deviation] = &[
@@ -204,30 +212,8 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     ),
     row(Flutter, "GET /users/me/ [slash]", &["status 200"], BOTH_SLASHES),
     row(Flutter, "GET /chats [no slash]", &["status 200"], TWO_FAMILIES),
-    row(
-        Flutter,
-        "POST /chats/ []",
-        &[
-            "new $.conversation_id",
-            "new $.user_id",
-            "new $.updated_at",
-            "new $.message_count",
-            "new $.is_archived",
-        ],
-        ONE_CHAT,
-    ),
-    row(
-        Flutter,
-        "GET /chats/{chat} []",
-        &[
-            "new $.conversation_id",
-            "new $.user_id",
-            "new $.updated_at",
-            "new $.message_count",
-            "new $.is_archived",
-        ],
-        ONE_CHAT,
-    ),
+    row(Flutter, "POST /chats/ []", FLUTTER_CHAT, ONE_CHAT),
+    row(Flutter, "GET /chats/{chat} []", FLUTTER_CHAT, ONE_CHAT),
     row(Flutter, "GET /chats/{chat}/ [slash]", &["status 200"], BOTH_SLASHES),
     row(
         Flutter,

@@ -2,13 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Desk;
-use crate::rig::{Launch, Upstream};
-
-fn with_upstream(upstream: &Upstream, args: &[&str]) -> Desk {
-    let launch = Launch::new().env("OPENAI_BASE_URL", &upstream.url());
-    Desk::launch(&launch.args(&["--default-model", "fake"]).args(args))
-}
+use crate::rig::{Desk, Upstream};
 
 impl Desk {
     #[track_caller]
@@ -27,7 +21,7 @@ impl Desk {
     #[track_caller]
     fn check_sent(&self, upstream: &Upstream, conversation: i64, message: &str) -> String {
         let shown = self.context(conversation);
-        self.say(conversation, message);
+        self.tell(conversation, message);
         let mut sent = upstream.completions().pop().expect("a request").messages();
         assert_eq!(sent.pop(), Some(("user".to_string(), message.to_string())));
         let lines: Vec<String> = sent.iter().map(|(role, text)| format!("{role}: {text}")).collect();
@@ -41,8 +35,8 @@ fn the_context_reads_as_the_recorded_one() {
     let desk = Desk::new();
     let id = desk.create(&json!({}));
     assert_eq!(desk.context(id), "");
-    desk.say(id, "Hi there");
-    desk.say(id, "u");
+    desk.tell(id, "Hi there");
+    desk.tell(id, "u");
     assert_eq!(
         desk.context(id),
         "user: Hi there\n---\nassistant: Echo: Hi there\n---\nuser: u\n---\nassistant: Echo: u"
@@ -52,7 +46,7 @@ fn the_context_reads_as_the_recorded_one() {
 #[test]
 fn what_is_shown_is_what_the_next_message_is_sent_behind() {
     let upstream = Upstream::start();
-    let desk = with_upstream(&upstream, &["--context-messages", "4"]);
+    let desk = Desk::with_upstream(&upstream, "fake", &["--context-messages", "4"]);
     let id = desk.create(&json!({}));
     assert_eq!(desk.check_sent(&upstream, id, "one"), "");
     for message in ["two", "three", "four"] {
@@ -73,11 +67,11 @@ fn what_is_shown_is_what_the_next_message_is_sent_behind() {
 #[test]
 fn the_oldest_turns_make_room() {
     let upstream = Upstream::start();
-    let desk = with_upstream(&upstream, &[]);
+    let desk = Desk::with_upstream(&upstream, "fake", &[]);
     let id = desk.create(&json!({}));
     // About 2 500 tokens each, with as many again in the reply that repeats it.
     for letter in ["a", "b", "c"] {
-        desk.say(id, &letter.repeat(10_000));
+        desk.tell(id, &letter.repeat(10_000));
     }
     let shown = desk.check_sent(&upstream, id, "short");
     assert!(shown.starts_with("user: ccc"), "{}", &shown[..40]);

@@ -41,7 +41,7 @@ fn anyone_may_ask_and_the_default_comes_first() {
 #[test]
 fn those_who_are_signed_in_see_what_runs_here() {
     let desk = Desk::new();
-    let models = desk.check(
+    let models = desk.check_plain(
         "GET",
         "/models",
         200,
@@ -78,10 +78,10 @@ fn the_administrators_own_models_are_for_those_who_are_signed_in() {
     let launch = Launch::new()
         .env("OPENAI_BASE_URL", &upstream.url())
         .env("GROQ_API_KEY", "gsk-none");
-    let desk = Desk::launch(&launch);
+    let desk = Desk::at(launch.start());
     // Its server is asked for its list by the first message.
     let id = desk.create(&json!({}));
-    desk.say(id, "Hi");
+    desk.tell(id, "Hi");
     let models = desk.call("GET", "/models").send().json();
     assert_eq!(chat(&models)[..9], RECORDED);
     assert_eq!(models["available"][0], json!("fake"));

@@ -29,14 +29,14 @@ fn detail_shape(message: &Value, model: &str, price: f64) -> Value {
 fn echo_costs_nothing_and_is_accounted_for_all_the_same() {
     let desk = Desk::new();
     let id = desk.create(&json!({}));
-    desk.say(id, "Hi there");
+    desk.tell(id, "Hi there");
     let messages = desk.messages(id, "");
     let target = |message: &Value| format!("/chat/messages/{}/usage-details", message["id"]);
     let reply = json!({
         "message": reply_shape(id, &messages[0]["id"], "Echo: Hi there"),
         "usage_details": [detail_shape(&messages[1]["id"], "echo", 0.0)],
     });
-    let reply = desk.check("GET", &target(&messages[1]), 200, &reply);
+    let reply = desk.check_plain("GET", &target(&messages[1]), 200, &reply);
     assert_eq!(reply["message"], messages[1]);
     let detail = &reply["usage_details"][0];
     // Nobody has counted: four characters are taken for a token.
@@ -47,16 +47,16 @@ fn echo_costs_nothing_and_is_accounted_for_all_the_same() {
     let question = json!({
         "message": question_shape(id, "Hi there", &json!("echo")), "usage_details": [],
     });
-    let question = desk.check("GET", &target(&messages[0]), 200, &question);
+    let question = desk.check_plain("GET", &target(&messages[0]), 200, &question);
     assert_eq!(question["message"], messages[0]);
     let all = json!({"usage_details": [detail.clone()]});
-    desk.check("GET", &format!("/chat/{id}/usage-details"), 200, &all);
+    desk.check_plain("GET", &format!("/chat/{id}/usage-details"), 200, &all);
 }
 
 #[test]
 fn a_price_is_made_of_what_the_models_server_counted() {
     let upstream = Upstream::start();
-    let desk = Desk::launch(&priced(&upstream, PRICES));
+    let desk = Desk::at(priced(&upstream, PRICES).start());
     let id = desk.create(&json!({}));
     desk.ask(id, "Hi", Some("fake-counts"));
     let reply = desk.messages(id, "").pop().expect("a reply");
@@ -107,7 +107,7 @@ fn a_price_is_made_of_what_the_models_server_counted() {
 fn what_was_paid_stays_what_it_was() {
     let upstream = Upstream::start();
     let launch = priced(&upstream, PRICES);
-    let mut desk = Desk::launch(&launch);
+    let mut desk = Desk::at(launch.start());
     let id = desk.create(&json!({}));
     desk.ask(id, "Hi", Some("fake-counts"));
     std::fs::write(
@@ -128,13 +128,13 @@ fn what_was_paid_stays_what_it_was() {
 #[test]
 fn a_failed_reply_costs_nothing_and_an_unanswered_question_has_no_model() {
     let upstream = Upstream::start();
-    let desk = Desk::launch(&priced(&upstream, PRICES));
+    let desk = Desk::at(priced(&upstream, PRICES).start());
     let id = desk.create(&json!({}));
     let body = json!({"message": "Hi", "chat_id": id, "model": "fake-e500"});
     assert_eq!(desk.call("POST", "/chat").json(&body).send().status, 503);
     let shape = json!({"conversation_id": id, "messages": [question_shape(id, "Hi", &json!(null))]});
-    desk.check("GET", &format!("/conversations/{id}/messages"), 200, &shape);
-    desk.check(
+    desk.check_plain("GET", &format!("/conversations/{id}/messages"), 200, &shape);
+    desk.check_plain(
         "GET",
         &format!("/chat/{id}/usage-details"),
         200,

@@ -1,6 +1,7 @@
 //! The rig: a server process, an HTTP client, a fake upstream, forged tokens and JSON shapes. It reports what happened
 //! and never decides what should have; that is the tests' part.
 
+mod desk;
 mod forge;
 mod form;
 mod http;
@@ -9,6 +10,7 @@ mod shape;
 mod socket;
 mod upstream;
 
+pub(crate) use desk::Desk;
 pub(crate) use forge::{Algorithm, claims, forge, forge_with};
 pub(crate) use form::Multipart;
 pub(crate) use http::{Call, Connection, Ending, Reply, parse_replies, percent};
