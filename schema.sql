@@ -229,3 +229,47 @@ CREATE VIRTUAL TABLE library_index USING fts5 (
 CREATE TRIGGER chunk_removed AFTER DELETE ON chunks BEGIN
     DELETE FROM library_index WHERE rowid = OLD.id;
 END;
+
+-- v3: API keys, tags, providers, what users set for themselves
+CREATE TABLE api_keys (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid             TEXT NOT NULL UNIQUE,
+    user_id          INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name             TEXT NOT NULL,
+    hint             TEXT NOT NULL,                    -- its first characters, by which people tell their keys apart
+    key_sha256       TEXT NOT NULL UNIQUE,             -- of 256 random bits: nothing to guess, so nothing slow to hash
+    budget_usd_month REAL,                             -- what its replies may cost in a calendar month (UTC)
+    created_at       TEXT NOT NULL,
+    expires_at       TEXT,
+    last_used_at     TEXT                              -- to the minute: a write for every request would cost more than the request
+);
+CREATE INDEX api_keys_by_user ON api_keys (user_id);
+
+ALTER TABLE usage_details ADD COLUMN api_key_id INTEGER REFERENCES api_keys (id) ON DELETE SET NULL;
+CREATE INDEX usage_details_by_api_key ON usage_details (api_key_id, created_at);
+
+ALTER TABLE conversations ADD COLUMN tags TEXT CHECK (json_valid(tags)); -- JSON: [string]; null is []. Lists show them without a join
+CREATE TABLE conversation_tags (                       -- the same, to be looked up by; kept by triggers
+    user_id         INTEGER NOT NULL,
+    name            TEXT NOT NULL COLLATE NOCASE,
+    conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, name, conversation_id)
+) WITHOUT ROWID;
+CREATE INDEX conversation_tags_by_conversation ON conversation_tags (conversation_id);
+CREATE TRIGGER conversation_tagged AFTER UPDATE OF tags ON conversations WHEN OLD.tags IS NOT NEW.tags BEGIN
+    DELETE FROM conversation_tags WHERE conversation_id = NEW.id;
+    INSERT OR IGNORE INTO conversation_tags (user_id, name, conversation_id)
+    SELECT NEW.user_id, value, NEW.id FROM json_each(NEW.tags);
+END;
+
+ALTER TABLE users ADD COLUMN settings TEXT CHECK (json_valid(settings)); -- JSON: what the UI keeps for them
+
+CREATE TABLE providers (                               -- those that administrators have added, beside the environment's
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    name       TEXT NOT NULL UNIQUE COLLATE NOCASE,    -- in provider/model
+    protocol   TEXT NOT NULL CHECK (protocol IN ('openai', 'anthropic')),
+    base_url   TEXT NOT NULL,
+    api_key    TEXT,                                   -- sent to base_url only, never shown again; the file is the owner's alone
+    is_enabled INTEGER NOT NULL DEFAULT 1,
+    created_at TEXT NOT NULL
+);

@@ -97,7 +97,11 @@ pub fn routes() -> impl Iterator<Item = RouteFacts> {
 /// The table of routes for the README.
 pub fn markdown() -> String {
     let rows = routes().map(|route| {
-        let token = if route.auth == Auth::User { "yes" } else { "" };
+        let token = match route.auth {
+            Auth::User => "yes",
+            Auth::Admin => "admin",
+            Auth::Public | Auth::Page => "",
+        };
         format!("| `{} {}` | {token} | {} |\n", route.method, route.path, route.summary)
     });
     std::iter::once("| route | token | what it does |\n|---|---|---|\n".to_owned())

@@ -48,6 +48,14 @@ pub(super) fn find_caller(app: &App, request: &Request, auth: Auth) -> Result<Op
             let token = token(app, request).ok_or_else(not_authenticated)?;
             identify(app, token).map(Some)
         }
+        // Before the body is looked at, unlike ownership: what an administrator may say is nobody else's business.
+        Auth::Admin => {
+            let caller = find_caller(app, request, Auth::User)?;
+            match caller.as_ref().map(|caller| caller.user.admin) {
+                Some(Admin::Yes) => Ok(caller),
+                _ => Err(Error::new(Kind::Forbidden, "Only an administrator may do this")),
+            }
+        }
     }
 }
 

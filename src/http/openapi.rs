@@ -163,7 +163,7 @@ impl Writer {
             entry.or_insert_with(|| json!({ "$ref": reference }));
         }
         operation["responses"] = responses.into_iter().collect::<Map<_, _>>().into();
-        if route.auth == Auth::User {
+        if route.auth.needs_token() {
             operation["security"] = json!([{ SCHEME: [] }]);
         }
         operation
@@ -338,7 +338,8 @@ fn failures<C>(route: &Route<C>, spec: &Spec) -> Vec<Kind> {
     let facts = [
         (true, Kind::Internal),
         (true, Kind::Unavailable),
-        (route.auth == Auth::User, Kind::Unauthenticated),
+        (route.auth.needs_token(), Kind::Unauthenticated),
+        (route.auth == Auth::Admin, Kind::Forbidden),
         (spec.query.is_some() || has_body, Kind::Malformed),
         (has_body, Kind::TooLarge),
         (has_input, Kind::Invalid),

@@ -29,8 +29,20 @@ pub enum Auth {
     Public,
     /// Anyone signed in.
     User,
+    /// An administrator, signed in.
+    Admin,
     /// Anyone, from this server's own pages (or no page at all): what sets or takes their session's cookie.
     Page,
+}
+
+impl Auth {
+    /// Whether nobody may use it without saying who they are.
+    pub fn needs_token(self) -> bool {
+        match self {
+            Auth::User | Auth::Admin => true,
+            Auth::Public | Auth::Page => false,
+        }
+    }
 }
 
 /// One row of a family's table.

@@ -169,7 +169,10 @@ impl<'a> Answer<'a> {
     }
 
     fn deliver(&mut self, delta: Delta<'_>) -> Result<(), Failure> {
-        let (Delta::Text(text) | Delta::Reasoning(text)) = delta;
+        let text = match delta {
+            Delta::Text(text) | Delta::Reasoning(text) => text,
+            Delta::Tool(call) => call.arguments.as_str(),
+        };
         if self.stop.is_stopped() {
             return Err(Failure::stopped());
         }

@@ -44,26 +44,19 @@ mod tests {
 
     #[test]
     fn repeats_the_last_user_message() {
-        let message = |role, content: &str| PromptMessage {
-            role,
-            content: content.to_owned(),
-            images: Vec::new(),
-        };
         let prompt = Prompt {
             model: ECHO.to_owned(),
             messages: vec![
-                message(Role::User, "one"),
-                message(Role::User, "héllo"),
-                message(Role::Assistant, "three"),
+                PromptMessage::text(Role::User, "one"),
+                PromptMessage::text(Role::User, "héllo"),
+                PromptMessage::text(Role::Assistant, "three"),
             ],
-            temperature: None,
-            max_tokens: None,
-            library: None,
+            ..Prompt::default()
         };
         let mut text = String::new();
         let completion = Echo.complete(&prompt, &Stop::new(), &mut |delta| match delta {
             Delta::Text(piece) => text.push_str(piece),
-            Delta::Reasoning(piece) => panic!("{piece}"),
+            Delta::Reasoning(_) | Delta::Tool(_) => panic!("{delta:?}"),
         });
         assert_eq!(text, "Echo: héllo");
         let usage = Usage {

@@ -122,20 +122,12 @@ pub(super) fn prompt(model: &str) -> Prompt {
     Prompt {
         model: model.to_owned(),
         messages: vec![
-            PromptMessage {
-                role: Role::System,
-                content: "Be kind.".to_owned(),
-                images: Vec::new(),
-            },
-            PromptMessage {
-                role: Role::User,
-                content: "Hello".to_owned(),
-                images: Vec::new(),
-            },
+            PromptMessage::text(Role::System, "Be kind."),
+            PromptMessage::text(Role::User, "Hello"),
         ],
         temperature: Some(0.5),
         max_tokens: Some(64),
-        library: None,
+        ..Prompt::default()
     }
 }
 
@@ -145,6 +137,7 @@ pub(super) fn ask(provider: &dyn Provider, stop: &Stop) -> Outcome {
     let result = provider.complete(&prompt("m-1"), stop, &mut |delta| match delta {
         Delta::Text(piece) => text.push_str(piece),
         Delta::Reasoning(piece) => reasoning.push_str(piece),
+        Delta::Tool(call) => panic!("{call:?}"),
     });
     if let Err(failure) = &result {
         assert!(!failure.message.contains(KEY), "{failure}");

@@ -25,6 +25,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
 pub use library::LIBRARY;
@@ -40,6 +42,19 @@ pub enum Role {
     User,
     /// The model, earlier.
     Assistant,
+    /// What a tool answered to a call of the model's.
+    Tool,
+}
+
+/// A call of a tool by a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Which call it is, in the provider's word; a tool's answer names it.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// What the tool is called with: a JSON object as text, as the model wrote it.
+    pub arguments: String,
 }
 
 /// One message of a prompt.
@@ -51,6 +66,23 @@ pub struct PromptMessage {
     pub content: String,
     /// The pictures that go with it.
     pub images: Vec<Image>,
+    /// The tools that the model called in it.
+    pub tool_calls: Vec<ToolCall>,
+    /// The call that it answers, if a tool speaks.
+    pub tool_call_id: Option<String>,
+}
+
+impl PromptMessage {
+    /// Nothing but words.
+    pub fn text(role: Role, content: impl Into<String>) -> PromptMessage {
+        PromptMessage {
+            role,
+            content: content.into(),
+            images: Vec::new(),
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+        }
+    }
 }
 
 /// Gets a picture's bytes; none when they are gone, or are no picture.
@@ -85,7 +117,7 @@ impl PartialEq for Image {
 impl Eq for Image {}
 
 /// Everything a model is asked with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prompt {
     /// The model's id as its provider knows it: [`Choice::model`], unchanged.
     pub model: String,
@@ -97,6 +129,11 @@ pub struct Prompt {
     pub max_tokens: Option<u32>,
     /// What was looked up in the user's documents, for providers that quote them.
     pub library: Option<Library>,
+    /// The tools it may call, each in the form of OpenAI's chat completions.
+    pub tools: Vec<Value>,
+    /// What else the model is asked with (`stop`, `seed`, `top_p`, `tool_choice`, `response_format` …), by OpenAI's names.
+    /// Passed on as it is where the provider speaks that protocol, and translated or left out elsewhere.
+    pub options: Map<String, Value>,
 }
 
 /// What was looked up in the user's documents.
@@ -130,6 +167,8 @@ pub enum Delta<'a> {
     Text(&'a str),
     /// A piece of what the model thinks before it replies, where it shows that.
     Reasoning(&'a str),
+    /// A call of a tool, once it is whole.
+    Tool(&'a ToolCall),
 }
 
 /// What a reply cost.

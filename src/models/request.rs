@@ -164,6 +164,7 @@ fn wire_role(role: Role) -> &'static str {
         Role::System => "system",
         Role::User => "user",
         Role::Assistant => "assistant",
+        Role::Tool => "tool",
     }
 }
 
@@ -181,16 +182,12 @@ mod tests {
             fetch: Arc::new(move || bytes.map(<[u8]>::to_vec)),
         };
         let message = PromptMessage {
-            role: Role::User,
-            content: text.to_owned(),
             images: vec![image],
+            ..PromptMessage::text(Role::User, text)
         };
         Prompt {
-            model: String::new(),
             messages: vec![message],
-            temperature: None,
-            max_tokens: None,
-            library: None,
+            ..Prompt::default()
         }
     }
 

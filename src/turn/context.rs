@@ -41,6 +41,7 @@ pub(super) fn text(prompt: &[PromptMessage]) -> String {
                 Role::System => "system",
                 Role::User => "user",
                 Role::Assistant => "assistant",
+                Role::Tool => "tool",
             };
             let pictures = message.images.iter().map(|image| format!("[{}]", image.filename));
             let parts = Some(message.content.clone()).filter(|text| !text.is_empty());
@@ -80,19 +81,17 @@ fn assemble(
     {
         kept.pop();
     }
-    let system = system.map(|prompt| PromptMessage {
-        role: Role::System,
-        content: prompt.to_owned(),
-        images: Vec::new(),
-    });
+    let system = system.map(|prompt| PromptMessage::text(Role::System, prompt));
     let question = question.filter(says_something);
-    let spoken = kept.into_iter().rev().chain(question).map(|message| PromptMessage {
-        role: match message.role {
+    let spoken = kept.into_iter().rev().chain(question).map(|message| {
+        let role = match message.role {
             store::Role::User => Role::User,
             store::Role::Assistant => Role::Assistant,
-        },
-        content: message.content.clone(),
-        images: images.remove(&message.id).unwrap_or_default(),
+        };
+        PromptMessage {
+            images: images.remove(&message.id).unwrap_or_default(),
+            ..PromptMessage::text(role, message.content.as_str())
+        }
     });
     system.into_iter().chain(spoken).collect()
 }

@@ -273,14 +273,9 @@ impl Turns {
         let mut text = String::new();
         let prompt = Prompt {
             model: ask.choice.model.clone(),
-            messages: vec![PromptMessage {
-                role: crate::models::Role::User,
-                content: ask.text.clone(),
-                images: Vec::new(),
-            }],
-            temperature: None,
-            max_tokens: None,
+            messages: vec![PromptMessage::text(crate::models::Role::User, ask.text.as_str())],
             library: passages::look_up(&self.store, ask)?,
+            ..Prompt::default()
         };
         let completion = ask
             .choice

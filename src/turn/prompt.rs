@@ -64,9 +64,8 @@ impl Turns {
         Ok(Prompt {
             model: ask.choice.model.clone(),
             messages,
-            temperature: None,
-            max_tokens: None,
             library,
+            ..Prompt::default()
         })
     }
 }
