@@ -47,3 +47,15 @@ export function place(parent, nodes) {
     else parent.insertBefore(node, at);
   }
 }
+
+/** Calls `make` again only when what the node is about has changed: a node that stays keeps its focus and its place. */
+export function memo(make) {
+  let seen = null;
+  let node = null;
+  return (...about) => {
+    if (seen?.length === about.length && about.every((value, i) => Object.is(value, seen[i]))) return node;
+    seen = about;
+    node = make(...about);
+    return node;
+  };
+}

@@ -37,7 +37,7 @@ export function openMenu(button, entries) {
   });
   button.setAttribute("aria-expanded", "true");
   // In the part of the page it belongs to, where screen readers look for it; it is drawn above all parts.
-  button.closest("aside, main").append(menu);
+  button.closest("aside, main, dialog").append(menu);
   menu.showPopover();
   stand(menu, button);
   items[0].focus();

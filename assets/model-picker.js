@@ -1,0 +1,113 @@
+// The dialog that picks a model: searched by typing, favourites first, and those that are down greyed, with the reason.
+
+import * as api from "./api.js";
+import { el, icon, iconButton, place } from "./dom.js";
+import { words } from "./lang/en.js";
+import { current, update } from "./store.js";
+
+const w = words.models;
+
+/** Lets the user pick one; resolves with its name, or null. */
+export function pickModel(selected) {
+  const { promise, resolve } = Promise.withResolvers();
+  const input = el("input", { class: "search", type: "search", placeholder: w.search, "aria-label": w.search, role: "combobox", "aria-expanded": "true", "aria-controls": "models", autocomplete: "off", autofocus: true });
+  const list = el("ul", { id: "models", class: "options", role: "listbox", "aria-label": w.heading });
+  const dialog = el(
+    "dialog",
+    { class: "dialog picker", "aria-label": w.heading, closedby: "any", onclose: () => (dialog.remove(), resolve(null)) },
+    el("header", null, icon("search"), input, iconButton("close", words.close, { onclick: () => dialog.close() })),
+    list,
+  );
+  const choose = (name) => {
+    resolve(name);
+    dialog.close();
+  };
+  let at = 0;
+  const draw = () => {
+    const rows = found(input.value);
+    at = Math.min(at, Math.max(rows.length - 1, 0));
+    place(list, rows.length === 0 ? [el("li", { class: "list-note" }, w.none)] : rows.map((model, i) => option(model, { selected, active: i === at, choose, draw })));
+    input.setAttribute("aria-activedescendant", rows.length ? `model-${at}` : "");
+    list.querySelectorAll("[role=option]").forEach((node, i) => (node.id = `model-${i}`));
+    list.querySelector("[data-active]")?.scrollIntoView({ block: "nearest" });
+    return rows;
+  };
+  input.addEventListener("input", () => ((at = 0), draw()));
+  input.addEventListener("keydown", (event) => {
+    const rows = found(input.value);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) at = (at + step + rows.length) % Math.max(rows.length, 1);
+    else if (event.key !== "Enter") return;
+    event.preventDefault();
+    if (step) return draw();
+    if (rows[at] && !rows[at].reason) choose(rows[at].name);
+  });
+  at = Math.max(found("").findIndex(({ name }) => name === selected), 0);
+  draw();
+  document.body.append(dialog);
+  dialog.showModal();
+  list.querySelector("[data-active]")?.scrollIntoView({ block: "nearest" });
+  refresh(draw);
+  return promise;
+}
+
+/** The list may have changed since it was fetched: what is shown is brought up to date in place. */
+async function refresh(draw) {
+  try {
+    update({ models: await api.models() });
+    draw();
+  } catch {
+    // What is known stays.
+  }
+}
+
+function found(text) {
+  const sought = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  const favourites = new Set(current().settings.favourite_models ?? []);
+  const rows = allModels().map((model) => ({ ...model, favourite: favourites.has(model.name) }));
+  const matching = rows.filter(({ name, about }) => sought.every((word) => `${name} ${about}`.toLowerCase().includes(word)));
+  // Favourites first, then what works, then what does not; else the server's order.
+  const rank = ({ favourite, reason }) => (reason ? 2 : favourite ? 0 : 1);
+  return matching.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** Every model the server names: aliases, those that can be used, and those that cannot now. */
+function allModels() {
+  const { chat = [], aliases = [], providers = [] } = current().models ?? {};
+  const up = chat.map((name) => ({ name, about: w.builtIn[name] ?? "", reason: "" }));
+  const named = aliases.map(({ name, models }) => ({ name, about: w.alias(models), reason: "" }));
+  const down = providers
+    .filter(({ reason }) => reason)
+    .flatMap(({ name, reason, models }) => (models?.length ? models : [name]).map((model) => ({ name: model, about: "", reason })));
+  const seen = new Set();
+  return [...named, ...up, ...down].filter(({ name }) => !seen.has(name) && seen.add(name));
+}
+
+function option({ name, about, reason, favourite }, { selected, active, choose, draw }) {
+  const star = iconButton(favourite ? "star-full" : "star", favourite ? w.unstar(name) : w.star(name), {
+    class: favourite ? "icon-button small starred" : "icon-button small",
+    tabindex: "-1",
+    onclick(event) {
+      event.stopPropagation();
+      toggleFavourite(name);
+      draw();
+    },
+  });
+  return el(
+    "li",
+    { role: "option", "aria-selected": String(name === selected), "aria-disabled": reason ? "true" : null, "data-active": active, onclick: () => !reason && choose(name) },
+    el("span", { class: "option-name" }, name),
+    reason || about ? el("span", { class: "option-about" }, reason || about) : null,
+    name === selected ? icon("done") : null,
+    star,
+  );
+}
+
+function toggleFavourite(name) {
+  const { settings } = current();
+  const known = settings.favourite_models ?? [];
+  const favourite_models = known.includes(name) ? known.filter((one) => one !== name) : [...known, name];
+  update({ settings: { ...settings, favourite_models } });
+  // A lost favourite is not worth a word.
+  api.putSettings(current().settings).catch(() => {});
+}
