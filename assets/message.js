@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el, icon, iconButton, memo, place } from "./dom.js";
 import { copyText, showHtml } from "./html.js";
-import { bytes, cost, shortModel, time, words } from "./lang/en.js";
+import { bytes, cost, sentence, shortModel, time, words } from "./lang/en.js";
 import { openMenu } from "./menu.js";
 import { openId } from "./store.js";
 import { edit, endEdit, regenerate, resume, startEdit, turnTo } from "./turns.js";
@@ -130,7 +130,7 @@ function toolsPart(tools) {
 
 function notePart({ role, state, error }) {
   const note = role === "user" ? null : w.states[state];
-  return note ? el("p", { class: "state" }, error ? `${note} ${error}` : note) : null;
+  return note ? el("p", { class: "state" }, error ? `${note} ${sentence(error)}` : note) : null;
 }
 
 function actionsPart(message, text, siblings, busy) {
@@ -188,7 +188,7 @@ function againButton(id, message) {
 
 /** The field that takes a message's place while it is edited. */
 function editField(message) {
-  const input = el("textarea", { class: "edit-text", "aria-label": w.edit, dir: "auto" });
+  const input = el("textarea", { class: "edit-text", rows: "1", "aria-label": w.edit, dir: "auto" });
   input.value = message.text;
   const send = () => {
     const text = input.value.trim();

@@ -10,13 +10,21 @@ const w = words.models;
 /** Lets the user pick one; resolves with its name, or null. */
 export function pickModel(selected) {
   const { promise, resolve } = Promise.withResolvers();
-  const input = el("input", { class: "search", type: "search", placeholder: w.search, "aria-label": w.search, role: "combobox", "aria-expanded": "true", "aria-controls": "models", autocomplete: "off", autofocus: true });
+  const input = el("input", { class: "search", type: "text", inputmode: "search", placeholder: w.search, "aria-label": w.search, role: "combobox", "aria-expanded": "true", "aria-controls": "models", autocomplete: "off", autofocus: true });
   const list = el("ul", { id: "models", class: "options", role: "listbox", "aria-label": w.heading });
+  const favourite = el("button", { type: "button", class: "chip" });
+  favourite.addEventListener("click", () => {
+    const model = found(input.value)[at];
+    if (model) toggleFavourite(model.name);
+    at = Math.max(found(input.value).findIndex(({ name }) => name === model?.name), 0);
+    draw();
+  });
   const dialog = el(
     "dialog",
     { class: "dialog picker", "aria-label": w.heading, closedby: "any", onclose: () => (dialog.remove(), resolve(null)) },
     el("header", null, icon("search"), input, iconButton("close", words.close, { onclick: () => dialog.close() })),
     list,
+    el("footer", null, favourite),
   );
   const choose = (name) => {
     resolve(name);
@@ -30,6 +38,8 @@ export function pickModel(selected) {
     input.setAttribute("aria-activedescendant", rows.length ? `model-${at}` : "");
     list.querySelectorAll("[role=option]").forEach((node, i) => (node.id = `model-${i}`));
     list.querySelector("[data-active]")?.scrollIntoView({ block: "nearest" });
+    favourite.hidden = rows.length === 0;
+    if (rows[at]) favourite.replaceChildren(icon(rows[at].favourite ? "star-full" : "star"), el("span", null, rows[at].favourite ? w.unstar(rows[at].name) : w.star(rows[at].name)));
     return rows;
   };
   input.addEventListener("input", () => ((at = 0), draw()));
@@ -84,20 +94,19 @@ function allModels() {
 }
 
 function option({ name, about, reason, favourite }, { selected, active, choose, draw }) {
-  const star = iconButton(favourite ? "star-full" : "star", favourite ? w.unstar(name) : w.star(name), {
-    class: favourite ? "icon-button small starred" : "icon-button small",
-    tabindex: "-1",
-    onclick(event) {
-      event.stopPropagation();
-      toggleFavourite(name);
-      draw();
-    },
+  // For the pointer only: an option holds no buttons. The button below the list does the same for the active one.
+  const star = el("span", { class: favourite ? "option-star starred" : "option-star", title: favourite ? w.unstar(name) : w.star(name) }, icon(favourite ? "star-full" : "star"));
+  star.addEventListener("click", (event) => {
+    event.stopPropagation();
+    toggleFavourite(name);
+    draw();
   });
   return el(
     "li",
     { role: "option", "aria-selected": String(name === selected), "aria-disabled": reason ? "true" : null, "data-active": active, onclick: () => !reason && choose(name) },
     el("span", { class: "option-name" }, name),
     reason || about ? el("span", { class: "option-about" }, reason || about) : null,
+    el("span", { class: "spacer" }),
     name === selected ? icon("done") : null,
     star,
   );

@@ -12,7 +12,7 @@ const FOUND_MAX = 30;
 const TYPING_MS = 120;
 
 export function openPalette({ newConversation, showShortcuts }) {
-  const input = el("input", { class: "search", type: "search", placeholder: w.placeholder, "aria-label": w.placeholder, role: "combobox", "aria-expanded": "true", "aria-controls": "found", autocomplete: "off" });
+  const input = el("input", { class: "search", type: "text", inputmode: "search", placeholder: w.placeholder, "aria-label": w.placeholder, role: "combobox", "aria-expanded": "true", "aria-controls": "found", autocomplete: "off" });
   const list = el("ul", { id: "found", class: "options", role: "listbox", "aria-label": w.results });
   const status = el("p", { class: "unseen", role: "status" });
   const dialog = el("dialog", { class: "dialog palette", "aria-label": w.heading, closedby: "any", onclose: () => dialog.remove() }, el("header", null, icon("search"), input), list, status);

@@ -120,11 +120,10 @@ async function run(id, source, asked) {
   const { ended, problem } = await follow(id, source, { onStart });
   settle(id);
   await refresh(id).catch(() => {});
-  const last = threadOf(id).messages.at(-1);
-  // Without an answer the question is what stands last, and the reason below it.
-  const unanswered = last?.role === "user" && ended !== "failed" ? words.conversation.noReply : "";
-  const failed = ended === "failed" ? words.conversation.failedReply(problem) : unanswered;
-  updateThread(id, { live: null, waiting: "", problem: failed, fresh: openId() !== id });
+  // A reply that was begun says itself why it ended. Where there is none, the question stands last and the reason below it.
+  const isUnanswered = threadOf(id).messages.at(-1)?.role === "user";
+  const failed = ended === "failed" ? words.conversation.failedReply(problem) : words.conversation.noReply;
+  updateThread(id, { live: null, waiting: "", problem: isUnanswered ? failed : "", fresh: openId() !== id });
 }
 
 /** The reply has begun: the message that asked for it has an id, and the reply a place. */

@@ -64,6 +64,9 @@ export function cost({ input_tokens: given, output_tokens: written, price }) {
   return price ? `${tokens} · ${money(price)}` : tokens;
 }
 
+/** What a server said, as a sentence among others. */
+export const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
+
 /** A model's name without its provider, where the rest says enough. */
 export const shortModel = (name) => name.slice(name.indexOf("/") + 1) || name;
 
@@ -219,7 +222,7 @@ export const words = {
       failed: "The reply could not be finished. What had arrived is kept.",
     },
     noReply: "No reply came. Your message is kept.",
-    failedReply: (detail) => `${detail || "The model could not answer."} Your message is kept.`,
+    failedReply: (detail) => `${sentence(detail || "The model could not answer")} Your message is kept.`,
   },
   composer: {
     label: "Message",
