@@ -467,9 +467,7 @@ impl Turns {
             output_tokens,
             cached_tokens,
             is_estimated: estimated,
-            price: self
-                .pricing
-                .price(ask.choice.provider.name(), &completion.model, tokens),
+            price: self.pricing.price(&completion.provider, &completion.model, tokens),
             created_at: now.to_owned(),
         }
     }
