@@ -3,7 +3,7 @@
 
 import * as api from "./api.js";
 import { words } from "./lang/en.js";
-import { openId, threadOf, updateThread } from "./store.js";
+import { openId, updateThread } from "./store.js";
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MOST_MS = 15_000;
@@ -64,7 +64,7 @@ async function readAll(id, events, progress, onStart, isMine) {
     if (error.status !== 0) throw error;
     return true;
   } finally {
-    if (isMine()) draw.now();
+    draw.end(isMine());
   }
   return progress.reply !== null && !progress.ended;
 }
@@ -112,9 +112,11 @@ function withTool(tools, tool) {
 /** Puts what has been read into the state, once a frame however many events come. */
 function drawing(id, progress) {
   let asked = false;
+  let ended = false;
   const now = () => {
     asked = false;
-    if (progress.reply && threadOf(id).live !== progress.reply) updateThread(id, { live: progress.reply });
+    // What was asked for before the end must not bring back what has made room for the stored message since.
+    if (!ended && progress.reply) updateThread(id, { live: progress.reply });
   };
   const draw = () => {
     if (asked) return;
@@ -123,7 +125,11 @@ function drawing(id, progress) {
     if (document.hidden || openId() !== id) setTimeout(now, HIDDEN_MS);
     else requestAnimationFrame(now);
   };
-  return Object.assign(draw, { now });
+  const end = (isMine) => {
+    if (isMine) now();
+    ended = true;
+  };
+  return Object.assign(draw, { end });
 }
 
 /** Waits, but no longer than until the browser believes to be connected again. */

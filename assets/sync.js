@@ -19,10 +19,12 @@ export function keepInStep(signal) {
   let isFirst = true;
   const connect = () => {
     clearTimeout(timer);
-    if (signal.aborted) return;
+    if (signal.aborted || socket?.readyState <= WebSocket.OPEN) return;
     socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${api.ROOT}/ws`);
     const ping = setInterval(() => socket.readyState === WebSocket.OPEN && socket.send('{"type":"ping"}'), PING_EVERY_MS);
+    let wasOpen = false;
     socket.addEventListener("open", () => {
+      wasOpen = true;
       wait = RETRY_FIRST_MS;
       update({ online: true });
       // What happened meanwhile was not told.
@@ -33,8 +35,8 @@ export function keepInStep(signal) {
     socket.addEventListener("close", () => {
       clearInterval(ping);
       if (signal.aborted) return;
-      // Asking tells an ended session from a server that is away, and sets what the banner says.
-      api.me().catch(() => {});
+      // Refused at once: asking tells an ended session from a server that is away, and sets what the banner says.
+      if (!wasOpen) api.me().catch(() => {});
       timer = setTimeout(connect, wait);
       wait = Math.min(wait * 2, RETRY_MOST_MS);
     });
@@ -45,7 +47,7 @@ export function keepInStep(signal) {
 }
 
 function hear({ type, data }) {
-  if (type === "message") happened(data.chat_id);
+  if (type === "message") happened(data.chat_id, data.sender === "ai");
   // A reply has begun that this page did not ask for.
   else if (type === "typing" && data.sender === "ai" && data.is_typing && data.chat_id === openId()) join(data.chat_id);
 }

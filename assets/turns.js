@@ -143,7 +143,9 @@ function begin(id, { request_message_id: requestId, response_message_id: respons
 async function create(text) {
   const { choices } = threadOf(NEW);
   let chat = await api.createConversation(titleOf(text));
-  const chosen = Object.fromEntries(CHOICES.filter((name) => choices[name] != null).map((name) => [name, choices[name]]));
+  const standard = { model: current().settings.default_model };
+  const wanted = { ...standard, ...choices };
+  const chosen = Object.fromEntries(CHOICES.filter((name) => wanted[name] != null).map((name) => [name, wanted[name]]));
   if (Object.keys(chosen).length > 0) chat = await api.updateConversation(chat.id, chosen);
   moveNewThread(chat.id);
   drafts.moveNew(chat.id, text);
@@ -233,13 +235,13 @@ function take(unnamed, { role, text }) {
 }
 
 /** What another device did in the conversation `id`, or what happened to one that is not open. */
-export async function happened(id) {
+export async function happened(id, isReply) {
   if (isFollowed(id)) return;
   if (!chatOf(id)) await find(id);
   const chat = chatOf(id);
   if (chat) putChat({ ...chat, updated_at: new Date().toISOString() });
-  if (openId() !== id) return updateThread(id, { fresh: true });
-  await open(id);
+  if (openId() === id) await open(id);
+  else if (isReply) updateThread(id, { fresh: true });
 }
 
 export const startEdit = (key) => update({ editing: key });

@@ -125,7 +125,10 @@ impl Assets {
             .map(|(name, bytes)| format!("{name} {}\n", digest_hex(bytes)))
             .collect();
         let version = digest_hex(names.as_bytes())[..12].to_owned();
-        let files = files.into_iter().map(|(name, bytes)| (name, Asset::new(bytes))).collect();
+        let files = files
+            .into_iter()
+            .map(|(name, bytes)| (name, Asset::new(bytes)))
+            .collect();
         Assets {
             folder,
             version,
@@ -170,7 +173,11 @@ fn page(ctx: &Ctx, _: Path<PagePath>) -> Result<Html, Error> {
 pub(super) fn shell(ctx: &Ctx, (): ()) -> Result<Html, Error> {
     let depth = ctx.request.path().matches('/').count().saturating_sub(1);
     let kept = ctx.assets.shells.get(depth).ok_or_else(not_found)?;
-    let root = if depth == 0 { ".".to_owned() } else { vec![".."; depth].join("/") };
+    let root = if depth == 0 {
+        ".".to_owned()
+    } else {
+        vec![".."; depth].join("/")
+    };
     let base = format!("{root}{}", ctx.assets.base());
     let reply = match &ctx.assets.folder {
         Some(folder) => {
