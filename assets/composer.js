@@ -5,7 +5,7 @@ import { choose } from "./conversations.js";
 import { el, icon, iconButton, memo, place } from "./dom.js";
 import { draftOf, filesOf, write } from "./drafts.js";
 import { shortModel, words } from "./lang/en.js";
-import { NEW, choiceOf, chatOf, current, isChat, openId, openThread, updateThread, watch } from "./store.js";
+import { NEW, choiceOf, chatOf, isChat, openId, openThread, standardModel, updateThread, watch } from "./store.js";
 import { send, startEdit, stop } from "./turns.js";
 
 const w = words.composer;
@@ -58,7 +58,7 @@ export function composer(signal) {
     dock.hidden = status === "missing" || !isChat(state);
     drawFiles(pending);
     const isReady = (draft.trim() !== "" || pending.length > 0) && pending.every(({ url }) => url);
-    place(tools, drawTools(id, { waiting, isReady, models: state.models, chosen: choiceOf(id, "model", state), standard: state.settings.default_model, library: Boolean(choiceOf(id, "library", state)) }));
+    place(tools, drawTools(id, { waiting, isReady, model: choiceOf(id, "model", state) ?? standardModel(state), library: Boolean(choiceOf(id, "library", state)) }));
     unsent.textContent = reason;
   });
   return dock;
@@ -93,22 +93,21 @@ function toolsOf() {
       el("span", null, w.library),
     ),
   );
-  const model = memo((id, name, isKnown) => {
+  const modelButton = memo((id, name) => {
     const pick = async () => {
       const { pickModel } = await import("./model-picker.js");
       const picked = await pickModel(name);
       if (picked) choose(id, { model: picked });
     };
-    return el("button", { type: "button", class: "chip model", "aria-haspopup": "dialog", title: isKnown ? w.model(name) : w.pickModel, onclick: pick }, el("span", null, name ? shortModel(name) : w.pickModel), icon("down-small"));
+    return el("button", { type: "button", class: "chip model", "aria-haspopup": "dialog", title: name ? w.model(name) : w.pickModel, onclick: pick }, el("span", null, name ? shortModel(name) : w.pickModel), icon("down-small"));
   });
   const sendButton = iconButton("send", w.send, { type: "submit", class: "icon-button send" });
   const stopButton = iconButton("stop", w.stop, { class: "icon-button send stop", onclick: () => stop(openId()) });
   const spacer = el("span", { class: "spacer" });
-  return (id, { waiting, isReady, models, chosen, standard, library: hasLibrary }) => {
+  return (id, { waiting, isReady, model: name, library: hasLibrary }) => {
     sendButton.disabled = !isReady || waiting !== "";
-    const name = chosen ?? standard ?? models?.default ?? models?.chat?.[0] ?? "";
     const isStopping = waiting !== "" && id !== NEW;
-    return [attach, picker, library(id, hasLibrary), spacer, model(id, name, Boolean(name)), isStopping ? stopButton : sendButton];
+    return [attach, picker, library(id, hasLibrary), spacer, modelButton(id, name), isStopping ? stopButton : sendButton];
   };
 }
 

@@ -6,7 +6,7 @@ import { listenForCode } from "./html.js";
 import { words } from "./lang/en.js";
 import { messageItem } from "./message.js";
 import { HOME, pageAddress } from "./router.js";
-import { NEW, current, openId, openThread, watch } from "./store.js";
+import { NEW, current, openId, openThread, usableModels, watch } from "./store.js";
 import { loadEarlier, open, regenerate } from "./turns.js";
 import { write } from "./drafts.js";
 
@@ -112,9 +112,10 @@ function surroundings(list) {
   const parts = Object.fromEntries(
     Object.entries({ welcome, skeleton, missing, failed, empty, earlierEdge, thinking, problem }).map(([name, make]) => [name, memo(make)]),
   );
-  return (id, thread, { list: chats, user, models }) => {
+  return (id, thread, state) => {
+    const { list: chats, user } = state;
     const isFirst = chats.status === "ready" && chats.total === 0;
-    if (id === NEW && thread.messages.length === 0) return [parts.welcome(isFirst, user.role === "admin", hasModels(models))];
+    if (id === NEW && thread.messages.length === 0) return [parts.welcome(isFirst, user.role === "admin", hasModels(state))];
     if (thread.status === "loading") return [parts.skeleton()];
     if (thread.status === "missing") return [parts.missing()];
     if (thread.status === "failed") return [parts.failed(id)];
@@ -130,8 +131,8 @@ function surroundings(list) {
   };
 }
 
-/** Whether there is anything to talk to but what is built in. */
-const hasModels = (models) => models === null || (models.chat ?? []).some((name) => name !== "echo" && name !== "library");
+/** Whether there is anything to talk to but what is built in; as long as that is not known, there is. */
+const hasModels = (state) => state.models === null || usableModels(state).some((name) => name !== "echo" && name !== "library");
 
 function welcome(isFirst, isAdmin, hasModel) {
   const w = words.welcome;

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el, icon, iconButton, place } from "./dom.js";
 import { words } from "./lang/en.js";
-import { current, update } from "./store.js";
+import { current, update, usableModels } from "./store.js";
 
 const w = words.models;
 
@@ -83,8 +83,8 @@ function found(text) {
 
 /** Every model the server names: aliases, those that can be used, and those that cannot now. */
 function allModels() {
-  const { chat = [], aliases = [], providers = [] } = current().models ?? {};
-  const up = chat.map((name) => ({ name, about: w.builtIn[name] ?? "", reason: "" }));
+  const { aliases = [], providers = [] } = current().models ?? {};
+  const up = [...usableModels(), "echo", "library"].map((name) => ({ name, about: w.builtIn[name] ?? "", reason: "" }));
   const named = aliases.map(({ name, models }) => ({ name, about: w.alias(models), reason: "" }));
   const down = providers
     .filter(({ reason }) => reason)

@@ -82,6 +82,11 @@ export const isChat = (s = state) => s.route.page === "new" || s.route.page === 
 /** What is set for a conversation, existing or not: `model`, `library`, `system_prompt` … */
 export const choiceOf = (id, name, s = state) => (id === NEW ? threadOf(NEW, s).choices[name] : chatOf(id, s)?.[name]);
 
+/** The models that can be asked: the server also lists those that it only knows a price of. */
+export const usableModels = ({ models } = state) => models?.available ?? models?.chat ?? [];
+/** The model that answers where nothing is chosen. */
+export const standardModel = (s = state) => s.settings.default_model ?? s.models?.default ?? usableModels(s)[0] ?? (s.models ? "echo" : "");
+
 export function update(change) {
   state = { ...state, ...change };
   if (!announced) return;
