@@ -20,6 +20,7 @@ export const ROOT = new URL(import.meta.url).pathname.replace(/\/assets\/[^/]+\/
 const CONVERSATIONS_PAGE = 50;
 const MESSAGES_PAGE = 50;
 const DOCUMENTS_PAGE = 50;
+const USERS_PAGE = 100;
 
 let session = new AbortController();
 let whenSignedOut = () => {};
@@ -90,7 +91,7 @@ export const search = (text, limit) => get(`/search${query({ q: text, limit })}`
 /** The newest messages, or those before the message `before`, oldest first; `earlier` says whether there are more. */
 export async function messages(id, before) {
   // One more than a page tells whether an earlier page exists.
-  const found = await get(`${conversationOf(id)}/messages${query({ html: "1", limit: MESSAGES_PAGE + 1, before })}`);
+  const found = await get(`${conversationOf(id)}/messages${query({ html: "1", tree: "true", limit: MESSAGES_PAGE + 1, before })}`);
   return { messages: found.messages.slice(-MESSAGES_PAGE), earlier: found.messages.length > MESSAGES_PAGE };
 }
 
@@ -105,7 +106,6 @@ export const edit = (messageId, content) => events("PATCH", `/messages/${part(me
 /** The reply in progress, from `after`, the id of the last event that was seen. */
 export const attach = (id, after) => events("GET", `${conversationOf(id)}/events?html=1`, undefined, after);
 export const stop = (id) => post(`${conversationOf(id)}/stop`);
-export const tree = (id) => get(`${conversationOf(id)}/tree`);
 export const setLeaf = (id, messageId) => put(`${conversationOf(id)}/leaf`, { message_id: messageId });
 
 /* Models, files, documents */
@@ -125,7 +125,7 @@ export const usage = (from, to, group) => get(`/usage${query({ from, to, group }
 /* Administration */
 
 export const health = () => get("/health?verbose=1");
-export const users = () => get("/admin/users");
+export const users = (offset) => get(`/admin/users${query({ limit: USERS_PAGE, offset: String(offset) })}`);
 export const updateUser = (id, change) => patch(`/admin/users/${part(id)}`, change);
 export const deleteUser = (id) => remove(`/admin/users/${part(id)}`);
 export const createUser = (user) => post("/admin/users", user);
@@ -136,9 +136,12 @@ export const putLimits = (values) => put("/admin/limits", values);
 export const providers = () => get("/admin/providers");
 export const addProvider = (provider) => post("/admin/providers", provider);
 export const updateProvider = (id, change) => patch(`/admin/providers/${part(id)}`, change);
+export const testProvider = (id) => post(`/admin/providers/${part(id)}/test`);
 export const deleteProvider = (id) => remove(`/admin/providers/${part(id)}`);
 export const adminModels = () => get("/admin/models");
-export const putAdminModels = (values) => put("/admin/models", values);
+export const setDefaultModel = (name) => put("/admin/models", { default_model: name });
+export const setAlias = (name, models) => put(`/admin/models/${part(name)}`, { models });
+export const deleteAlias = (name) => remove(`/admin/models/${part(name)}`);
 export const BACKUP_URL = `${ROOT}/admin/backup`;
 
 /* How it is done */

@@ -50,6 +50,8 @@ function stayAtEnd(view, column, latest) {
   const toEnd = () => {
     following = true;
     view.scrollTop = view.scrollHeight;
+    // What shrinks moves the text as well: only what goes up from here is somebody's doing.
+    top = view.scrollTop;
   };
   const left = () => view.scrollHeight - view.scrollTop - view.clientHeight;
   const offer = () => (latest.hidden = left() < FAR_FROM_END_PX);
@@ -90,10 +92,10 @@ function drawInto(column, end) {
       const item = items.get(message.key) ?? { ...messageItem(), seen: [] };
       // Only the last message, and one that is edited, can change without being another object.
       const live = message === last && thread.live?.id === message.id ? thread.live : null;
-      const seen = [message, live, thread.siblings[message.id], state.editing === message.key, thread.waiting !== ""];
+      const seen = [message, live, state.editing === message.key, thread.waiting !== ""];
       if (seen.some((value, i) => value !== item.seen[i])) {
         item.seen = seen;
-        item.update(message, { live, siblings: seen[2], editing: seen[3], busy: seen[4] });
+        item.update(message, { live, editing: seen[2], busy: seen[3] });
       }
       kept.set(message.key, item);
     }

@@ -12,8 +12,8 @@ const w = words.conversation;
 const COPIED_MS = 1500;
 
 /**
- * The node of one message, with `update(message, { live, siblings, editing, busy })`: `live` is the state of its reply
- * while that is written, `siblings` the ids of the messages in its place.
+ * The node of one message, with `update(message, { live, editing, busy })`: `live` is the state of its reply while that is
+ * written; while the thread is `busy`, nothing else can be asked of it.
  */
 export function messageItem() {
   const node = el("li", { class: "message" });
@@ -21,7 +21,7 @@ export function messageItem() {
   const text = textPart();
   const parts = { files: memo(filesPart), reasoning: reasoningPart(), tools: memo(toolsPart), note: memo(notePart), actions: memo(actionsPart) };
   const field = memo(editField);
-  const update = (message, { live, siblings, editing, busy }) => {
+  const update = (message, { live, editing, busy }) => {
     const own = message.role === "user";
     const shown = live ?? message;
     node.classList.toggle("own", own);
@@ -38,7 +38,7 @@ export function messageItem() {
         parts.tools(live?.tools ?? message.tool_calls),
         text.node,
         live ? null : parts.note(message),
-        live || message.id === null ? null : parts.actions(message, text.node, siblings, busy),
+        live || message.id === null ? null : parts.actions(message, text.node, busy),
       ].filter(Boolean),
     );
   };
@@ -130,10 +130,11 @@ function toolsPart(tools) {
 
 function notePart({ role, state, error }) {
   const note = role === "user" ? null : w.states[state];
-  return note ? el("p", { class: "state" }, error ? `${note} ${sentence(error)}` : note) : null;
+  // What was stopped on purpose needs no further reason.
+  return note ? el("p", { class: "state" }, error && state !== "stopped" ? `${note} ${sentence(error)}` : note) : null;
 }
 
-function actionsPart(message, text, siblings, busy) {
+function actionsPart(message, text, busy) {
   const own = message.role === "user";
   const isCut = !own && ["interrupted", "stopped", "failed"].includes(message.state);
   const act = (name, label, run) => iconButton(name, label, { class: "icon-button small", onclick: run });
@@ -141,7 +142,7 @@ function actionsPart(message, text, siblings, busy) {
   return el(
     "div",
     { class: "actions" },
-    siblings ? branches(id, message, siblings, busy) : null,
+    message.siblings?.length > 1 ? branches(id, message, busy) : null,
     message.text === "" ? null : copyButton(text, message.text),
     own && !busy ? act("rename", w.edit, () => startEdit(message.key)) : null,
     own || busy ? null : againButton(id, message),
@@ -158,7 +159,7 @@ function aboutOf(message) {
   return parts.filter(Boolean).flatMap((part, i) => (i === 0 ? [part] : [" · ", part]));
 }
 
-function branches(id, { id: messageId }, ids, busy) {
+function branches(id, { id: messageId, siblings: ids }, busy) {
   const at = ids.indexOf(messageId);
   const turn = (name, label, to) =>
     iconButton(name, label, { class: "icon-button small", disabled: busy || to === undefined, onclick: () => turnTo(id, to) });

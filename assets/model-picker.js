@@ -81,16 +81,15 @@ function found(text) {
   return matching.toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** Every model the server names: aliases, those that can be used, and those that cannot now. */
+/** Every model the server names: those that can be used, and those that cannot now. */
 function allModels() {
-  const { aliases = [], providers = [] } = current().models ?? {};
+  const { providers = [] } = current().models ?? {};
   const up = [...usableModels(), "echo", "library"].map((name) => ({ name, about: w.builtIn[name] ?? "", reason: "" }));
-  const named = aliases.map(({ name, models }) => ({ name, about: w.alias(models), reason: "" }));
   const down = providers
     .filter(({ reason }) => reason)
-    .flatMap(({ name, reason, models }) => (models?.length ? models : [name]).map((model) => ({ name: model, about: "", reason })));
+    .flatMap(({ name, reason, models }) => (models.length > 0 ? models.map((model) => `${name}/${model}`) : [name]).map((model) => ({ name: model, about: "", reason })));
   const seen = new Set();
-  return [...named, ...up, ...down].filter(({ name }) => !seen.has(name) && seen.add(name));
+  return [...up, ...down].filter(({ name }) => !seen.has(name) && seen.add(name));
 }
 
 function option({ name, about, reason, favourite }, { selected, active, choose, draw }) {

@@ -4,7 +4,7 @@
 import * as api from "./api.js";
 import { el, icon, iconButton } from "./dom.js";
 import { field, formOf, choices, select } from "./fields.js";
-import { ago, bytes, number, words } from "./lang/en.js";
+import { ago, words } from "./lang/en.js";
 import { openMenu } from "./menu.js";
 import { models, providers } from "./page-providers.js";
 import { loading, part, sectioned } from "./pages.js";
@@ -22,8 +22,17 @@ export function mount(host, signal) {
 
 function users() {
   const list = el("div", { class: "list-box" });
-  const draw = (payload) => el("ul", { class: "rows", role: "list" }, (payload.users ?? payload).map((user) => userRow(user, again)));
-  const again = loading(list, api.users, draw, w.failed);
+  let found = [];
+  const page = async (offset) => {
+    const { users: some, total } = await api.users(offset);
+    found = [...found.slice(0, offset), ...some];
+    return total;
+  };
+  const draw = (total) => [
+    el("ul", { class: "rows", role: "list" }, found.map((user) => userRow(user, again))),
+    found.length < total ? el("button", { type: "button", class: "quiet-button", onclick: () => loading(list, () => page(found.length), draw, w.failed) }, words.library.more) : null,
+  ];
+  const again = loading(list, () => page(0), draw, w.failed);
   const email = field(words.field.email, { id: "user-email", name: "email", type: "email", required: true });
   const password = field(words.field.password, { id: "user-password", name: "password", type: "password", required: true, autocomplete: "new-password" });
   const role = select(w.role, "user-role", w.roles, "user");
@@ -37,9 +46,9 @@ function users() {
 }
 
 function userRow(user, again) {
-  const name = user.display_name || user.email || user.username;
+  const name = user.display_name || user.email || user.username || user.external_id;
   const isSelf = user.id === current().user.id;
-  const about = [user.email !== name ? user.email : null, isSelf ? w.you : null, w.joined(ago(user.created_at))].filter(Boolean).join(" · ");
+  const about = [user.email !== name ? user.email : null, isSelf ? w.you : null, w.joined(ago(user.created_at)), w.conversations(user.conversation_count)].filter(Boolean).join(" · ");
   const change = (values) => async () => {
     try {
       await api.updateUser(user.id, values);
@@ -48,14 +57,13 @@ function userRow(user, again) {
       toast({ text: words.notSaved(error.detail) });
     }
   };
-  const disabled = Boolean(user.is_disabled ?? user.disabled_at);
   const remove = () => undoable({ text: w.userDeleted(name), hide: () => (row.hidden = true), show: () => (row.hidden = false), act: () => api.deleteUser(user.id) });
   const more = iconButton("more", words.sidebar.more(name), { "aria-haspopup": "menu" });
   const isAdmin = user.role === "admin";
   more.addEventListener("click", () =>
     openMenu(more, [
       { icon: "admin", label: isAdmin ? w.makeUser : w.makeAdmin, run: change({ role: isAdmin ? "user" : "admin" }) },
-      { icon: "hide", label: disabled ? w.enable : w.disable, run: change({ is_disabled: !disabled }) },
+      { icon: "hide", label: user.disabled ? w.enable : w.disable, run: change({ disabled: !user.disabled }) },
       { icon: "delete", label: words.menu.delete, run: remove, danger: true },
     ]),
   );
@@ -65,7 +73,7 @@ function userRow(user, again) {
     el("span", { class: "initial", "aria-hidden": "true" }, [...name][0].toUpperCase()),
     el("div", { class: "row-text" }, el("strong", { dir: "auto" }, name), el("span", { class: "hint" }, about)),
     isAdmin ? el("span", { class: "badge" }, w.roles.admin) : null,
-    disabled ? el("span", { class: "badge bad" }, w.disabled) : null,
+    user.disabled ? el("span", { class: "badge bad" }, w.disabled) : null,
     isSelf ? null : more,
   );
   return row;
@@ -76,10 +84,10 @@ function access() {
   const limits = el("div", { class: "list-box" });
   loading(signup, api.signup, drawSignup, w.failed);
   loading(limits, api.limits, drawLimits, w.failed);
-  return [part(w.signup, "", signup), part(w.limits, w.limitsLead, limits)];
+  return [part(w.signup, "", signup), part(w.limits, "", limits)];
 }
 
-function drawSignup(payload) {
+function drawSignup({ signup: now, source }) {
   const set = async (signup) => {
     try {
       await api.putSignup({ signup });
@@ -88,17 +96,21 @@ function drawSignup(payload) {
       toast({ text: words.notSaved(error.detail) });
     }
   };
-  const made = choices(w.signup, "signup", w.signups, payload.signup ?? payload.mode, set);
+  const made = choices(w.signup, "signup", w.signups, now, set);
   made.classList.add("stacked");
-  return made;
+  if (source !== "flag") return made;
+  made.disabled = true;
+  return [made, el("p", { class: "hint" }, w.fromEnvironment)];
 }
 
-/** A field for each limit that the server names: what it does not know is not shown. */
-function drawLimits(limits) {
-  const named = Object.entries(limits).filter(([, value]) => value === null || typeof value === "number");
-  const fields = named.map(([name, value]) => field(w.limitNames[name] ?? name.replaceAll("_", " "), { id: `limit-${name}`, name, type: "number", min: "0", step: "any", value: value ?? "" }));
-  const save = () => api.putLimits(Object.fromEntries(fields.map(({ input }) => [input.name, input.value === "" ? null : Number(input.value)])));
-  return formOf(fields, { label: words.save, save });
+/** A field for each limit that the server names; those given when it was started can only be read. */
+function drawLimits({ given, ...limits }) {
+  const fields = Object.entries(limits).map(([name, value]) => {
+    const isGiven = given.includes(name);
+    return field(w.limitNames[name] ?? name.replaceAll("_", " "), { id: `limit-${name}`, name, type: "number", min: "0", value: value ?? "", disabled: isGiven }, { hint: isGiven ? w.fromEnvironment : w.limitHints[name] });
+  });
+  const changed = () => fields.filter(({ input }) => !input.disabled).map(({ input }) => [input.name, input.value === "" ? null : Number(input.value)]);
+  return formOf(fields, { label: words.save, save: () => api.putLimits(Object.fromEntries(changed())) });
 }
 
 function server() {
@@ -108,25 +120,18 @@ function server() {
   return [part(w.health, "", health), part(w.backup, w.backupLead, backup)];
 }
 
-function drawHealth(health) {
-  const good = health.status === "healthy";
-  const rows = Object.entries(flat(health)).filter(([name]) => name !== "status");
+function drawHealth({ status, version, detail, store, turns, providers: runners = [] }) {
+  const good = status === "healthy";
+  const fact = (name, value) => [el("dt", null, name), el("dd", null, value)];
   return [
-    el("p", { class: good ? "verdict good" : "verdict bad" }, icon(good ? "done" : "warn"), good ? w.healthy : health.detail || w.failing),
-    el("dl", { class: "facts" }, rows.flatMap(([name, value]) => [el("dt", null, name.replaceAll("_", " ")), el("dd", null, factOf(name, value))])),
+    el("p", { class: good ? "verdict good" : "verdict bad" }, icon(good ? "done" : "warn"), good ? w.healthy : detail || w.failing),
+    el(
+      "dl",
+      { class: "facts" },
+      fact(w.version, version),
+      store ? fact(w.store, store.reason || w.states[store.state] || store.state) : null,
+      turns ? fact(w.turns, w.turnsOf(turns.running, turns.max)) : null,
+      runners.map(({ name, state, reason }) => fact(name, [w.states[state] ?? state, reason].filter(Boolean).join(": "))),
+    ),
   ];
-}
-
-/** What is nested, with the names of the way to it. */
-function flat(object, before = "") {
-  return Object.entries(object).reduce((all, [name, value]) => {
-    const key = before ? `${before} ${name}` : name;
-    if (Array.isArray(value)) return { ...all, ...Object.assign({}, ...value.map((one) => ({ [one.name ?? key]: [one.status, one.reason ?? one.detail].filter(Boolean).join(": ") || String(one) }))) };
-    return value !== null && typeof value === "object" ? { ...all, ...flat(value, key) } : { ...all, [key]: value };
-  }, {});
-}
-
-function factOf(name, value) {
-  if (typeof value !== "number") return String(value ?? "–");
-  return /bytes/.test(name) ? bytes(value) : number(value);
 }

@@ -13,7 +13,7 @@ const w = words.admin;
 /** What most people connect; anything else is "other". Addresses can be changed. */
 const KINDS = {
   openai: { label: "OpenAI", protocol: "openai", url: "https://api.openai.com/v1" },
-  anthropic: { label: "Anthropic", protocol: "anthropic", url: "https://api.anthropic.com" },
+  anthropic: { label: "Anthropic", protocol: "anthropic", url: "https://api.anthropic.com/v1" },
   gemini: { label: "Google Gemini", protocol: "openai", url: "https://generativelanguage.googleapis.com/v1beta/openai" },
   openrouter: { label: "OpenRouter", protocol: "openai", url: "https://openrouter.ai/api/v1" },
   mistral: { label: "Mistral", protocol: "openai", url: "https://api.mistral.ai/v1" },
@@ -25,37 +25,41 @@ const KINDS = {
 
 export function providers() {
   const list = el("div", { class: "list-box" });
-  const draw = (payload) => {
-    const rows = payload.providers ?? payload;
+  const draw = (rows) => {
     if (rows.length === 0) return el("p", { class: "list-note" }, w.noProviders);
-    return el("ul", { class: "rows", role: "list" }, rows.map(providerRow));
+    return el("ul", { class: "rows", role: "list" }, rows.map((provider) => providerRow(provider, () => again())));
   };
   const again = loading(list, api.providers, draw, w.failed);
   return [part(w.sections.providers, w.providersLead, list), part(w.addProvider, "", providerForm(again))];
 }
 
-function providerRow(provider) {
-  const { id, name, base_url: url, is_enabled: isEnabled = true } = provider;
-  const reason = provider.reason ?? provider.problem ?? "";
-  const isDown = Boolean(reason) || provider.status === "down";
-  const known = (provider.models ?? []).length;
-  const isOurs = provider.source !== "environment" && id != null;
+function providerRow(provider, again) {
+  const { id, name, base_url: url, source, is_enabled: isEnabled, state, reason, models } = provider;
+  const isDown = state === "down";
+  const isOurs = source === "stored";
   const remove = () => undoable({ text: w.providerDeleted(name), hide: () => (row.hidden = true), show: () => (row.hidden = false), act: () => api.deleteProvider(id) });
-  const about = [url, isOurs ? null : w.fromEnvironment].filter(Boolean).join(" · ");
+  const test = async () => {
+    button.disabled = true;
+    await api.testProvider(id ?? name).catch(() => {});
+    again();
+  };
+  const button = iconButton("again", w.test(name), { onclick: test });
+  const about = [url, isOurs ? null : w.sources[source]].filter(Boolean).join(" · ");
   const row = el(
     "li",
     { class: isEnabled ? null : "off" },
-    el("span", { class: isDown ? "light bad" : "light good", "aria-hidden": "true" }),
-    el("div", { class: "row-text" }, el("strong", null, name), el("span", { class: "hint" }, about), el("span", { class: isDown ? "hint bad" : "hint" }, isDown ? w.providerDown(reason) : modelNames(provider.models, known))),
-    isOurs ? iconButton("delete", w.deleteUser(name), { onclick: remove }) : null,
+    el("span", { class: isDown ? "light bad" : state === "up" ? "light good" : "light", "aria-hidden": "true" }),
+    el("div", { class: "row-text" }, el("strong", null, name), el("span", { class: "hint" }, about), el("span", { class: isDown ? "hint bad" : "hint" }, isDown ? w.providerDown(reason) : modelNames(models))),
+    button,
+    isOurs ? iconButton("delete", w.deleteProvider(name), { onclick: remove }) : null,
   );
   return row;
 }
 
 /** How many models, and the first of them by name. */
-function modelNames(models = [], known) {
-  const names = models.slice(0, 3).map((model) => (typeof model === "string" ? model : model.id ?? model.name));
-  return `${w.providerWorks(known)}${names.length ? `: ${names.join(", ")}${known > names.length ? " …" : ""}` : ""}`;
+function modelNames(models) {
+  const names = models.slice(0, 3).join(", ");
+  return names === "" ? w.providerWorks(0) : `${w.providerWorks(models.length)}: ${names}${models.length > 3 ? " …" : ""}`;
 }
 
 /** Pasting a key is enough for those that are known: it is tried at once. */
@@ -79,8 +83,7 @@ function providerForm(again) {
     status.textContent = w.trying;
     try {
       const added = await api.addProvider(provider);
-      const reason = added.reason ?? added.problem;
-      status.textContent = reason ? w.providerDown(reason) : w.providerAdded(added.name, (added.models ?? []).length);
+      status.textContent = added.reason ? w.providerFailed(added.reason) : w.providerAdded(added.name, added.models.length);
       key.input.value = "";
       again();
       update({ models: await api.models() });
@@ -101,34 +104,47 @@ export function models() {
   return part(w.sections.models, w.modelsLead, box);
 }
 
-function draw(payload) {
-  let standard = payload.default ?? payload.default_model ?? "";
-  const button = el("button", { type: "button", class: "button quiet wide", "aria-haspopup": "dialog" }, standard);
+function draw({ default_model: standard, aliases: known }) {
+  let name = standard.name;
+  const isFixed = standard.source === "environment";
+  const button = el("button", { type: "button", class: "button quiet wide", "aria-haspopup": "dialog", disabled: isFixed });
+  const show = () => (button.textContent = name ?? w.firstModel(standard.runs));
   button.addEventListener("click", async () => {
-    standard = (await pickModel(standard)) ?? standard;
-    button.textContent = standard;
+    name = (await pickModel(name ?? standard.runs)) ?? name;
+    show();
   });
-  const aliases = el("div", { class: "aliases" });
+  show();
+  const box = el("div", { class: "aliases" });
   const rows = [];
-  const add = (name, of) => {
-    const row = aliasRow(name, of, rows.length);
+  const add = (alias) => {
+    const row = aliasRow(alias, rows.length);
     rows.push(row);
-    aliases.append(row.node);
+    box.append(row.node);
     return row;
   };
-  const named = Array.isArray(payload.aliases) ? payload.aliases : Object.entries(payload.aliases ?? {}).map(([name, models]) => ({ name, models }));
-  for (const { name, models } of named) add(name, models);
-  const another = el("button", { type: "button", class: "button quiet", onclick: () => add("", []).focus() }, w.addAlias);
-  const save = () => api.putAdminModels({ default: standard, aliases: rows.map((row) => row.value()).filter(({ name, models }) => name && models.length > 0) });
-  const standardField = el("div", { class: "field" }, el("span", { class: "label" }, w.defaultModel), button);
-  const aliasField = el("div", { class: "field" }, el("span", { class: "label" }, w.aliases), el("p", { class: "hint" }, w.aliasHint), aliases);
+  for (const alias of known) add(alias);
+  const another = el("button", { type: "button", class: "button quiet", onclick: () => add({ name: "", models: [] }).focus() }, w.addAlias);
+  const save = async () => {
+    if (!isFixed && name !== standard.name) await api.setDefaultModel(name);
+    const before = new Map(known.map((alias) => [alias.name, alias.models.join("\n")]));
+    const now = new Map(rows.filter((row) => !row.isFixed).map((row) => row.value()));
+    for (const [alias, models] of now) if (alias && models.length > 0 && models.join("\n") !== before.get(alias)) await api.setAlias(alias, models);
+    const gone = known.filter((alias) => alias.source !== "environment" && !now.get(alias.name)?.length);
+    for (const alias of gone) await api.deleteAlias(alias.name);
+    update({ models: await api.models() });
+  };
+  const hint = isFixed ? el("p", { class: "hint" }, w.fromEnvironment) : null;
+  const standardField = el("div", { class: "field" }, el("span", { class: "label" }, w.defaultModel), button, hint);
+  const aliasField = el("div", { class: "field" }, el("span", { class: "label" }, w.aliases), el("p", { class: "hint" }, w.aliasHint), box);
   return formOf([standardField, aliasField], { label: words.save, save, extra: [another] });
 }
 
-function aliasRow(name, of, i) {
-  const title = el("input", { "aria-label": w.aliasName, placeholder: w.aliasName, value: name, spellcheck: "false" });
-  const list = el("textarea", { id: `alias-${i}`, "aria-label": w.alias(name), rows: String(Math.max(of.length, 1)), spellcheck: "false" });
-  list.value = of.join("\n");
-  const value = () => ({ name: title.value.trim(), models: list.value.split(/[\n,]/).map((line) => line.trim()).filter(Boolean) });
-  return { node: el("div", { class: "alias" }, title, list), value, focus: () => title.focus() };
+/** An alias and its models; one of the environment can only be read. */
+function aliasRow({ name, models, source }, i) {
+  const isFixed = source === "environment";
+  const title = el("input", { "aria-label": w.aliasName, placeholder: w.aliasName, value: name, spellcheck: "false", disabled: isFixed });
+  const list = el("textarea", { id: `alias-${i}`, "aria-label": w.alias(name), rows: String(Math.max(models.length, 1)), spellcheck: "false", disabled: isFixed });
+  list.value = models.join("\n");
+  const value = () => [title.value.trim(), list.value.split(/[\n,]/).map((line) => line.trim()).filter(Boolean)];
+  return { node: el("div", { class: "alias" }, title, list), value, isFixed, focus: () => title.focus() };
 }

@@ -45,7 +45,10 @@ const fresh = () => ({
 export const emptyThread = {
   /** loading, ready, failed or missing. */
   status: "loading",
-  /** As the server sends them, and each with a `key` that stays when a message sent here gets its `id`. */
+  /**
+   * As the server sends them, each with a `key` that stays when a message sent here gets its `id`. `siblings` are the ids of
+   * all messages that stand in one's place on some branch, itself included.
+   */
   messages: [],
   /** Whether the server has messages before these. */
   earlier: false,
@@ -53,8 +56,6 @@ export const emptyThread = {
   waiting: "",
   /** The reply that is being written: `{ key, text, reasoning, blocks, tools }`; null when there is none. */
   live: null,
-  /** By message id, the ids of all messages that stand in its place on other branches, itself included. */
-  siblings: {},
   /** What is chosen for a conversation before it exists: model, library and so on. */
   choices: {},
   /** Whether a reply came while another conversation was open. */

@@ -142,7 +142,7 @@ function begin(id, { request_message_id: requestId, response_message_id: respons
 /** Creates the conversation that `text` begins, with what was chosen for it. */
 async function create(text) {
   const { choices } = threadOf(NEW);
-  let chat = await api.createConversation(titleOf(text));
+  let chat = await api.createConversation(titleOf(text) || null);
   const standard = { model: current().settings.default_model };
   const wanted = { ...standard, ...choices };
   const chosen = Object.fromEntries(CHOICES.filter((name) => wanted[name] != null).map((name) => [name, wanted[name]]));
@@ -200,17 +200,6 @@ function settle(id) {
 export async function refresh(id) {
   const page = await api.messages(id);
   updateThread(id, (thread) => ({ status: "ready", ...merge(thread, page) }));
-  findSiblings(id).catch(() => {});
-}
-
-/** Learns which messages have others in their place: only where the tree is larger than the branch can be told. */
-async function findSiblings(id) {
-  if (threadOf(id).messages.length === 0) return;
-  const tree = await api.tree(id);
-  const children = new Map([[null, tree.messages.filter(({ parent_id: parent }) => parent === null).map((node) => node.id)]]);
-  for (const node of tree.messages) if (node.parent_id !== null) children.set(node.parent_id, [...(children.get(node.parent_id) ?? []), node.id]);
-  const places = tree.messages.map((node) => [node.id, children.get(node.parent_id) ?? []]).filter(([, ids]) => ids.length > 1);
-  updateThread(id, { siblings: Object.fromEntries(places) });
 }
 
 /** The newest page put over what was known: messages keep their `key`, and those sent here get their id. */
@@ -219,7 +208,10 @@ function merge(thread, page) {
   const unnamed = thread.messages.filter(({ id }) => id === null);
   const newest = page.messages.map((message) => {
     const same = known.get(message.id) ?? take(unnamed, message);
-    return same ? { ...message, key: same.key } : keyed(message);
+    if (!same) return keyed(message);
+    const now = { ...message, key: same.key };
+    // What has not changed stays the same object, and is not drawn again.
+    return JSON.stringify(now) === JSON.stringify(same) ? same : now;
   });
   // When the page does not touch what was known, messages are missing in between: then the page is all there is.
   const touches = !page.earlier || page.messages.some(({ id }) => known.has(id));
@@ -254,8 +246,8 @@ function local(role, text, attachments) {
   return { key: `local-${++lastKey}`, id: null, role, text, attachments, created_at: new Date().toISOString(), state: "complete" };
 }
 
-/** A conversation is called by the beginning of its first message. */
+/** A conversation is called by the beginning of its first message, without the marks of Markdown. */
 function titleOf(text) {
-  const chars = [...text.replace(/\s+/g, " ").trim()];
+  const chars = [...text.replace(/[#*_`>|~]+/g, " ").replace(/\s+/g, " ").trim()];
   return chars.length <= TITLE_CHARS ? chars.join("") : `${chars.slice(0, TITLE_CHARS - 1).join("").trimEnd()}…`;
 }
