@@ -6,7 +6,7 @@ import { el, iconButton } from "./dom.js";
 import { filesOf, setFiles } from "./drafts.js";
 import { words } from "./lang/en.js";
 import { current } from "./store.js";
-import { toast } from "./toast.js";
+import { toast } from "./overlay.js";
 
 const w = words.files;
 /** As many as the server takes with one message. */

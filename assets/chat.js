@@ -12,7 +12,7 @@ import { listenForKeys, showPalette, showShortcuts } from "./shortcuts.js";
 import { sidebar, watchSidebar } from "./sidebar.js";
 import { NEW, chatOf, current, isChat, openId, openThread, reset, update, watch } from "./store.js";
 import { keepInStep } from "./sync.js";
-import { toast, toastRegion } from "./toast.js";
+import { toast, toastRegion } from "./overlay.js";
 import { topbar } from "./topbar.js";
 import { open } from "./turns.js";
 

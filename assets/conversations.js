@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { words } from "./lang/en.js";
 import { HOME, address, go } from "./router.js";
 import { NEW, chatOf, current, dropChat, inOrder, openId, putChat, update, updateList, updateThread } from "./store.js";
-import { toast } from "./toast.js";
+import { toast } from "./overlay.js";
 
 const UNDO_MS = 8000;
 

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { words } from "./lang/en.js";
-import { toast } from "./toast.js";
+import { toast } from "./overlay.js";
 
 /** A labelled input with, if wanted, a hint below it; the input is `.input`. */
 export function field(label, props, { hint = "", tag = "input" } = {}) {

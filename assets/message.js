@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { el, icon, iconButton, memo, place } from "./dom.js";
 import { copyText, showHtml } from "./html.js";
 import { bytes, cost, sentence, shortModel, time, words } from "./lang/en.js";
-import { openMenu } from "./menu.js";
+import { openMenu } from "./overlay.js";
 import { openId } from "./store.js";
 import { edit, endEdit, regenerate, resume, startEdit, turnTo } from "./turns.js";
 

@@ -5,11 +5,10 @@ import * as api from "./api.js";
 import { el, icon, iconButton } from "./dom.js";
 import { field, formOf, choices, select } from "./fields.js";
 import { ago, words } from "./lang/en.js";
-import { openMenu } from "./menu.js";
+import { openMenu, toast } from "./overlay.js";
 import { models, providers } from "./page-providers.js";
 import { loading, part, sectioned } from "./pages.js";
 import { current } from "./store.js";
-import { toast } from "./toast.js";
 import { settleAll, undoable } from "./undoable.js";
 
 const w = words.admin;
@@ -131,7 +130,7 @@ function drawHealth({ status, version, detail, store, turns, providers: runners 
       fact(w.version, version),
       store ? fact(w.store, store.reason || w.states[store.state] || store.state) : null,
       turns ? fact(w.turns, w.turnsOf(turns.running, turns.max)) : null,
-      runners.map(({ name, state, reason }) => fact(name, [w.states[state] ?? state, reason].filter(Boolean).join(": "))),
+      runners.flatMap(({ name, state, reason }) => fact(name, [w.states[state] ?? state, reason].filter(Boolean).join(": "))),
     ),
   ];
 }

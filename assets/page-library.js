@@ -6,7 +6,7 @@ import { field, formOf } from "./fields.js";
 import { ago, bytes, words } from "./lang/en.js";
 import { loading, pageFrame } from "./pages.js";
 import { pageAddress } from "./router.js";
-import { toast } from "./toast.js";
+import { toast } from "./overlay.js";
 import { settleAll, undoable } from "./undoable.js";
 
 const w = words.library;

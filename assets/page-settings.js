@@ -10,7 +10,7 @@ import { pickModel } from "./model-picker.js";
 import { loading, part, sectioned } from "./pages.js";
 import { showShortcuts } from "./shortcuts.js";
 import { current, update } from "./store.js";
-import { toast } from "./toast.js";
+import { toast } from "./overlay.js";
 import { settleAll, undoable } from "./undoable.js";
 
 const w = words.settings;

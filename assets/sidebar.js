@@ -4,7 +4,7 @@
 import { archive, endRename, filter, load, loadMore, pin, remove, rename, startRename } from "./conversations.js";
 import { el, icon, iconButton, memo, place } from "./dom.js";
 import { words } from "./lang/en.js";
-import { openMenu } from "./menu.js";
+import { openMenu } from "./overlay.js";
 import { HOME, address, go, pageAddress } from "./router.js";
 import { current, openId, update, watch } from "./store.js";
 

@@ -2,7 +2,7 @@
 
 import { el, icon, iconButton, place } from "./dom.js";
 import { words } from "./lang/en.js";
-import { openMenu } from "./menu.js";
+import { openMenu } from "./overlay.js";
 import { HOME } from "./router.js";
 import { conversationMenu, renameField, toggleSidebar } from "./sidebar.js";
 import { NEW, chatOf, isChat, openId, watch } from "./store.js";

@@ -9,7 +9,7 @@ import { follow, isFollowed } from "./follow.js";
 import { words } from "./lang/en.js";
 import { address, go } from "./router.js";
 import { NEW, chatOf, current, moveNewThread, openId, putChat, threadOf, update, updateThread } from "./store.js";
-import { toast } from "./toast.js";
+import { toast } from "./overlay.js";
 
 const TITLE_CHARS = 60;
 /** What a conversation can be given before it exists. */

@@ -2,7 +2,7 @@
 // back. Leaving the page does it.
 
 import { words } from "./lang/en.js";
-import { toast } from "./toast.js";
+import { toast } from "./overlay.js";
 
 const UNDO_MS = 6000;
 

@@ -1,6 +1,7 @@
-// A small menu under a button. It is a popover: the browser closes it on Escape or a press elsewhere.
+// What comes up over the page for a moment: a menu under a button, and one short message at the foot of the page.
 
-import { el, icon } from "./dom.js";
+import { el, icon, iconButton, place } from "./dom.js";
+import { words } from "./lang/en.js";
 
 const GAP_PX = 4;
 const EDGE_PX = 8;
@@ -65,4 +66,55 @@ function move(event, items, close) {
   if (!to) return;
   event.preventDefault();
   to();
+}
+
+const SHORT_MS = 5000;
+
+let region = null;
+let hide = () => {};
+let act = null;
+
+/** The place where messages appear. It is in the page from the start, so that they are read out. */
+export function toastRegion(signal) {
+  region = el("div", { class: "toasts", role: "status" });
+  document.addEventListener("keydown", undoByKey, { signal });
+  return region;
+}
+
+/** Shows `text`, in place of any message before it; `action` is `{ label, run }`. */
+export function toast({ text, action = null, ms = SHORT_MS }) {
+  hide();
+  let timer;
+  const close = () => {
+    clearTimeout(timer);
+    if (act === take) act = null;
+    node.remove();
+  };
+  const take = action && (() => (close(), action.run()));
+  const node = el(
+    "div",
+    { class: "toast" },
+    el("span", null, text),
+    action && el("button", { type: "button", class: "link", onclick: take }, action.label),
+    iconButton("close", words.dismiss, { onclick: close }),
+  );
+  // Someone who is reaching for it is not hurried.
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(close, ms);
+  };
+  for (const type of ["pointerenter", "focusin"]) node.addEventListener(type, () => clearTimeout(timer));
+  for (const type of ["pointerleave", "focusout"]) node.addEventListener(type, wait);
+  wait();
+  hide = close;
+  act = take;
+  place(region, [node]);
+}
+
+/** Ctrl or Cmd+Z, outside of text, takes the action on offer. */
+function undoByKey(event) {
+  const inText = event.target.matches?.("input, textarea") && event.target.value !== "";
+  if (!act || inText || event.key !== "z" || event.shiftKey || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  act();
 }
