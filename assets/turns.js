@@ -246,8 +246,9 @@ function local(role, text, attachments) {
   return { key: `local-${++lastKey}`, id: null, role, text, attachments, created_at: new Date().toISOString(), state: "complete" };
 }
 
-/** A conversation is called by the beginning of its first message, without the marks of Markdown. */
+/** A conversation is called by the first line of its first message, without the marks of Markdown. */
 function titleOf(text) {
-  const chars = [...text.replace(/[#*_`>|~]+/g, " ").replace(/\s+/g, " ").trim()];
+  const line = text.split("\n").find((one) => /[\p{L}\p{N}]/u.test(one)) ?? text;
+  const chars = [...line.replace(/[#*_`>|~]+/g, " ").replace(/\s+/g, " ").trim()];
   return chars.length <= TITLE_CHARS ? chars.join("") : `${chars.slice(0, TITLE_CHARS - 1).join("").trimEnd()}…`;
 }

@@ -64,8 +64,11 @@ export function cost({ input_tokens: given, output_tokens: written, price }) {
   return price ? `${tokens} · ${money(price)}` : tokens;
 }
 
-/** What a server said, as a sentence among others. */
-export const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
+/** What a server said, as a sentence among others: without the words that its older clients expect before it. */
+export function sentence(text) {
+  const said = text.replace(/^Failed to get AI response: /, "").trim();
+  return said.charAt(0).toUpperCase() + said.slice(1) + (/[.!?…]$/.test(said) ? "" : ".");
+}
 
 /** A model's name without its provider, where the rest says enough. */
 export const shortModel = (name) => name.slice(name.indexOf("/") + 1) || name;
