@@ -6,7 +6,7 @@ import { listenForCode } from "./html.js";
 import { words } from "./lang/en.js";
 import { messageItem } from "./message.js";
 import { HOME, pageAddress } from "./router.js";
-import { NEW, current, openId, openThread, usableModels, watch } from "./store.js";
+import { NEW, current, openId, openThread, update, usableModels, watch } from "./store.js";
 import { loadEarlier, open, regenerate } from "./turns.js";
 import { write } from "./drafts.js";
 
@@ -15,6 +15,7 @@ const w = words.conversation;
 const NEAR_END_PX = 40;
 /** From this far the way to the latest message is offered. */
 const FAR_FROM_END_PX = 240;
+const FOUND_MS = 2000;
 /** Earlier messages are fetched when the beginning is this close to the view. */
 const LOAD_AHEAD = "600px";
 
@@ -29,7 +30,7 @@ export function conversationView() {
   const end = stayAtEnd(view, column, latest);
   const draw = drawInto(column, end);
   let before = { id: null, waiting: "" };
-  watch((state) => [openId(state), openThread(state), state.list.total, state.list.status, state.editing, state.models], (state) => {
+  watch((state) => [openId(state), openThread(state), state.list.total, state.list.status, state.editing, state.models, state.sought], (state) => {
     const id = openId(state);
     const thread = openThread(state);
     draw(id, thread, state);
@@ -76,7 +77,8 @@ function stayAtEnd(view, column, latest) {
   });
   sizes.observe(view);
   sizes.observe(column);
-  return { toEnd };
+  const leave = () => (following = false);
+  return { toEnd, leave };
 }
 
 /** Draws a thread again and again, keeping the messages that stay and the place that is read. */
@@ -106,7 +108,18 @@ function drawInto(column, end) {
     const isSent = last?.role === "user" && last.key !== drawn.last;
     if (isOpened || isSent) end.toEnd();
     drawn = { id, status: thread.status, last: last?.key };
+    const sought = state.sought && thread.messages.find((message) => message.id === state.sought);
+    if (sought) showFound(items.get(sought.key).node, end);
   };
+}
+
+/** Brings a message that was searched for into view, and marks it for a moment. */
+function showFound(node, end) {
+  end.leave();
+  node.scrollIntoView({ block: "center" });
+  node.setAttribute("data-found", "");
+  setTimeout(() => node.removeAttribute("data-found"), FOUND_MS);
+  update({ sought: null });
 }
 
 /** Gives the list with what stands before and after it, or what stands in its place. */

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { el, icon, place } from "./dom.js";
 import { ago, words } from "./lang/en.js";
 import { address, go, pageAddress } from "./router.js";
-import { current } from "./store.js";
+import { current, update } from "./store.js";
 
 const w = words.palette;
 const FOUND_MAX = 30;
@@ -56,7 +56,7 @@ export function openPalette({ newConversation, showShortcuts }) {
     if (mine !== run) return;
     try {
       const results = await api.search(text, FOUND_MAX);
-      if (mine === run) show([...matching, ...results.map(resultRow)]);
+      if (mine === run) show([...matching, ...byKind(results.map(resultRow))]);
     } catch {
       if (mine === run) show([...matching, ...recent().filter(({ label }) => label.toLowerCase().includes(text.toLowerCase()))], w.failed);
     }
@@ -92,13 +92,16 @@ function commandsFor({ newConversation, showShortcuts }) {
 const recent = () =>
   current().list.chats.slice(0, 8).map(({ id, title, updated_at: at }) => ({ group: w.recent, icon: "chat", label: title || words.untitled, when: at, run: () => go(address(id)) }));
 
+/** Each kind in one place, in the order in which the best of each was found. */
+const byKind = (rows) => [...Map.groupBy(rows, ({ group }) => group).values()].flat();
+
 /** One find of the server: where it is, and the words around what was sought. */
-function resultRow({ kind, chat_id: chatId, document_id: documentId, title, snippet, created_at: created, updated_at: updated }) {
+function resultRow({ kind, chat_id: chatId, message_id: messageId, document_id: documentId, title, snippet, created_at: created, updated_at: updated }) {
   const isDocument = kind === "document";
   const to = isDocument ? pageAddress("library", String(documentId)) : address(chatId);
   // A title that was found is its own snippet.
   const around = kind === "conversation" ? null : snippet;
-  return { group: w.kinds[kind] ?? w.results, icon: isDocument ? "file" : "chat", label: title || words.untitled, snippet: around, when: updated ?? created, run: () => go(to) };
+  return { group: w.kinds[kind] ?? w.results, icon: isDocument ? "file" : "chat", label: title || words.untitled, snippet: around, when: updated ?? created, run: () => (update({ sought: messageId ?? null }), go(to)) };
 }
 
 function rowNode({ icon: name, label, snippet, when }, i, take) {

@@ -36,6 +36,8 @@ const fresh = () => ({
   renaming: null,
   /** The key of the message that is being edited. */
   editing: null,
+  /** The id of a message that was searched for and is to be shown; null once it has been. */
+  sought: null,
   sidebarOpen: true,
   /** Whether the last request reached the server. */
   online: true,
