@@ -7,6 +7,7 @@ mod chat_form;
 mod chatai;
 mod docs;
 mod flutter;
+mod html;
 mod library;
 mod send;
 mod session;

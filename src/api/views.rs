@@ -112,6 +112,9 @@ pub(super) struct MessageView<'a, Id> {
     state: &'static str,
     model: Option<String>,
     error: Option<String>,
+    /// With `?html=1`: the text as HTML that may stand in a page as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
 }
 
 /// As the families with integer ids emit it.
@@ -150,5 +153,6 @@ fn with_id<Id>(id: Id, message: Message, chat_id: &str) -> MessageView<'_, Id> {
         state: message.state.name(),
         model: message.model,
         error: message.error,
+        html: message.html,
     }
 }
