@@ -54,10 +54,10 @@ impl Talk {
 
 #[test]
 fn every_family_shows_html_to_those_who_ask() {
-    let talk = Talk::new("**a**\n<script>b</script>");
+    let talk = Talk::new("**a**\nb <script>c</script>");
     let expected = [
-        "<p><strong>a</strong><br>\n&lt;script&gt;b&lt;/script&gt;</p>\n",
-        "<p>Echo: <strong>a</strong>\n&lt;script&gt;b&lt;/script&gt;</p>\n",
+        "<p><strong>a</strong><br>\nb &lt;script&gt;c&lt;/script&gt;</p>\n",
+        "<p>Echo: <strong>a</strong>\nb &lt;script&gt;c&lt;/script&gt;</p>\n",
     ];
     // Made the first time, and kept.
     for _ in 0..2 {

@@ -1,5 +1,6 @@
 //! The thread: what it makes, keeps and leaves out.
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use super::super::{Renderer, VERSION};
@@ -24,7 +25,7 @@ impl Talk {
             .iter()
             .map(|text| rig.message(conversation_id, ann, text))
             .collect();
-        let renderer = Renderer::start((*rig).clone()).unwrap();
+        let renderer = Renderer::start(Arc::clone(&rig)).unwrap();
         Talk {
             renderer,
             conversation_id,
@@ -96,7 +97,7 @@ fn who_comes_when_too_many_wait_does_without() {
     talk.renderer.run(Box::new(move |_| {
         sender.send(()).unwrap();
         // Ends as well when the test has failed.
-        drop(held.recv());
+        let _let_go = held.recv();
     }));
     started.recv_timeout(PATIENCE).unwrap();
     for _ in 0..super::super::thread::QUEUE_TASKS_MAX {
