@@ -128,6 +128,7 @@ impl Rig {
             attachments: Vec::new(),
             choice,
             library: None,
+            api_key: None,
             details: MessageDetails::default(),
         }
     }
