@@ -109,6 +109,7 @@ pub(super) fn status(kind: Kind) -> u16 {
     match kind {
         Kind::Malformed => 400,
         Kind::Unauthenticated => 401,
+        Kind::OverBudget => 402,
         Kind::Forbidden => 403,
         Kind::NotFound => 404,
         Kind::Conflict => 409,
