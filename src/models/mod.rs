@@ -6,6 +6,7 @@
 mod address;
 mod agent;
 mod answer;
+mod data_url;
 mod echo;
 mod failure;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use data_url::read_data_url;
 pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
 pub use library::LIBRARY;
@@ -235,6 +237,13 @@ pub trait Provider: Send + Sync {
         stop: &Stop,
         on_delta: &mut dyn FnMut(Delta<'_>),
     ) -> Result<Completion, Failure>;
+
+    /// Blocks until texts are turned into vectors. Question and answer are those of OpenAI's `/embeddings`; `model` is
+    /// the id as this provider knows it.
+    fn embed(&self, _body: &Map<String, Value>, _stop: &Stop) -> Result<Value, Failure> {
+        let message = format!("{} does not make embeddings", self.name());
+        Err(Failure::new(FailureKind::UnknownModel, message))
+    }
 }
 
 /// How long a model's server may take. A server that is silent is given up; one that is slow is not.
