@@ -6,14 +6,20 @@
 mod address;
 mod agent;
 mod answer;
+mod api_key;
+mod config;
 mod data_url;
+mod discovery;
 mod echo;
 mod failure;
 #[cfg(test)]
 mod fake_upstream;
+mod fallback;
 mod library;
 mod listed;
+mod member;
 mod openai;
+mod presets;
 mod registry;
 mod request;
 mod room;
@@ -21,6 +27,7 @@ mod sse;
 mod stop;
 mod transport;
 mod vision;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,11 +35,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use api_key::ApiKey;
+pub use config::{ALIAS_MODELS_MAX, Alias, Discovery, ModelsConfig, NamedProvider, Origin, ProviderConfig, check_name};
 pub use data_url::read_data_url;
 pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
 pub use library::LIBRARY;
-pub use registry::{Choice, ModelsConfig, Registry, UnknownModel};
+pub use member::{ProviderStatus, State};
+pub use presets::{KeySetting, PRESETS, Preset, Protocol, preset};
+pub use registry::{Choice, Registry, StoredModels, UnknownModel};
 pub use stop::Stop;
 
 /// Who speaks in a message of a prompt.

@@ -34,6 +34,8 @@ mod library;
 #[cfg(test)]
 mod openai;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;
