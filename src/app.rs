@@ -14,6 +14,7 @@ use crate::error::{Error, Kind};
 use crate::http::{Origins, Request};
 use crate::models::{ModelsConfig, Registry, Timeouts};
 use crate::pricing::Pricing;
+use crate::render::Renderer;
 use crate::store::{self, SharedStore, Store};
 use crate::system;
 use crate::turn::{self, Hub, Turns};
@@ -42,13 +43,15 @@ pub struct App {
     /// All data.
     pub store: SharedStore,
     /// Which models there are.
-    pub models: Registry,
+    pub models: Arc<Registry>,
     /// What they cost.
     pub pricing: Arc<Pricing>,
     /// Replies being written.
     pub turns: Arc<Turns>,
     /// Who listens to what happens.
     pub hub: Arc<Hub>,
+    /// Messages as HTML.
+    pub renderer: Arc<Renderer>,
     /// Minting and reading tokens.
     pub tokens: Tokens,
     /// Passwords.
@@ -91,16 +94,19 @@ impl App {
             limits,
         );
         let secrets = &settings.secrets;
-        let models = Registry::new(ModelsConfig {
+        let models = Arc::new(Registry::new(ModelsConfig {
             default_model: settings.default_model.clone(),
             // Clients offer the first model of the table as the default.
             default_name: pricing.models().next().map(str::to_owned),
-            openai_api_key: secrets.openai_api_key.clone(),
+            keys: secrets.provider_keys.clone(),
             openai_base_url: secrets.openai_base_url.clone(),
-            groq_api_key: secrets.groq_api_key.clone(),
+            providers: settings.providers.clone(),
+            aliases: settings.aliases.clone(),
+            discovery: settings.discovery,
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
-        })?;
+        })?);
+        models.check_default()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
             algorithm: secrets.jwt_algorithm,
@@ -120,6 +126,7 @@ impl App {
         let origins = Origins::new(names, settings.public_url.as_deref()).shared_with(settings.cors_origins.clone());
         Ok(App {
             hub,
+            renderer: Arc::new(Renderer::start(Arc::clone(&store))?),
             turns: Arc::new(turns),
             models,
             pricing,

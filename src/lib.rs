@@ -25,6 +25,7 @@
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
 //! * [`pricing`]: what models cost.
 //! * [`reading`]: the text of files, for models (pdf-extract, nanohtml2text; in a process of its own).
+//! * [`render`]: messages as HTML that may stand in a page (pulldown-cmark, ammonia).
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
 //! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
 //! * [`clock`]: times and ids. [`system`]: what differs from one operating system to the next.
@@ -40,14 +41,16 @@
 //! | worker | `--workers` (64) | one complete request each; those that may write never take the last eight |
 //! | receiver | 4 | one large body each, on its way into a temporary file |
 //! | turn | one per reply that waits for a model, at most `--max-turns` (256) | one blocking call |
+//! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
+//! | render | 1 | Markdown to HTML, for those who ask for it |
 //!
 //! Idle and slow clients cost descriptors, not threads; a slow model delays nobody but its reader.
 //!
 //! # Adding things
 //!
-//! An endpoint: one row in a family's `ROUTES` and one function. A provider: one row in `models/registry.rs`, or one
+//! An endpoint: one row in a family's `ROUTES` and one function. A provider: one row in `models/presets.rs`, or one
 //! file for a new protocol. A setting: one row in [`cli::SETTINGS`] and its field. A migration: one section at the end
 //! of `schema.sql`. An error: one kind, and one line in `http/reply.rs`.
 
@@ -66,6 +69,7 @@ pub mod models;
 mod patience;
 pub mod pricing;
 pub mod reading;
+pub mod render;
 pub mod store;
 pub mod system;
 pub mod turn;

@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::send::{self, Words};
+use super::html::{self, Html};
+use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
 use super::{AnyId, Ctx, chat_form, parse_id, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
-    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
-    post,
+    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post,
 };
 use crate::store::{self, Branch, Conversation, ConversationPatch, Message, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
@@ -27,7 +27,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/chats/{chat_id}/messages",
         Auth::User,
         "List a chat's messages, oldest first",
-        &Raw(messages),
+        &Deferred(messages),
     ),
     patch(
         "/chats/{chat_id}",
@@ -50,10 +50,10 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     post(
         "/chat",
         Auth::User,
-        "Send a message and wait for the reply: as JSON, or as a form, which may hold files",
+        "Send a message as JSON, or as a form, which may hold files; wait for the reply, or read it as it comes",
         &ByType(&Deferred(chat), &Deferred(chat_form::send)),
     )
-    .fails(&[Kind::NotFound, Kind::OverBudget, Kind::RateLimited]),
+    .fails(&[Kind::NotFound, Kind::OverBudget, Kind::Conflict, Kind::RateLimited]),
 ];
 
 #[derive(Deserialize, JsonSchema)]
@@ -169,6 +169,10 @@ pub(super) struct ListMessages {
     /// Only messages older than this one.
     #[serde(default)]
     before: Option<AnyId>,
+    /// Messages carry `html`, their text as HTML; without it where the server had no time to make it.
+    #[serde(default)]
+    #[schemars(with = "bool")]
+    pub(super) html: Html,
 }
 
 /// Clients that know no pages get as much in the first one as a page may hold.
@@ -178,15 +182,23 @@ pub(super) fn page_limit() -> i64 {
 
 type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
-fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
+fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
+    let html = query.html;
+    let (chat, messages) = match page(ctx, &path, query) {
+        Ok(page) => page,
+        Err(error) => return respond.send(Err(path.or_missing(error))),
+    };
+    let view = move |messages: Vec<Message>| {
+        let messages = messages.into_iter();
+        let views: Vec<_> = messages.map(|message| views::message(message, &chat.uuid)).collect();
+        Typed::json(&views)
+    };
+    html::answer(ctx, html, messages, view, respond);
+}
+
+fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<(Conversation, Vec<Message>), Error> {
     let (owner, chat) = (ctx.user()?.id, path.chat()?);
-    let found = ctx.app.store.read(|read| find_messages(read, owner, &chat, query));
-    let (chat, messages) = found.map_err(|error| path.or_missing(error))?;
-    let views: Vec<_> = messages
-        .into_iter()
-        .map(|message| views::message(message, &chat.uuid))
-        .collect();
-    Typed::json(&views)
+    ctx.app.store.read(|read| find_messages(read, owner, &chat, query))
 }
 
 /// One of the owner's chats, and a page of its messages.
@@ -270,6 +282,9 @@ struct SendMessage {
     /// Whether the reply draws on the caller's documents; without it, as the chat is set.
     #[serde(default)]
     library: Option<bool>,
+    /// Whether the message waits for a reply that is being written in its conversation; else it is refused.
+    #[serde(default)]
+    queue: Option<bool>,
 }
 
 /// An id that is sent as text, or as a number all the same.
@@ -305,13 +320,17 @@ struct Replied {
     chat_id: String,
 }
 
-fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Later<Typed<Replied>>) {
+type ChatInput = (Query<SendQuery>, Body<SendMessage>);
+
+fn chat(ctx: &Ctx, (Query(query), Body(mut body)): ChatInput, respond: Later<Sent<Replied>>) {
+    body.queue = Some(query.queue(body.queue));
     let words = Words {
         requested: body.model.clone(),
         missing: match &body.chat_id {
             Some(chat_id) => no_chat(&chat_id.text()),
             None => "Chat not found".to_owned(),
         },
+        media: query.media(&ctx.request),
     };
     let view = |done: Done| {
         let replied = Replied {
@@ -344,6 +363,8 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         choice,
         library: body.library,
         api_key,
+        prompt: None,
         details: store::MessageDetails::default(),
+        queue: body.queue == Some(true),
     })
 }

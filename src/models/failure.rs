@@ -33,6 +33,20 @@ pub enum FailureKind {
     Stopped,
 }
 
+impl FailureKind {
+    /// A word for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Timeout => "timeout",
+            FailureKind::UnknownModel => "unknown_model",
+            FailureKind::Refused => "refused",
+            FailureKind::Broken => "broken",
+            FailureKind::Stopped => "stopped",
+        }
+    }
+}
+
 /// A failed call: its kind, a sentence for the user, and when trying again makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -84,6 +98,11 @@ impl Reporter {
         Failure::new(FailureKind::Broken, format!("{} {what}", self.name))
     }
 
+    /// A page for people in place of an answer.
+    pub(super) fn web_page(&self) -> Failure {
+        self.broken("answered with a web page. Check its base URL.")
+    }
+
     /// An error of ureq's, while asking or while reading the answer.
     pub(super) fn transport(&self, error: &ureq::Error, call: &Call) -> Failure {
         if call.stop().is_stopped() {
@@ -95,8 +114,11 @@ impl Reporter {
                 self.unreachable(&format!("no answer within {seconds} s"))
             }
             ureq::Error::Timeout(Timeout::Global) => {
-                let minutes = self.timeouts.whole.as_secs() / 60;
-                self.silent(&format!("did not finish within {minutes} minutes"))
+                let within = match self.timeouts.whole.as_secs() {
+                    seconds @ 0..120 => format!("{seconds} s"),
+                    seconds => format!("{} minutes", seconds / 60),
+                };
+                self.silent(&format!("did not finish within {within}"))
             }
             ureq::Error::Timeout(_) if call.progress() == Progress::Received => {
                 let seconds = self.timeouts.between_bytes.as_secs();

@@ -32,11 +32,19 @@ mod flutter;
 #[cfg(test)]
 mod library;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
+mod providers;
+#[cfg(test)]
+mod rendering;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
 mod sockets;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 mod todo;
 #[cfg(test)]
