@@ -80,8 +80,14 @@ const MARKDOWN: [&str; 32] = [
 
 /// Each of these is said in three manners: as it is, in a list, and in a quotation.
 fn corpus() -> Vec<String> {
-    let texts: Vec<String> = MARKUP.iter().chain(&MARKDOWN).map(|text| text.replace("RUN", "(window.ran=1)")).collect();
-    let listed = texts.iter().map(|text| format!("- one\n- {}", text.replace('\n', "\n  ")));
+    let texts: Vec<String> = MARKUP
+        .iter()
+        .chain(&MARKDOWN)
+        .map(|text| text.replace("RUN", "(window.ran=1)"))
+        .collect();
+    let listed = texts
+        .iter()
+        .map(|text| format!("- one\n- {}", text.replace('\n', "\n  ")));
     let quoted = texts.iter().map(|text| format!("> {}", text.replace('\n', "\n> ")));
     texts.iter().cloned().chain(listed).chain(quoted).collect()
 }
@@ -118,7 +124,10 @@ fn say_all(page: &Page, texts: &[String]) {
     }
     page.reload();
     let count = texts.len().div_ceil(20) * 2;
-    page.wait("all of it", &format!("document.querySelectorAll('.message').length === {count}"));
+    page.wait(
+        "all of it",
+        &format!("document.querySelectorAll('.message').length === {count}"),
+    );
     // Everything that could be pressed is.
     page.eval("([...document.querySelectorAll('.block *')].filter((node) => !node.closest('a[href]')).forEach((node) => \
         ['click', 'mouseover', 'focus', 'toggle'].forEach((type) => node.dispatchEvent(new Event(type, { bubbles: true })))), 1)");
@@ -131,7 +140,10 @@ fn say_all(page: &Page, texts: &[String]) {
 
 /// As names of conversations, documents and files.
 fn name_all(page: &Page) {
-    let names: Vec<String> = MARKUP.iter().map(|text| text.replace("RUN", "(window.ran=1)").replace('\0', "")).collect();
+    let names: Vec<String> = MARKUP
+        .iter()
+        .map(|text| text.replace("RUN", "(window.ran=1)").replace('\0', ""))
+        .collect();
     let names = serde_json::to_string(&names).unwrap();
     page.eval(&format!(
         "((async () => {{ const post = (path, body) => fetch(path, {{ method: 'POST', body: JSON.stringify(body) }}); \
@@ -145,7 +157,10 @@ fn name_all(page: &Page) {
 fn search(page: &Page) {
     page.press_button("document.querySelector('button.way')");
     page.fill(".palette .search", "onerror");
-    page.wait("what was found", "document.querySelectorAll('.palette [role=option] .option-about').length > 0");
+    page.wait(
+        "what was found",
+        "document.querySelectorAll('.palette [role=option] .option-about').length > 0",
+    );
 }
 
 fn assert_calm(page: &Page) {

@@ -195,4 +195,3 @@ fn in_the_dark(page: &Page) {
     );
     page.shot("conversation-dark");
 }
-

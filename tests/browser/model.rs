@@ -73,16 +73,27 @@ fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
         let body: Value = serde_json::from_slice(&read_body(&mut reader)?).unwrap_or_default();
         if is_list {
             let list = json!({ "object": "list", "data": [{ "id": "mirror", "object": "model" }, { "id": "looking-glass", "object": "model" }] }).to_string();
-            write!(socket, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{list}", list.len())?;
+            write!(
+                socket,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{list}",
+                list.len()
+            )?;
             continue;
         }
-        let said = body["messages"].as_array().and_then(|rows| rows.last()).map(|row| &row["content"]);
+        let said = body["messages"]
+            .as_array()
+            .and_then(|rows| rows.last())
+            .map(|row| &row["content"]);
         let text = said.and_then(Value::as_str).unwrap_or("Without a word.").to_owned();
         if body["stream"] == json!(true) {
             stream(socket, &text, gate)?;
         } else {
             let whole = json!({ "choices": [{ "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }] }).to_string();
-            write!(socket, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{whole}", whole.len())?;
+            write!(
+                socket,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{whole}",
+                whole.len()
+            )?;
         }
     }
 }
@@ -119,15 +130,24 @@ fn read_body(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
 }
 
 fn stream(mut socket: &TcpStream, text: &str, gate: &Gate) -> std::io::Result<()> {
-    write!(socket, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    write!(
+        socket,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )?;
     for word in text.split_inclusive([' ', '\n']) {
         match word.trim() {
             "PAUSE" => gate.pass(),
             "BREAK" => return socket.shutdown(std::net::Shutdown::Both),
-            _ => chunk(socket, &json!({ "choices": [{ "delta": { "content": word }, "finish_reason": null }] }))?,
+            _ => chunk(
+                socket,
+                &json!({ "choices": [{ "delta": { "content": word }, "finish_reason": null }] }),
+            )?,
         }
     }
-    chunk(socket, &json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }))?;
+    chunk(
+        socket,
+        &json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }),
+    )?;
     let usage = json!({ "prompt_tokens": 812, "completion_tokens": 37 });
     chunk(socket, &json!({ "choices": [], "usage": usage }))?;
     let done = "data: [DONE]\n\n";

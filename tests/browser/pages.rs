@@ -56,9 +56,15 @@ fn a_note(page: &Page, origin: &str) {
     page.fill("#note-title", "The kettle book");
     page.fill("#note-text", "A kettle sings when the water is nearly hot.");
     page.click(".adding .form-foot .button");
-    page.wait("the document", "document.querySelector('.rows a')?.textContent === 'The kettle book'");
+    page.wait(
+        "the document",
+        "document.querySelector('.rows a')?.textContent === 'The kettle book'",
+    );
     page.click(".rows a");
-    page.wait("its text", "document.querySelector('.plain-text')?.textContent.includes('sings')");
+    page.wait(
+        "its text",
+        "document.querySelector('.plain-text')?.textContent.includes('sings')",
+    );
     page.click(".way-back");
     page.click(".rows .icon-button");
     page.wait("it gone", "document.querySelector('.rows li').hidden");
@@ -70,8 +76,14 @@ fn a_key(page: &Page, origin: &str) {
     page.visit(origin, "settings/keys");
     page.fill("#key-name", "Scripts");
     page.click(".page form .button");
-    page.wait("the key", "document.querySelector('.secret code')?.textContent.startsWith('fs-')");
-    page.wait("its row", "document.querySelector('.rows strong')?.textContent === 'Scripts'");
+    page.wait(
+        "the key",
+        "document.querySelector('.secret code')?.textContent.startsWith('fs-')",
+    );
+    page.wait(
+        "its row",
+        "document.querySelector('.rows strong')?.textContent === 'Scripts'",
+    );
 }
 
 fn a_theme(page: &Page, origin: &str) {

@@ -235,7 +235,10 @@ impl Page {
 
     /// Presses what a JavaScript expression names, by mouse or not: for what only shows while something hovers.
     pub(crate) fn press_button(&self, element: &str) {
-        self.wait(element, &format!("({element} ?? null) !== null && !({element}).disabled"));
+        self.wait(
+            element,
+            &format!("({element} ?? null) !== null && !({element}).disabled"),
+        );
         self.eval(&format!("(({element}).click(), 1)"));
     }
 
@@ -251,7 +254,10 @@ impl Page {
     /// Writes a message and sends it.
     pub(crate) fn send(&self, text: &str) {
         self.fill("#message", text);
-        self.wait("a ready button", "document.querySelector('.send:not(.stop):not(:disabled)') !== null");
+        self.wait(
+            "a ready button",
+            "document.querySelector('.send:not(.stop):not(:disabled)') !== null",
+        );
         self.press_button("document.querySelector('.send')");
         self.wait("an empty composer", "document.querySelector('#message').value === ''");
     }

@@ -59,6 +59,12 @@ pub(super) struct MessageView {
     #[schemars(extend("enum" = ["complete", "streaming", "interrupted", "stopped", "failed"]))]
     state: &'static str,
     error: Option<String>,
+    /// What the model thought before it replied. Left out where there is none, as the tools that it called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<serde_json::Value>>")]
+    tool_calls: Option<serde_json::Value>,
     /// With `?html=1`: the text as HTML that may stand in a page as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     html: Option<String>,
@@ -168,6 +174,8 @@ impl Parts {
                 attachments: attachments.remove(&message.id).unwrap_or_default(),
                 state: message.state.name(),
                 error: message.error,
+                reasoning: message.reasoning,
+                tool_calls: message.tool_calls.and_then(|calls| serde_json::from_str(&calls).ok()),
                 html: message.html,
             }
         };
