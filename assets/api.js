@@ -63,7 +63,12 @@ export const version = () => get("/api/version");
 export const me = () => get("/users/me");
 export const signIn = (email, password) => request("POST", "/auth/session", { email, password }, { isSignIn: true });
 export const signUp = (email, password, setupCode) =>
-  request("POST", "/auth/register?session=1", { email, password, ...(setupCode && { setup_code: setupCode }) }, { isSignIn: true });
+  request(
+    "POST",
+    "/auth/register?session=1",
+    { email, password, ...(setupCode && { setup_code: setupCode }) },
+    { isSignIn: true },
+  );
 export const signOut = () => remove("/auth/session");
 /** A wrong current password is refused with 401 too, which ends no session. */
 export const updateMe = (change) => request("PATCH", "/users/me", change, { isSignIn: "current_password" in change });
@@ -77,7 +82,8 @@ export const deleteApiKey = (id) => remove(`/api-keys/${part(id)}`);
 
 /* Conversations */
 
-export const conversations = (offset, tag) => get(`/chats${query({ limit: CONVERSATIONS_PAGE, offset: String(offset), tag })}`);
+export const conversations = (offset, tag) =>
+  get(`/chats${query({ limit: CONVERSATIONS_PAGE, offset: String(offset), tag })}`);
 export const conversation = (id) => get(chat(id));
 export const createConversation = (title) => post("/chats", { title });
 export const updateConversation = (id, change) => patch(chat(id), change);
@@ -91,7 +97,9 @@ export const search = (text, limit) => get(`/search${query({ q: text, limit })}`
 /** The newest messages, or those before the message `before`, oldest first; `earlier` says whether there are more. */
 export async function messages(id, before) {
   // One more than a page tells whether an earlier page exists.
-  const found = await get(`${conversationOf(id)}/messages${query({ html: "1", tree: "true", limit: MESSAGES_PAGE + 1, before })}`);
+  const found = await get(
+    `${conversationOf(id)}/messages${query({ html: "1", tree: "true", limit: MESSAGES_PAGE + 1, before })}`,
+  );
   return { messages: found.messages.slice(-MESSAGES_PAGE), earlier: found.messages.length > MESSAGES_PAGE };
 }
 

@@ -93,10 +93,12 @@ function loadChat() {
 export function addFiles(id) {
   const links = document.getElementById(id).content.cloneNode(true);
   const styles = links.querySelector("[rel=stylesheet]");
-  const styled = styles && new Promise((resolve, reject) => {
-    styles.addEventListener("load", resolve);
-    styles.addEventListener("error", reject);
-  });
+  const styled =
+    styles &&
+    new Promise((resolve, reject) => {
+      styles.addEventListener("load", resolve);
+      styles.addEventListener("error", reject);
+    });
   document.head.append(links);
   return styled;
 }

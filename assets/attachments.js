@@ -26,7 +26,10 @@ export function attach(id, files) {
 export function detach(id, key) {
   uploads.get(key)?.abort();
   uploads.delete(key);
-  setFiles(id, filesOf(id).filter((file) => file.key !== key));
+  setFiles(
+    id,
+    filesOf(id).filter((file) => file.key !== key),
+  );
 }
 
 async function start(id, file) {
@@ -34,7 +37,10 @@ async function start(id, file) {
   const preview = file.type.startsWith("image/") ? URL.createObjectURL(file) : null;
   const stopper = new AbortController();
   uploads.set(key, stopper);
-  setFiles(id, [...filesOf(id), { key, name: file.name, size: file.size, type: file.type, preview, progress: 0, url: null, problem: null }]);
+  setFiles(id, [
+    ...filesOf(id),
+    { key, name: file.name, size: file.size, type: file.type, preview, progress: 0, url: null, problem: null },
+  ]);
   try {
     const { url } = await api.upload(file, (progress) => change(key, { progress }), stopper.signal);
     change(key, { url, progress: 1 });
@@ -48,7 +54,11 @@ async function start(id, file) {
 /** Changes a file wherever it is by now: the conversation may have got its id meanwhile. */
 function change(key, values) {
   for (const [id, files] of everyList()) {
-    if (files.some((file) => file.key === key)) setFiles(id, files.map((file) => (file.key === key ? { ...file, ...values } : file)));
+    if (files.some((file) => file.key === key))
+      setFiles(
+        id,
+        files.map((file) => (file.key === key ? { ...file, ...values } : file)),
+      );
   }
 }
 
@@ -60,7 +70,12 @@ export function showImage(url, name) {
     "dialog",
     { class: "lightbox", "aria-label": name, closedby: "any", onclose: () => dialog.remove() },
     el("img", { src: url, alt: name }),
-    el("div", { class: "lightbox-foot" }, el("a", { class: "link", href: url, download: name }, name), iconButton("close", words.close, { onclick: () => dialog.close() })),
+    el(
+      "div",
+      { class: "lightbox-foot" },
+      el("a", { class: "link", href: url, download: name }, name),
+      iconButton("close", words.close, { onclick: () => dialog.close() }),
+    ),
   );
   dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
   document.body.append(dialog);

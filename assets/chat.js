@@ -49,17 +49,31 @@ export function mount(root, { user, onSignOut }) {
   listenForKeys(life.signal);
   showPages(view, page);
 
-  watch((state) => [isWelcome(state)], (state) => frame.toggleAttribute("data-welcome", isWelcome(state)));
-  watch((state) => [openId(state), chatOf(openId(state), state)?.title, state.route], (state) => {
-    document.title = words.title(isChat(state) ? chatOf(openId(state), state)?.title : words[state.route.page].heading);
-  });
-  watch((state) => [openId(state), isChat(state)], (state) => isChat(state) && arrive(openId(state)));
+  watch(
+    (state) => [isWelcome(state)],
+    (state) => frame.toggleAttribute("data-welcome", isWelcome(state)),
+  );
+  watch(
+    (state) => [openId(state), chatOf(openId(state), state)?.title, state.route],
+    (state) => {
+      document.title = words.title(
+        isChat(state) ? chatOf(openId(state), state)?.title : words[state.route.page].heading,
+      );
+    },
+  );
+  watch(
+    (state) => [openId(state), isChat(state)],
+    (state) => isChat(state) && arrive(openId(state)),
+  );
   conversations.load();
   learn();
   // Only once the list is there is it known whether the open conversation is in it.
-  watch((state) => [openId(state), state.list.status === "ready"], (state) => {
-    if (openId(state) !== NEW && state.list.status === "ready") conversations.find(openId(state));
-  });
+  watch(
+    (state) => [openId(state), state.list.status === "ready"],
+    (state) => {
+      if (openId(state) !== NEW && state.list.status === "ready") conversations.find(openId(state));
+    },
+  );
   keepInStep(life.signal);
 
   return () => {
@@ -73,32 +87,41 @@ const isWelcome = (state) => state.route.page === "new" && openThread(state).mes
 /** What the page works without, and better with. */
 function learn() {
   conversations.loadTags();
-  api.settings().then((settings) => update({ settings }), () => {});
-  api.models().then((models) => update({ models }), () => {});
+  api.settings().then(
+    (settings) => update({ settings }),
+    () => {},
+  );
+  api.models().then(
+    (models) => update({ models }),
+    () => {},
+  );
 }
 
 /** Shows pages such as the settings in the place of the conversation. Their files come when one is first asked for. */
 function showPages(view, host) {
   let shown = { page: null, close: () => {} };
-  watch(({ route }) => [route], async (state) => {
-    const { page } = state.route;
-    const isPage = !isChat(state);
-    view.hidden = isPage;
-    host.hidden = !isPage;
-    if (page !== shown.page) {
-      shown.close();
-      shown = { page, close: () => {} };
-      host.replaceChildren();
-      if (!isPage) return;
-      const { pageFor } = await import("./pages.js");
-      const made = await pageFor(page);
-      if (shown.page !== page) return;
-      const life = new AbortController();
-      shown = { page, close: () => life.abort(), turn: made.mount(host, life.signal) };
-    }
-    // By now it may be another section than the one that was asked for first.
-    if (isPage) shown.turn?.(current().route.section);
-  });
+  watch(
+    ({ route }) => [route],
+    async (state) => {
+      const { page } = state.route;
+      const isPage = !isChat(state);
+      view.hidden = isPage;
+      host.hidden = !isPage;
+      if (page !== shown.page) {
+        shown.close();
+        shown = { page, close: () => {} };
+        host.replaceChildren();
+        if (!isPage) return;
+        const { pageFor } = await import("./pages.js");
+        const made = await pageFor(page);
+        if (shown.page !== page) return;
+        const life = new AbortController();
+        shown = { page, close: () => life.abort(), turn: made.mount(host, life.signal) };
+      }
+      // By now it may be another section than the one that was asked for first.
+      if (isPage) shown.turn?.(current().route.section);
+    },
+  );
 }
 
 function arrive(id) {

@@ -15,7 +15,14 @@ const enterSends = !matchMedia("(hover: none) and (pointer: coarse)").matches;
 const attachments = () => import("./attachments.js");
 
 export function composer(signal) {
-  const input = el("textarea", { id: "message", rows: "1", "aria-label": w.label, placeholder: w.placeholder, dir: "auto", "aria-describedby": "composer-problem" });
+  const input = el("textarea", {
+    id: "message",
+    rows: "1",
+    "aria-label": w.label,
+    placeholder: w.placeholder,
+    dir: "auto",
+    "aria-describedby": "composer-problem",
+  });
   const unsent = el("p", { class: "problem", id: "composer-problem", role: "alert" });
   const files = el("ul", { class: "files pending", role: "list", "aria-label": words.files.label });
   const tools = el("div", { class: "composer-tools" });
@@ -48,19 +55,39 @@ export function composer(signal) {
 
   const drawTools = toolsOf();
   const drawFiles = pendingFiles(files);
-  watch((state) => [openId(state), draftOf(openId(state), state), openThread(state), filesOf(openId(state), state), chatOf(openId(state), state), state.models, state.settings, isChat(state)], (state) => {
-    const id = openId(state);
-    const draft = draftOf(id, state);
-    if (input.value !== draft) input.value = draft;
-    grow(input);
-    const { status, waiting, unsent: reason } = openThread(state);
-    const pending = filesOf(id, state);
-    dock.hidden = status === "missing" || !isChat(state);
-    drawFiles(pending);
-    const isReady = (draft.trim() !== "" || pending.length > 0) && pending.every(({ url }) => url);
-    place(tools, drawTools(id, { waiting, isReady, model: choiceOf(id, "model", state) ?? standardModel(state), library: Boolean(choiceOf(id, "library", state)) }));
-    unsent.textContent = reason;
-  });
+  watch(
+    (state) => [
+      openId(state),
+      draftOf(openId(state), state),
+      openThread(state),
+      filesOf(openId(state), state),
+      chatOf(openId(state), state),
+      state.models,
+      state.settings,
+      isChat(state),
+    ],
+    (state) => {
+      const id = openId(state);
+      const draft = draftOf(id, state);
+      if (input.value !== draft) input.value = draft;
+      grow(input);
+      const { status, waiting, unsent: reason } = openThread(state);
+      const pending = filesOf(id, state);
+      dock.hidden = status === "missing" || !isChat(state);
+      drawFiles(pending);
+      const isReady = (draft.trim() !== "" || pending.length > 0) && pending.every(({ url }) => url);
+      place(
+        tools,
+        drawTools(id, {
+          waiting,
+          isReady,
+          model: choiceOf(id, "model", state) ?? standardModel(state),
+          library: Boolean(choiceOf(id, "library", state)),
+        }),
+      );
+      unsent.textContent = reason;
+    },
+  );
   return dock;
 }
 
@@ -88,7 +115,13 @@ function toolsOf() {
   const library = memo((id, on) =>
     el(
       "button",
-      { type: "button", class: "chip", "aria-pressed": String(on), title: on ? w.libraryOn : w.libraryOff, onclick: () => choose(id, { library: !on }) },
+      {
+        type: "button",
+        class: "chip",
+        "aria-pressed": String(on),
+        title: on ? w.libraryOn : w.libraryOff,
+        onclick: () => choose(id, { library: !on }),
+      },
       icon("library"),
       el("span", null, w.library),
     ),
@@ -99,7 +132,18 @@ function toolsOf() {
       const picked = await pickModel(name);
       if (picked) choose(id, { model: picked });
     };
-    return el("button", { type: "button", class: "chip model", "aria-haspopup": "dialog", title: name ? w.model(name) : w.pickModel, onclick: pick }, el("span", null, name ? shortModel(name) : w.pickModel), icon("down-small"));
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "chip model",
+        "aria-haspopup": "dialog",
+        title: name ? w.model(name) : w.pickModel,
+        onclick: pick,
+      },
+      el("span", null, name ? shortModel(name) : w.pickModel),
+      icon("down-small"),
+    );
   });
   const sendButton = iconButton("send", w.send, { type: "submit", class: "icon-button send" });
   const stopButton = iconButton("stop", w.stop, { class: "icon-button send stop", onclick: () => stop(openId()) });
@@ -107,7 +151,14 @@ function toolsOf() {
   return (id, { waiting, isReady, model: name, library: hasLibrary }) => {
     sendButton.disabled = !isReady || waiting !== "";
     const isStopping = waiting !== "" && id !== NEW;
-    return [attach, picker, library(id, hasLibrary), spacer, modelButton(id, name), isStopping ? stopButton : sendButton];
+    return [
+      attach,
+      picker,
+      library(id, hasLibrary),
+      spacer,
+      modelButton(id, name),
+      isStopping ? stopButton : sendButton,
+    ];
   };
 }
 
@@ -117,20 +168,34 @@ function pendingFiles(list) {
   return (files) => {
     list.hidden = files.length === 0;
     for (const key of [...nodes.keys()]) if (files.every((file) => file.key !== key)) nodes.delete(key);
-    place(list, files.map((file) => {
-      const known = nodes.get(file.key) ?? pendingFile(file);
-      nodes.set(file.key, known);
-      known.update(file);
-      return known.node;
-    }));
+    place(
+      list,
+      files.map((file) => {
+        const known = nodes.get(file.key) ?? pendingFile(file);
+        nodes.set(file.key, known);
+        known.update(file);
+        return known.node;
+      }),
+    );
   };
 }
 
 function pendingFile({ key, name, preview }) {
   const bar = el("progress", { max: "1", value: "0", "aria-label": words.files.progress(name) });
   const note = el("span", { class: "file-size" });
-  const remove = iconButton("close", words.files.remove(name), { class: "icon-button small", onclick: async () => (await attachments()).detach(openId(), key) });
-  const node = el("li", { class: "file" }, preview ? el("img", { src: preview, alt: "" }) : icon("file"), el("span", { class: "file-name" }, name), note, bar, remove);
+  const remove = iconButton("close", words.files.remove(name), {
+    class: "icon-button small",
+    onclick: async () => (await attachments()).detach(openId(), key),
+  });
+  const node = el(
+    "li",
+    { class: "file" },
+    preview ? el("img", { src: preview, alt: "" }) : icon("file"),
+    el("span", { class: "file-name" }, name),
+    note,
+    bar,
+    remove,
+  );
   const update = ({ progress, url, problem }) => {
     bar.value = progress;
     bar.hidden = Boolean(url || problem);

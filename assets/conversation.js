@@ -30,17 +30,28 @@ export function conversationView() {
   const end = stayAtEnd(view, column, latest);
   const draw = drawInto(column, end);
   let before = { id: null, waiting: "" };
-  watch((state) => [openId(state), openThread(state), state.list.total, state.list.status, state.editing, state.models, state.sought], (state) => {
-    const id = openId(state);
-    const thread = openThread(state);
-    draw(id, thread, state);
-    if (before.id === id && before.waiting && !thread.waiting) {
-      const last = thread.messages.at(-1);
-      if (thread.problem) spoken.textContent = thread.problem;
-      else if (last?.role === "assistant") spoken.textContent = w.replied(last.text);
-    }
-    before = { id, waiting: thread.waiting };
-  });
+  watch(
+    (state) => [
+      openId(state),
+      openThread(state),
+      state.list.total,
+      state.list.status,
+      state.editing,
+      state.models,
+      state.sought,
+    ],
+    (state) => {
+      const id = openId(state);
+      const thread = openThread(state);
+      draw(id, thread, state);
+      if (before.id === id && before.waiting && !thread.waiting) {
+        const last = thread.messages.at(-1);
+        if (thread.problem) spoken.textContent = thread.problem;
+        else if (last?.role === "assistant") spoken.textContent = w.replied(last.text);
+      }
+      before = { id, waiting: thread.waiting };
+    },
+  );
   return el("div", { class: "conversation-frame" }, spoken, view, latest);
 }
 
@@ -102,7 +113,10 @@ function drawInto(column, end) {
       kept.set(message.key, item);
     }
     items = kept;
-    place(list, [...items.values()].map(({ node }) => node));
+    place(
+      list,
+      [...items.values()].map(({ node }) => node),
+    );
     place(column, around(id, thread, state));
     const isOpened = id !== drawn.id || thread.status !== drawn.status;
     const isSent = last?.role === "user" && last.key !== drawn.last;
@@ -125,12 +139,15 @@ function showFound(node, end) {
 /** Gives the list with what stands before and after it, or what stands in its place. */
 function surroundings(list) {
   const parts = Object.fromEntries(
-    Object.entries({ welcome, skeleton, missing, failed, empty, earlierEdge, thinking, problem }).map(([name, make]) => [name, memo(make)]),
+    Object.entries({ welcome, skeleton, missing, failed, empty, earlierEdge, thinking, problem }).map(
+      ([name, make]) => [name, memo(make)],
+    ),
   );
   return (id, thread, state) => {
     const { list: chats, user } = state;
     const isFirst = chats.status === "ready" && chats.total === 0;
-    if (id === NEW && thread.messages.length === 0) return [parts.welcome(isFirst, user.role === "admin", hasModels(state))];
+    if (id === NEW && thread.messages.length === 0)
+      return [parts.welcome(isFirst, user.role === "admin", hasModels(state))];
     if (thread.status === "loading") return [parts.skeleton()];
     if (thread.status === "missing") return [parts.missing()];
     if (thread.status === "failed") return [parts.failed(id)];
@@ -147,7 +164,8 @@ function surroundings(list) {
 }
 
 /** Whether there is anything to talk to but what is built in; as long as that is not known, there is. */
-const hasModels = (state) => state.models === null || usableModels(state).some((name) => name !== "echo" && name !== "library");
+const hasModels = (state) =>
+  state.models === null || usableModels(state).some((name) => name !== "echo" && name !== "library");
 
 function welcome(isFirst, isAdmin, hasModel) {
   const w = words.welcome;
@@ -155,8 +173,17 @@ function welcome(isFirst, isAdmin, hasModel) {
   mark.classList.add("mark");
   const greeting = el("p", { class: "greeting" }, w.greeting(new Date().getHours()));
   const lead = hasModel ? w.hint : isAdmin ? w.noModels : w.noModelsYet;
-  const connect = isAdmin && !hasModel ? el("a", { class: "button", href: pageAddress("admin", "providers") }, w.connect) : null;
-  return el("div", { class: "welcome" }, mark, greeting, el("p", { class: "lead" }, lead), connect, isFirst || !hasModel ? suggestions(w.suggestions) : null);
+  const connect =
+    isAdmin && !hasModel ? el("a", { class: "button", href: pageAddress("admin", "providers") }, w.connect) : null;
+  return el(
+    "div",
+    { class: "welcome" },
+    mark,
+    greeting,
+    el("p", { class: "lead" }, lead),
+    connect,
+    isFirst || !hasModel ? suggestions(w.suggestions) : null,
+  );
 }
 
 /** Something to begin with: pressing one puts it into the composer, to be sent or changed. */
@@ -165,20 +192,37 @@ function suggestions(texts) {
     write(NEW, text);
     document.querySelector("#message").focus();
   };
-  return el("ul", { class: "suggestions", role: "list" }, texts.map((text) => el("li", null, el("button", { type: "button", class: "quiet-button", onclick: () => take(text) }, text))));
+  return el(
+    "ul",
+    { class: "suggestions", role: "list" },
+    texts.map((text) =>
+      el("li", null, el("button", { type: "button", class: "quiet-button", onclick: () => take(text) }, text)),
+    ),
+  );
 }
 
 const placeholder = (text, ...rest) => el("div", { class: "placeholder" }, el("p", null, text), ...rest);
 const empty = () => placeholder(w.empty);
 const missing = () => placeholder(w.missing, el("a", { class: "button", href: HOME }, words.newConversation));
-const failed = (id) => placeholder(w.failed, el("button", { type: "button", class: "button", onclick: () => open(id) }, words.tryAgain));
+const failed = (id) =>
+  placeholder(w.failed, el("button", { type: "button", class: "button", onclick: () => open(id) }, words.tryAgain));
 
 function skeleton() {
-  return el("div", { class: "skeleton", role: "img", "aria-label": w.loading }, ...Array.from({ length: 4 }, () => el("span")));
+  return el(
+    "div",
+    { class: "skeleton", role: "img", "aria-label": w.loading },
+    ...Array.from({ length: 4 }, () => el("span")),
+  );
 }
 
 function thinking() {
-  return el("div", { class: "thinking" }, icon("mark"), el("span", null, w.thinking), el("span", { class: "late" }, w.late));
+  return el(
+    "div",
+    { class: "thinking" },
+    icon("mark"),
+    el("span", null, w.thinking),
+    el("span", { class: "late" }, w.late),
+  );
 }
 
 /** Why there is no reply, or no whole one, and the way to another. */

@@ -35,7 +35,12 @@ async function loadPage(status, offset) {
     const strays = list.strays.filter((id) => chats.every((chat) => chat.id !== id));
     // An empty page ends the list, whatever the total says; without this, scrolling would ask again and again.
     const end = chats.length === 0;
-    updateList({ status: "ready", chats: inOrder([...known, ...added]), total: end ? list.chats.length : total, strays });
+    updateList({
+      status: "ready",
+      chats: inOrder([...known, ...added]),
+      total: end ? list.chats.length : total,
+      strays,
+    });
   } catch {
     updateList({ status: "failed" });
   }

@@ -31,7 +31,11 @@ export function icon(name) {
 
 /** A button that shows an icon and is named by `label`. */
 export function iconButton(name, label, props) {
-  return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, ...props }, icon(name));
+  return el(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, ...props },
+    icon(name),
+  );
 }
 
 /**

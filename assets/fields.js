@@ -12,7 +12,14 @@ export function field(label, props, { hint = "", tag = "input" } = {}) {
   if (value != null) input.value = value;
   const complaint = el("p", { class: "problem", role: "alert" });
   input.addEventListener("input", () => (complaint.textContent = ""));
-  const node = el("div", { class: "field" }, el("label", { for: props.id }, label), input, hint ? el("p", { class: "hint", id: about }, hint) : null, complaint);
+  const node = el(
+    "div",
+    { class: "field" },
+    el("label", { for: props.id }, label),
+    input,
+    hint ? el("p", { class: "hint", id: about }, hint) : null,
+    complaint,
+  );
   return Object.assign(node, { input, complain: (text) => (complaint.textContent = text) });
 }
 
@@ -43,13 +50,21 @@ export function formOf(fields, { label, save, saved = words.saved, extra = [] })
       if (error.status === undefined) console.error(error);
       const named = all.filter(({ input }) => error.fields?.[input.name]);
       for (const one of named) one.complain(error.fields[one.input.name]);
-      if (named.length === 0) problem.textContent = error.status === 0 ? words.unreachable : error.explained ?? words.notSaved(error.detail);
+      if (named.length === 0)
+        problem.textContent =
+          error.status === 0 ? words.unreachable : (error.explained ?? words.notSaved(error.detail));
       named[0]?.input.focus();
     } finally {
       button.disabled = false;
     }
   };
-  return el("form", { class: "fields", onsubmit }, fields, problem, el("div", { class: "form-foot start" }, button, extra));
+  return el(
+    "form",
+    { class: "fields", onsubmit },
+    fields,
+    problem,
+    el("div", { class: "form-foot start" }, button, extra),
+  );
 }
 
 /** A row of choices of which one holds; `options` is `{ value: label }`. */
@@ -59,7 +74,13 @@ export function choices(legend, name, options, value, choose) {
     { class: "choices" },
     el("legend", null, legend),
     Object.entries(options).map(([key, label]) => {
-      const input = el("input", { type: "radio", name, value: key, checked: key === value, onchange: () => choose(key) });
+      const input = el("input", {
+        type: "radio",
+        name,
+        value: key,
+        checked: key === value,
+        onchange: () => choose(key),
+      });
       return el("label", null, input, el("span", null, label));
     }),
   );

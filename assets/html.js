@@ -5,7 +5,9 @@ import { el, icon } from "./dom.js";
 import { words } from "./lang/en.js";
 
 const w = words.code;
-const policy = globalThis.trustedTypes?.createPolicy("fireside", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
+const policy = globalThis.trustedTypes?.createPolicy("fireside", { createHTML: (html) => html }) ?? {
+  createHTML: (html) => html,
+};
 
 /** Shows `html`, which the server has made, in `node`. */
 export function showHtml(node, html) {
@@ -18,7 +20,12 @@ export function showHtml(node, html) {
 function dress(content) {
   for (const pre of content.querySelectorAll("pre")) pre.replaceWith(codeBlock(pre));
   for (const table of content.querySelectorAll("table")) {
-    const box = el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": words.conversation.table });
+    const box = el("div", {
+      class: "table-box",
+      tabindex: "0",
+      role: "region",
+      "aria-label": words.conversation.table,
+    });
     table.replaceWith(box);
     box.append(table);
   }
@@ -34,7 +41,11 @@ function dress(content) {
 function codeBlock(pre) {
   const code = pre.querySelector("code");
   const language = code?.className.match(/language-([\w+#.-]+)/)?.[1] ?? "";
-  const wrap = el("button", { type: "button", class: "code-button", "aria-pressed": "false", title: w.wrap, "aria-label": w.wrap }, icon("wrap"));
+  const wrap = el(
+    "button",
+    { type: "button", class: "code-button", "aria-pressed": "false", title: w.wrap, "aria-label": w.wrap },
+    icon("wrap"),
+  );
   const copy = el("button", { type: "button", class: "code-button" }, icon("copy"), el("span", null, w.copy));
   const block = el(
     "div",

@@ -19,7 +19,13 @@ export function messageItem() {
   const node = el("li", { class: "message" });
   const heading = el("h2", { class: "unseen" });
   const text = textPart();
-  const parts = { files: memo(filesPart), reasoning: reasoningPart(), tools: memo(toolsPart), note: memo(notePart), actions: memo(actionsPart) };
+  const parts = {
+    files: memo(filesPart),
+    reasoning: reasoningPart(),
+    tools: memo(toolsPart),
+    note: memo(notePart),
+    actions: memo(actionsPart),
+  };
   const field = memo(editField);
   const update = (message, { live, editing, busy }) => {
     const own = message.role === "user";
@@ -83,17 +89,27 @@ const squeezed = (html) => html.replace(/\s+/g, "");
 
 function filesPart(attachments) {
   if (!attachments?.length) return null;
-  return el("ul", { class: "files", role: "list", "aria-label": words.files.label }, attachments.map((file) => el("li", null, fileItem(file))));
+  return el(
+    "ul",
+    { class: "files", role: "list", "aria-label": words.files.label },
+    attachments.map((file) => el("li", null, fileItem(file))),
+  );
 }
 
 function fileItem({ id, filename, content_type: type, size, preview }) {
   const url = id === null ? preview : api.attachmentUrl(id);
   if (/^image\/(png|jpeg|gif|webp)$/.test(type) && url) {
     const show = async () => (await import("./attachments.js")).showImage(url, filename);
-    return el("button", { type: "button", class: "thumb", title: filename, onclick: show }, el("img", { src: url, alt: filename, loading: "lazy" }));
+    return el(
+      "button",
+      { type: "button", class: "thumb", title: filename, onclick: show },
+      el("img", { src: url, alt: filename, loading: "lazy" }),
+    );
   }
   const about = [el("span", { class: "file-name" }, filename), el("span", { class: "file-size" }, bytes(size))];
-  return url ? el("a", { class: "file", href: url, download: filename }, icon("file"), about) : el("span", { class: "file" }, icon("file"), about);
+  return url
+    ? el("a", { class: "file", href: url, download: filename }, icon("file"), about)
+    : el("span", { class: "file" }, icon("file"), about);
 }
 
 /** What a model thought before it spoke, folded away. Opened by hand it stays open while more comes. */
@@ -146,7 +162,14 @@ function actionsPart(message, text, busy) {
     message.text === "" ? null : copyButton(text, message.text),
     own && !busy ? act("rename", w.edit, () => startEdit(message.key)) : null,
     own || busy ? null : againButton(id, message),
-    isCut && !busy ? el("button", { type: "button", class: "small-button", onclick: () => resume(id, message) }, icon("play"), w.resume) : null,
+    isCut && !busy
+      ? el(
+          "button",
+          { type: "button", class: "small-button", onclick: () => resume(id, message) },
+          icon("play"),
+          w.resume,
+        )
+      : null,
     el("span", { class: "about" }, aboutOf(message)),
   );
 }
@@ -155,14 +178,22 @@ function actionsPart(message, text, busy) {
 function aboutOf(message) {
   const spent = message.role === "user" ? null : cost(message);
   const when = el("time", { datetime: message.created_at }, time(message.created_at));
-  const parts = [message.role === "user" || !message.model ? null : el("span", { title: message.model }, shortModel(message.model)), spent, when];
+  const parts = [
+    message.role === "user" || !message.model ? null : el("span", { title: message.model }, shortModel(message.model)),
+    spent,
+    when,
+  ];
   return parts.filter(Boolean).flatMap((part, i) => (i === 0 ? [part] : [" · ", part]));
 }
 
 function branches(id, { id: messageId, siblings: ids }, busy) {
   const at = ids.indexOf(messageId);
   const turn = (name, label, to) =>
-    iconButton(name, label, { class: "icon-button small", disabled: busy || to === undefined, onclick: () => turnTo(id, to) });
+    iconButton(name, label, {
+      class: "icon-button small",
+      disabled: busy || to === undefined,
+      onclick: () => turnTo(id, to),
+    });
   return el(
     "span",
     { class: "branches", role: "group", "aria-label": w.branches },
@@ -220,7 +251,12 @@ function editField(message) {
     { class: "edit" },
     input,
     el("p", { class: "hint" }, w.editHint),
-    el("div", { class: "edit-actions" }, el("button", { type: "button", class: "button quiet", onclick: endEdit }, words.cancel), el("button", { type: "button", class: "button", onclick: send }, w.editSend)),
+    el(
+      "div",
+      { class: "edit-actions" },
+      el("button", { type: "button", class: "button quiet", onclick: endEdit }, words.cancel),
+      el("button", { type: "button", class: "button", onclick: send }, w.editSend),
+    ),
   );
 }
 

@@ -10,18 +10,37 @@ const w = words.models;
 /** Lets the user pick one; resolves with its name, or null. */
 export function pickModel(selected) {
   const { promise, resolve } = Promise.withResolvers();
-  const input = el("input", { class: "search", type: "text", inputmode: "search", placeholder: w.search, "aria-label": w.search, role: "combobox", "aria-expanded": "true", "aria-controls": "models", autocomplete: "off", autofocus: true });
+  const input = el("input", {
+    class: "search",
+    type: "text",
+    inputmode: "search",
+    placeholder: w.search,
+    "aria-label": w.search,
+    role: "combobox",
+    "aria-expanded": "true",
+    "aria-controls": "models",
+    autocomplete: "off",
+    autofocus: true,
+  });
   const list = el("ul", { id: "models", class: "options", role: "listbox", "aria-label": w.heading });
   const favourite = el("button", { type: "button", class: "chip" });
   favourite.addEventListener("click", () => {
     const model = found(input.value)[at];
     if (model) toggleFavourite(model.name);
-    at = Math.max(found(input.value).findIndex(({ name }) => name === model?.name), 0);
+    at = Math.max(
+      found(input.value).findIndex(({ name }) => name === model?.name),
+      0,
+    );
     draw();
   });
   const dialog = el(
     "dialog",
-    { class: "dialog picker", "aria-label": w.heading, closedby: "any", onclose: () => (dialog.remove(), resolve(null)) },
+    {
+      class: "dialog picker",
+      "aria-label": w.heading,
+      closedby: "any",
+      onclose: () => (dialog.remove(), resolve(null)),
+    },
     el("header", null, icon("search"), input, iconButton("close", words.close, { onclick: () => dialog.close() })),
     list,
     el("footer", null, favourite),
@@ -34,12 +53,21 @@ export function pickModel(selected) {
   const draw = () => {
     const rows = found(input.value);
     at = Math.min(at, Math.max(rows.length - 1, 0));
-    place(list, rows.length === 0 ? [el("li", { class: "list-note" }, w.none)] : rows.map((model, i) => option(model, { selected, active: i === at, choose, draw })));
+    place(
+      list,
+      rows.length === 0
+        ? [el("li", { class: "list-note" }, w.none)]
+        : rows.map((model, i) => option(model, { selected, active: i === at, choose, draw })),
+    );
     input.setAttribute("aria-activedescendant", rows.length ? `model-${at}` : "");
     list.querySelectorAll("[role=option]").forEach((node, i) => (node.id = `model-${i}`));
     list.querySelector("[data-active]")?.scrollIntoView({ block: "nearest" });
     favourite.hidden = rows.length === 0;
-    if (rows[at]) favourite.replaceChildren(icon(rows[at].favourite ? "star-full" : "star"), el("span", null, rows[at].favourite ? w.unstar(rows[at].name) : w.star(rows[at].name)));
+    if (rows[at])
+      favourite.replaceChildren(
+        icon(rows[at].favourite ? "star-full" : "star"),
+        el("span", null, rows[at].favourite ? w.unstar(rows[at].name) : w.star(rows[at].name)),
+      );
     return rows;
   };
   input.addEventListener("input", () => ((at = 0), draw()));
@@ -52,7 +80,10 @@ export function pickModel(selected) {
     if (step) return draw();
     if (rows[at] && !rows[at].reason) choose(rows[at].name);
   });
-  at = Math.max(found("").findIndex(({ name }) => name === selected), 0);
+  at = Math.max(
+    found("").findIndex(({ name }) => name === selected),
+    0,
+  );
   draw();
   document.body.append(dialog);
   dialog.showModal();
@@ -75,7 +106,9 @@ function found(text) {
   const sought = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const favourites = new Set(current().settings.favourite_models ?? []);
   const rows = allModels().map((model) => ({ ...model, favourite: favourites.has(model.name) }));
-  const matching = rows.filter(({ name, about }) => sought.every((word) => `${name} ${about}`.toLowerCase().includes(word)));
+  const matching = rows.filter(({ name, about }) =>
+    sought.every((word) => `${name} ${about}`.toLowerCase().includes(word)),
+  );
   // Favourites first, then what works, then what does not; else the server's order.
   const rank = ({ favourite, reason }) => (reason ? 2 : favourite ? 0 : 1);
   return matching.toSorted((a, b) => rank(a) - rank(b));
@@ -87,14 +120,24 @@ function allModels() {
   const up = [...usableModels(), "echo", "library"].map((name) => ({ name, about: w.builtIn[name] ?? "", reason: "" }));
   const down = providers
     .filter(({ reason }) => reason)
-    .flatMap(({ name, reason, models }) => (models.length > 0 ? models.map((model) => `${name}/${model}`) : [name]).map((model) => ({ name: model, about: "", reason })));
+    .flatMap(({ name, reason, models }) =>
+      (models.length > 0 ? models.map((model) => `${name}/${model}`) : [name]).map((model) => ({
+        name: model,
+        about: "",
+        reason,
+      })),
+    );
   const seen = new Set();
   return [...up, ...down].filter(({ name }) => !seen.has(name) && seen.add(name));
 }
 
 function option({ name, about, reason, favourite }, { selected, active, choose, draw }) {
   // For the pointer only: an option holds no buttons. The button below the list does the same for the active one.
-  const star = el("span", { class: favourite ? "option-star starred" : "option-star", title: favourite ? w.unstar(name) : w.star(name) }, icon(favourite ? "star-full" : "star"));
+  const star = el(
+    "span",
+    { class: favourite ? "option-star starred" : "option-star", title: favourite ? w.unstar(name) : w.star(name) },
+    icon(favourite ? "star-full" : "star"),
+  );
   star.addEventListener("click", (event) => {
     event.stopPropagation();
     toggleFavourite(name);
@@ -102,7 +145,13 @@ function option({ name, about, reason, favourite }, { selected, active, choose, 
   });
   return el(
     "li",
-    { role: "option", "aria-selected": String(name === selected), "aria-disabled": reason ? "true" : null, "data-active": active, onclick: () => !reason && choose(name) },
+    {
+      role: "option",
+      "aria-selected": String(name === selected),
+      "aria-disabled": reason ? "true" : null,
+      "data-active": active,
+      onclick: () => !reason && choose(name),
+    },
     el("span", { class: "option-name" }, name),
     reason || about ? el("span", { class: "option-about" }, reason || about) : null,
     el("span", { class: "spacer" }),

@@ -28,7 +28,13 @@ export function openMenu(button, entries) {
   );
   const menu = el(
     "div",
-    { class: "menu", role: "menu", popover: "auto", "aria-label": button.getAttribute("aria-label"), onkeydown: (event) => move(event, items, close) },
+    {
+      class: "menu",
+      role: "menu",
+      popover: "auto",
+      "aria-label": button.getAttribute("aria-label"),
+      onkeydown: (event) => move(event, items, close),
+    },
     ...items,
   );
   menu.addEventListener("toggle", ({ newState }) => {

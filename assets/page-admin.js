@@ -28,12 +28,32 @@ function users() {
     return total;
   };
   const draw = (total) => [
-    el("ul", { class: "rows", role: "list" }, found.map((user) => userRow(user, again))),
-    found.length < total ? el("button", { type: "button", class: "quiet-button", onclick: () => loading(list, () => page(found.length), draw, w.failed) }, words.library.more) : null,
+    el(
+      "ul",
+      { class: "rows", role: "list" },
+      found.map((user) => userRow(user, again)),
+    ),
+    found.length < total
+      ? el(
+          "button",
+          {
+            type: "button",
+            class: "quiet-button",
+            onclick: () => loading(list, () => page(found.length), draw, w.failed),
+          },
+          words.library.more,
+        )
+      : null,
   ];
   const again = loading(list, () => page(0), draw, w.failed);
   const email = field(words.field.email, { id: "user-email", name: "email", type: "email", required: true });
-  const password = field(words.field.password, { id: "user-password", name: "password", type: "password", required: true, autocomplete: "new-password" });
+  const password = field(words.field.password, {
+    id: "user-password",
+    name: "password",
+    type: "password",
+    required: true,
+    autocomplete: "new-password",
+  });
   const role = select(w.role, "user-role", w.roles, "user");
   const save = async () => {
     await api.createUser({ email: email.input.value.trim(), password: password.input.value, role: role.input.value });
@@ -47,7 +67,14 @@ function users() {
 function userRow(user, again) {
   const name = user.display_name || user.email || user.username || user.external_id;
   const isSelf = user.id === current().user.id;
-  const about = [user.email !== name ? user.email : null, isSelf ? w.you : null, w.joined(ago(user.created_at)), w.conversations(user.conversation_count)].filter(Boolean).join(" · ");
+  const about = [
+    user.email !== name ? user.email : null,
+    isSelf ? w.you : null,
+    w.joined(ago(user.created_at)),
+    w.conversations(user.conversation_count),
+  ]
+    .filter(Boolean)
+    .join(" · ");
   const change = (values) => async () => {
     try {
       await api.updateUser(user.id, values);
@@ -56,7 +83,13 @@ function userRow(user, again) {
       toast({ text: words.notSaved(error.detail) });
     }
   };
-  const remove = () => undoable({ text: w.userDeleted(name), hide: () => (row.hidden = true), show: () => (row.hidden = false), act: () => api.deleteUser(user.id) });
+  const remove = () =>
+    undoable({
+      text: w.userDeleted(name),
+      hide: () => (row.hidden = true),
+      show: () => (row.hidden = false),
+      act: () => api.deleteUser(user.id),
+    });
   const more = iconButton("more", words.sidebar.more(name), { "aria-haspopup": "menu" });
   const isAdmin = user.role === "admin";
   more.addEventListener("click", () =>
@@ -106,9 +139,16 @@ function drawSignup({ signup: now, source }) {
 function drawLimits({ given, ...limits }) {
   const fields = Object.entries(limits).map(([name, value]) => {
     const isGiven = given.includes(name);
-    return field(w.limitNames[name] ?? name.replaceAll("_", " "), { id: `limit-${name}`, name, type: "number", min: "0", value: value ?? "", disabled: isGiven }, { hint: isGiven ? w.fromEnvironment : w.limitHints[name] });
+    return field(
+      w.limitNames[name] ?? name.replaceAll("_", " "),
+      { id: `limit-${name}`, name, type: "number", min: "0", value: value ?? "", disabled: isGiven },
+      { hint: isGiven ? w.fromEnvironment : w.limitHints[name] },
+    );
   });
-  const changed = () => fields.filter(({ input }) => !input.disabled).map(({ input }) => [input.name, input.value === "" ? null : Number(input.value)]);
+  const changed = () =>
+    fields
+      .filter(({ input }) => !input.disabled)
+      .map(({ input }) => [input.name, input.value === "" ? null : Number(input.value)]);
   return formOf(fields, { label: words.save, save: () => api.putLimits(Object.fromEntries(changed())) });
 }
 
@@ -123,14 +163,21 @@ function drawHealth({ status, version, detail, store, turns, providers: runners 
   const good = status === "healthy";
   const fact = (name, value) => [el("dt", null, name), el("dd", null, value)];
   return [
-    el("p", { class: good ? "verdict good" : "verdict bad" }, icon(good ? "done" : "warn"), good ? w.healthy : detail || w.failing),
+    el(
+      "p",
+      { class: good ? "verdict good" : "verdict bad" },
+      icon(good ? "done" : "warn"),
+      good ? w.healthy : detail || w.failing,
+    ),
     el(
       "dl",
       { class: "facts" },
       fact(w.version, version),
       store ? fact(w.store, store.reason || w.states[store.state] || store.state) : null,
       turns ? fact(w.turns, w.turnsOf(turns.running, turns.max)) : null,
-      runners.flatMap(({ name, state, reason }) => fact(name, [w.states[state] ?? state, reason].filter(Boolean).join(": "))),
+      runners.flatMap(({ name, state, reason }) =>
+        fact(name, [w.states[state] ?? state, reason].filter(Boolean).join(": ")),
+      ),
     ),
   ];
 }

@@ -29,13 +29,25 @@ function allDocuments(signal) {
   const filter = el("input", { class: "filter", type: "search", placeholder: w.search, "aria-label": w.search });
   const draw = (total) => {
     const sought = filter.value.trim().toLowerCase();
-    const shown = documents.filter(({ title, author, source }) => [title, author, source].some((text) => text?.toLowerCase().includes(sought)));
+    const shown = documents.filter(({ title, author, source }) =>
+      [title, author, source].some((text) => text?.toLowerCase().includes(sought)),
+    );
     count.textContent = w.documents(total);
     if (documents.length === 0) return el("p", { class: "list-note" }, w.empty);
     if (shown.length === 0) return el("p", { class: "list-note" }, w.emptySearch);
     for (const one of shown) if (!rows.has(one.id)) rows.set(one.id, documentRow(one));
-    const more = documents.length < total ? el("button", { type: "button", class: "quiet-button", onclick: () => next() }, w.more) : null;
-    return [el("ul", { class: "rows", role: "list" }, shown.map(({ id }) => rows.get(id))), more];
+    const more =
+      documents.length < total
+        ? el("button", { type: "button", class: "quiet-button", onclick: () => next() }, w.more)
+        : null;
+    return [
+      el(
+        "ul",
+        { class: "rows", role: "list" },
+        shown.map(({ id }) => rows.get(id)),
+      ),
+      more,
+    ];
   };
   let known = 0;
   const page = async (offset) => {
@@ -59,12 +71,23 @@ function allDocuments(signal) {
 
 function documentRow({ id, title, author, source, size, chunk_count: parts, created_at: created }) {
   const about = [author, source, bytes(size), w.parts(parts), ago(created)].filter(Boolean).join(" · ");
-  const remove = () => undoable({ text: w.deleted(title), hide: () => (row.hidden = true), show: () => (row.hidden = false), act: () => api.deleteDocument(id) });
+  const remove = () =>
+    undoable({
+      text: w.deleted(title),
+      hide: () => (row.hidden = true),
+      show: () => (row.hidden = false),
+      act: () => api.deleteDocument(id),
+    });
   const row = el(
     "li",
     null,
     icon("file"),
-    el("div", { class: "row-text" }, el("a", { href: pageAddress("library", id), dir: "auto" }, title), el("span", { class: "hint", dir: "auto" }, about)),
+    el(
+      "div",
+      { class: "row-text" },
+      el("a", { href: pageAddress("library", id), dir: "auto" }, title),
+      el("span", { class: "hint", dir: "auto" }, about),
+    ),
     iconButton("delete", w.delete(title), { onclick: remove }),
   );
   return row;
@@ -72,7 +95,12 @@ function documentRow({ id, title, author, source, size, chunk_count: parts, crea
 
 /** Files by button or dropped, and a note written here. */
 function adding(again, signal) {
-  const picker = el("input", { type: "file", multiple: true, hidden: true, accept: ".txt,.md,.markdown,.pdf,.json,.csv,.html,.rst,.org,text/*" });
+  const picker = el("input", {
+    type: "file",
+    multiple: true,
+    hidden: true,
+    accept: ".txt,.md,.markdown,.pdf,.json,.csv,.html,.rst,.org,text/*",
+  });
   const bar = el("progress", { max: "1", hidden: true });
   const status = el("p", { class: "hint", role: "status" });
   const add = async (files) => {
@@ -90,14 +118,26 @@ function adding(again, signal) {
     again();
   };
   const told = ({ documents, skipped }) => {
-    status.replaceChildren(...[w.added(documents.length), ...skipped.map(({ title, reason }) => w.skipped(title, reason))].map((text) => el("span", { class: "line" }, text)));
+    status.replaceChildren(
+      ...[w.added(documents.length), ...skipped.map(({ title, reason }) => w.skipped(title, reason))].map((text) =>
+        el("span", { class: "line" }, text),
+      ),
+    );
   };
   picker.addEventListener("change", () => {
     const files = [...picker.files];
     picker.value = "";
     add(files);
   });
-  const zone = el("div", { class: "drop-zone" }, el("button", { type: "button", class: "button", onclick: () => picker.click() }, icon("upload"), w.add), el("span", { class: "hint" }, w.drop), picker, bar, status);
+  const zone = el(
+    "div",
+    { class: "drop-zone" },
+    el("button", { type: "button", class: "button", onclick: () => picker.click() }, icon("upload"), w.add),
+    el("span", { class: "hint" }, w.drop),
+    picker,
+    bar,
+    status,
+  );
   const over = (on) => zone.toggleAttribute("data-over", on);
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files") && zone.isConnected;
   addEventListener("dragover", (event) => hasFiles(event) && (event.preventDefault(), over(true)), { signal });
@@ -123,7 +163,12 @@ function note(again) {
     for (const { input } of [title, text]) input.value = "";
     again();
   };
-  return el("details", { class: "table-fold" }, el("summary", null, w.write), formOf([title, text], { label: words.save, save }));
+  return el(
+    "details",
+    { class: "table-fold" },
+    el("summary", null, w.write),
+    formOf([title, text], { label: words.save, save }),
+  );
 }
 
 function oneDocument(id) {
@@ -133,7 +178,10 @@ function oneDocument(id) {
   const draw = ({ title, author, source, content }) => {
     frame.querySelector("h1").textContent = title;
     const about = [author, source].filter(Boolean).join(" · ");
-    return [about ? el("p", { class: "hint", dir: "auto" }, about) : null, el("div", { class: "plain-text", dir: "auto" }, content)];
+    return [
+      about ? el("p", { class: "hint", dir: "auto" }, about) : null,
+      el("div", { class: "plain-text", dir: "auto" }, content),
+    ];
   };
   loading(text, () => api.readDocument(id), draw, w.gone);
   return frame;

@@ -31,7 +31,11 @@ function appearance() {
   return [
     part(w.theme, "", choices(w.theme, "theme", w.themes, look.theme ?? "system", set("theme", "system"))),
     part(w.size, "", choices(w.size, "size", w.sizes, look.size ?? "normal", set("size", "normal"))),
-    part(w.shortcuts, w.shortcutsLead, el("button", { type: "button", class: "button quiet", onclick: showShortcuts }, words.shortcuts.heading)),
+    part(
+      w.shortcuts,
+      w.shortcutsLead,
+      el("button", { type: "button", class: "button quiet", onclick: showShortcuts }, words.shortcuts.heading),
+    ),
   ];
 }
 
@@ -46,14 +50,24 @@ function replies() {
   });
   show();
   const reset = el("button", { type: "button", class: "link", onclick: () => ((model = null), show()) }, w.modelServer);
-  const prompt = field(w.prompt, { id: "default-prompt", name: "system_prompt", rows: "6", value: settings.system_prompt ?? "" }, { tag: "textarea", hint: w.promptHint });
+  const prompt = field(
+    w.prompt,
+    { id: "default-prompt", name: "system_prompt", rows: "6", value: settings.system_prompt ?? "" },
+    { tag: "textarea", hint: w.promptHint },
+  );
   const save = async () => {
     const text = prompt.input.value.trim();
     await api.updateMe({ system_prompt: text });
     // The account does not tell the prompt; the settings keep it to be shown.
     await keepSettings({ default_model: model ?? undefined, system_prompt: text });
   };
-  const modelField = el("div", { class: "field" }, el("span", { class: "label" }, w.model), button, el("p", { class: "hint" }, w.modelHint, " ", reset));
+  const modelField = el(
+    "div",
+    { class: "field" },
+    el("span", { class: "label" }, w.model),
+    button,
+    el("p", { class: "hint" }, w.modelHint, " ", reset),
+  );
   return part(w.sections.replies, "", formOf([modelField, prompt], { label: words.save, save }));
 }
 
@@ -65,8 +79,18 @@ async function keepSettings(change) {
 
 function account() {
   const { user } = current();
-  const name = field(w.name, { id: "display-name", name: "display_name", maxlength: "200", value: user.display_name ?? "" });
-  const username = field(w.username, { id: "user-name", name: "username", maxlength: "64", value: user.username ?? "" });
+  const name = field(w.name, {
+    id: "display-name",
+    name: "display_name",
+    maxlength: "200",
+    value: user.display_name ?? "",
+  });
+  const username = field(w.username, {
+    id: "user-name",
+    name: "username",
+    maxlength: "64",
+    value: user.username ?? "",
+  });
   const saveProfile = async () => {
     const change = { display_name: name.input.value.trim() };
     const chosen = username.input.value.trim();
@@ -79,7 +103,14 @@ function account() {
   return [profile, emailPart(user), passwordPart()];
 }
 
-const currentPassword = (id) => field(w.currentPassword, { id, name: "current_password", type: "password", autocomplete: "current-password", required: true });
+const currentPassword = (id) =>
+  field(w.currentPassword, {
+    id,
+    name: "current_password",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
 
 /** A wrong password is refused with a sentence for programs. */
 async function withPassword(change) {
@@ -92,7 +123,14 @@ async function withPassword(change) {
 }
 
 function emailPart(user) {
-  const email = field(w.email, { id: "account-email", name: "email", type: "email", autocomplete: "email", required: true, value: user.email });
+  const email = field(w.email, {
+    id: "account-email",
+    name: "email",
+    type: "email",
+    autocomplete: "email",
+    required: true,
+    value: user.email,
+  });
   const password = currentPassword("email-password");
   const save = async () => {
     update({ user: await withPassword({ email: email.input.value.trim(), current_password: password.input.value }) });
@@ -103,7 +141,14 @@ function emailPart(user) {
 
 function passwordPart() {
   const old = currentPassword("old-password");
-  const fresh = field(w.newPassword, { id: "new-password", name: "password", type: "password", autocomplete: "new-password", required: true, maxlength: "1024" });
+  const fresh = field(w.newPassword, {
+    id: "new-password",
+    name: "password",
+    type: "password",
+    autocomplete: "new-password",
+    required: true,
+    maxlength: "1024",
+  });
   const save = async () => {
     await withPassword({ password: fresh.input.value, current_password: old.input.value });
     for (const { input } of [old, fresh]) input.value = "";
@@ -113,7 +158,12 @@ function passwordPart() {
 
 function sessions() {
   const list = el("div", { class: "list-box" });
-  const draw = (rows) => el("ul", { class: "rows", role: "list" }, rows.map((session) => sessionRow(session, again)));
+  const draw = (rows) =>
+    el(
+      "ul",
+      { class: "rows", role: "list" },
+      rows.map((session) => sessionRow(session, again)),
+    );
   const again = loading(list, api.sessions, draw, w.failed);
   return part(w.sections.sessions, w.sessionsLead, list);
 }
@@ -128,27 +178,63 @@ function sessionRow({ id, user_agent: agent, created_at: created, expires_at: ex
     }
     again();
   };
-  const about = [isCurrent ? w.thisSession : null, w.since(ago(created)), w.until(date(expires))].filter(Boolean).join(" · ");
-  return el("li", null, rowText(deviceOf(agent), about, agent), isCurrent ? null : el("button", { type: "button", class: "button quiet", "aria-label": `${w.end}: ${deviceOf(agent)}`, onclick: end }, w.end));
+  const about = [isCurrent ? w.thisSession : null, w.since(ago(created)), w.until(date(expires))]
+    .filter(Boolean)
+    .join(" · ");
+  return el(
+    "li",
+    null,
+    rowText(deviceOf(agent), about, agent),
+    isCurrent
+      ? null
+      : el(
+          "button",
+          { type: "button", class: "button quiet", "aria-label": `${w.end}: ${deviceOf(agent)}`, onclick: end },
+          w.end,
+        ),
+  );
 }
 
 /** "Firefox, Linux" out of the long line that browsers send. */
 function deviceOf(agent) {
   if (!agent) return w.unknownDevice;
-  const browser = [["Edg", "Edge"], ["OPR", "Opera"], ["Firefox"], ["Chrome"], ["Safari"], ["curl"]].find(([mark]) => agent.includes(mark));
-  const system = [["Android"], ["iPhone"], ["iPad"], ["Windows"], ["Mac OS", "macOS"], ["Linux"]].find(([mark]) => agent.includes(mark));
+  const browser = [["Edg", "Edge"], ["OPR", "Opera"], ["Firefox"], ["Chrome"], ["Safari"], ["curl"]].find(([mark]) =>
+    agent.includes(mark),
+  );
+  const system = [["Android"], ["iPhone"], ["iPad"], ["Windows"], ["Mac OS", "macOS"], ["Linux"]].find(([mark]) =>
+    agent.includes(mark),
+  );
   return [browser?.at(-1), system?.at(-1)].filter(Boolean).join(", ") || agent.slice(0, 60);
 }
 
-const rowText = (title, about, hint) => el("div", { class: "row-text" }, el("strong", { dir: "auto", title: hint }, title), el("span", { class: "hint" }, about));
+const rowText = (title, about, hint) =>
+  el(
+    "div",
+    { class: "row-text" },
+    el("strong", { dir: "auto", title: hint }, title),
+    el("span", { class: "hint" }, about),
+  );
 
 function keys() {
   const list = el("div", { class: "list-box" });
   const made = el("div");
-  const draw = (rows) => (rows.length === 0 ? el("p", { class: "list-note" }, w.keysEmpty) : el("ul", { class: "rows", role: "list" }, rows.map(keyRow)));
+  const draw = (rows) =>
+    rows.length === 0
+      ? el("p", { class: "list-note" }, w.keysEmpty)
+      : el("ul", { class: "rows", role: "list" }, rows.map(keyRow));
   const again = loading(list, api.apiKeys, draw, w.failed);
-  const name = field(w.keyName, { id: "key-name", name: "name", required: true, maxlength: "100" }, { hint: w.keyNameHint });
-  const budget = field(`${w.keyBudget} (${words.optional})`, { id: "key-budget", name: "budget_usd_month", type: "number", min: "0.01", step: "0.01" });
+  const name = field(
+    w.keyName,
+    { id: "key-name", name: "name", required: true, maxlength: "100" },
+    { hint: w.keyNameHint },
+  );
+  const budget = field(`${w.keyBudget} (${words.optional})`, {
+    id: "key-budget",
+    name: "budget_usd_month",
+    type: "number",
+    min: "0.01",
+    step: "0.01",
+  });
   const expires = field(`${w.keyExpires} (${words.optional})`, { id: "key-expires", name: "expires_at", type: "date" });
   const save = async () => {
     const key = { name: name.input.value.trim() };
@@ -158,7 +244,11 @@ function keys() {
     for (const { input } of [name, budget, expires]) input.value = "";
     again();
   };
-  const form = formOf([name, el("div", { class: "field-row" }, budget, expires)], { label: w.createKey, save, saved: "" });
+  const form = formOf([name, el("div", { class: "field-row" }, budget, expires)], {
+    label: w.createKey,
+    save,
+    saved: "",
+  });
   return [part(w.sections.keys, w.keysLead, list), part(w.createKey, "", form, made)];
 }
 
@@ -167,9 +257,16 @@ function newKey({ name, key }) {
   const shown = el("code", { tabindex: "0" }, key);
   const copy = el("button", { type: "button", class: "button quiet" }, icon("copy"), words.conversation.copy);
   copy.addEventListener("click", async () => {
-    copy.lastChild.textContent = (await copyText(key, shown)) ? words.conversation.copied : words.conversation.copyFailed;
+    copy.lastChild.textContent = (await copyText(key, shown))
+      ? words.conversation.copied
+      : words.conversation.copyFailed;
   });
-  return el("div", { class: "secret", role: "status" }, el("p", null, el("strong", null, name), ": ", w.keyMade), el("div", { class: "secret-row" }, shown, copy));
+  return el(
+    "div",
+    { class: "secret", role: "status" },
+    el("p", null, el("strong", null, name), ": ", w.keyMade),
+    el("div", { class: "secret-row" }, shown, copy),
+  );
 }
 
 function keyRow(key) {
@@ -181,8 +278,22 @@ function keyRow(key) {
     spent,
   ];
   const remove = () =>
-    undoable({ text: w.keyDeleted(key.name), hide: () => (row.hidden = true), show: () => (row.hidden = false), act: () => api.deleteApiKey(key.id) });
-  const row = el("li", null, rowText(key.name, about.filter(Boolean).join(" · ")), el("button", { type: "button", class: "button quiet", "aria-label": w.delete(key.name), onclick: remove }, words.menu.delete));
+    undoable({
+      text: w.keyDeleted(key.name),
+      hide: () => (row.hidden = true),
+      show: () => (row.hidden = false),
+      act: () => api.deleteApiKey(key.id),
+    });
+  const row = el(
+    "li",
+    null,
+    rowText(key.name, about.filter(Boolean).join(" · ")),
+    el(
+      "button",
+      { type: "button", class: "button quiet", "aria-label": w.delete(key.name), onclick: remove },
+      words.menu.delete,
+    ),
+  );
   return row;
 }
 
@@ -194,13 +305,25 @@ function data() {
     picker.value = "";
     status.textContent = `${w.importing}…`;
     try {
-      status.textContent = w.imported(await api.importFile(file, (part) => (status.textContent = `${w.importing}… ${Math.round(part * 100)} %`)));
+      status.textContent = w.imported(
+        await api.importFile(file, (part) => (status.textContent = `${w.importing}… ${Math.round(part * 100)} %`)),
+      );
     } catch (error) {
       status.textContent = w.importFailed(error.detail);
     }
   });
   return [
-    part(w.export, w.exportLead, el("a", { class: "button quiet", href: api.EXPORT_URL, download: "" }, w.exportButton)),
-    part(w.import, w.importLead, el("button", { type: "button", class: "button quiet", onclick: () => picker.click() }, w.importButton), picker, status),
+    part(
+      w.export,
+      w.exportLead,
+      el("a", { class: "button quiet", href: api.EXPORT_URL, download: "" }, w.exportButton),
+    ),
+    part(
+      w.import,
+      w.importLead,
+      el("button", { type: "button", class: "button quiet", onclick: () => picker.click() }, w.importButton),
+      picker,
+      status,
+    ),
   ];
 }

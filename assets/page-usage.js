@@ -9,7 +9,10 @@ import { barPlot } from "./plot.js";
 
 const w = words.usage;
 const DAY_MS = 86_400_000;
-const MEASURES = { tokens: { of: ({ input_tokens: i, output_tokens: o }) => i + o, format: compact }, cost: { of: ({ price }) => price, format: money } };
+const MEASURES = {
+  tokens: { of: ({ input_tokens: i, output_tokens: o }) => i + o, format: compact },
+  cost: { of: ({ price }) => price, format: money },
+};
 
 export function mount(host) {
   const box = el("div", { class: "usage" });
@@ -41,8 +44,20 @@ function draw({ from, to, byDay, byModel }) {
   const show = (measure) => plotted.replaceChildren(plotOf(everyDay(byDay, from, to), MEASURES[measure], w[measure]));
   show("tokens");
   return [
-    el("dl", { class: "figures" }, figure(w.cost, money(total.price)), figure(w.input, compact(total.input_tokens)), figure(w.output, compact(total.output_tokens))),
-    part(w.byDay, "", choices(w.show, "measure", { tokens: w.tokens, cost: w.cost }, "tokens", show), plotted, el("details", { class: "table-fold" }, el("summary", null, w.table), dayTable(byDay))),
+    el(
+      "dl",
+      { class: "figures" },
+      figure(w.cost, money(total.price)),
+      figure(w.input, compact(total.input_tokens)),
+      figure(w.output, compact(total.output_tokens)),
+    ),
+    part(
+      w.byDay,
+      "",
+      choices(w.show, "measure", { tokens: w.tokens, cost: w.cost }, "tokens", show),
+      plotted,
+      el("details", { class: "table-fold" }, el("summary", null, w.table), dayTable(byDay)),
+    ),
     part(w.byModel, "", modelTable(byModel)),
   ];
 }
@@ -61,20 +76,47 @@ function everyDay(rows, from, to) {
 }
 
 function plotOf(days, { of, format }, name) {
-  const points = days.map((row) => ({ label: day(row.day), value: of(row), title: w.at(day(row.day), format(of(row))) }));
+  const points = days.map((row) => ({
+    label: day(row.day),
+    value: of(row),
+    title: w.at(day(row.day), format(of(row))),
+  }));
   return barPlot(points, { format, name: `${name}, ${w.byDay.toLowerCase()}` });
 }
 
-const dayTable = (rows) => tableOf([w.day, w.input, w.output, w.cost], rows.toReversed().map((row) => [day(row.day), number(row.input_tokens), number(row.output_tokens), money(row.price)]));
+const dayTable = (rows) =>
+  tableOf(
+    [w.day, w.input, w.output, w.cost],
+    rows
+      .toReversed()
+      .map((row) => [day(row.day), number(row.input_tokens), number(row.output_tokens), money(row.price)]),
+  );
 
 /** Models, the dearest first; a bar behind each shows its share. */
 function modelTable(rows) {
   const sorted = rows.toSorted((a, b) => b.price - a.price || b.input_tokens - a.input_tokens);
-  return tableOf([w.model, w.input, w.output, w.cost], sorted.map((row) => [row.model, number(row.input_tokens), number(row.output_tokens), money(row.price)]));
+  return tableOf(
+    [w.model, w.input, w.output, w.cost],
+    sorted.map((row) => [row.model, number(row.input_tokens), number(row.output_tokens), money(row.price)]),
+  );
 }
 
 function tableOf(heads, rows) {
-  const head = el("tr", null, heads.map((text, i) => el("th", { scope: "col", class: i === 0 ? null : "figure" }, text)));
-  const body = rows.map((cells) => el("tr", null, cells.map((text, i) => (i === 0 ? el("th", { scope: "row" }, text) : el("td", { class: "figure" }, text)))));
-  return el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": heads[0] }, el("table", { class: "figures-table" }, el("thead", null, head), el("tbody", null, body)));
+  const head = el(
+    "tr",
+    null,
+    heads.map((text, i) => el("th", { scope: "col", class: i === 0 ? null : "figure" }, text)),
+  );
+  const body = rows.map((cells) =>
+    el(
+      "tr",
+      null,
+      cells.map((text, i) => (i === 0 ? el("th", { scope: "row" }, text) : el("td", { class: "figure" }, text))),
+    ),
+  );
+  return el(
+    "div",
+    { class: "table-box", tabindex: "0", role: "region", "aria-label": heads[0] },
+    el("table", { class: "figures-table" }, el("thead", null, head), el("tbody", null, body)),
+  );
 }

@@ -24,7 +24,17 @@ export async function pageFor(page) {
 
 /** A page without sections: its heading, a sentence on what it is, and what is on it. */
 export function pageFrame(heading, lead, ...content) {
-  return el("div", { class: "page" }, el("header", { class: "page-head" }, el("h1", { tabindex: "-1" }, heading), lead ? el("p", { class: "lead" }, lead) : null), content);
+  return el(
+    "div",
+    { class: "page" },
+    el(
+      "header",
+      { class: "page-head" },
+      el("h1", { tabindex: "-1" }, heading),
+      lead ? el("p", { class: "lead" }, lead) : null,
+    ),
+    content,
+  );
 }
 
 /**
@@ -32,9 +42,15 @@ export function pageFrame(heading, lead, ...content) {
  * The result is called with the section's name, as the address has it.
  */
 export function sectioned(host, page, { makers, names, heading }) {
-  const links = Object.keys(makers).map((name) => el("a", { href: pageAddress(page, name), "data-section": name }, names[name]));
+  const links = Object.keys(makers).map((name) =>
+    el("a", { href: pageAddress(page, name), "data-section": name }, names[name]),
+  );
   const content = el("div", { class: "page-content" });
-  const frame = pageFrame(heading, "", el("div", { class: "sectioned" }, el("nav", { class: "sections", "aria-label": heading }, links), content));
+  const frame = pageFrame(
+    heading,
+    "",
+    el("div", { class: "sectioned" }, el("nav", { class: "sections", "aria-label": heading }, links), content),
+  );
   host.replaceChildren(frame);
   let life = new AbortController();
   let shown = null;
@@ -57,7 +73,13 @@ export function sectioned(host, page, { makers, names, heading }) {
 
 /** A part of a page under a heading. */
 export function part(heading, lead, ...content) {
-  return el("section", { class: "part" }, el("h2", null, heading), lead ? el("p", { class: "part-lead" }, lead) : null, content);
+  return el(
+    "section",
+    { class: "part" },
+    el("h2", null, heading),
+    lead ? el("p", { class: "part-lead" }, lead) : null,
+    content,
+  );
 }
 
 /** What `load` gives, shown by `draw`; before that its shape, and in its place what went wrong. The result loads it anew. */
@@ -78,4 +100,5 @@ export function loading(node, load, draw, failed) {
   return again;
 }
 
-const skeleton = () => el("div", { class: "skeleton", "aria-hidden": "true" }, ...Array.from({ length: 3 }, () => el("span")));
+const skeleton = () =>
+  el("div", { class: "skeleton", "aria-hidden": "true" }, ...Array.from({ length: 3 }, () => el("span")));

@@ -12,10 +12,26 @@ const FOUND_MAX = 30;
 const TYPING_MS = 120;
 
 export function openPalette({ newConversation, showShortcuts }) {
-  const input = el("input", { class: "search", type: "text", inputmode: "search", placeholder: w.placeholder, "aria-label": w.placeholder, role: "combobox", "aria-expanded": "true", "aria-controls": "found", autocomplete: "off" });
+  const input = el("input", {
+    class: "search",
+    type: "text",
+    inputmode: "search",
+    placeholder: w.placeholder,
+    "aria-label": w.placeholder,
+    role: "combobox",
+    "aria-expanded": "true",
+    "aria-controls": "found",
+    autocomplete: "off",
+  });
   const list = el("ul", { id: "found", class: "options", role: "listbox", "aria-label": w.results });
   const status = el("p", { class: "unseen", role: "status" });
-  const dialog = el("dialog", { class: "dialog palette", "aria-label": w.heading, closedby: "any", onclose: () => dialog.remove() }, el("header", null, icon("search"), input), list, status);
+  const dialog = el(
+    "dialog",
+    { class: "dialog palette", "aria-label": w.heading, closedby: "any", onclose: () => dialog.remove() },
+    el("header", null, icon("search"), input),
+    list,
+    status,
+  );
   const commands = commandsFor({ newConversation, showShortcuts });
   let rows = [];
   let at = 0;
@@ -27,7 +43,8 @@ export function openPalette({ newConversation, showShortcuts }) {
     const nodes = [];
     let group = "";
     rows.forEach((row, i) => {
-      if (row.group !== group) nodes.push(el("li", { role: "presentation", class: "options-heading" }, (group = row.group)));
+      if (row.group !== group)
+        nodes.push(el("li", { role: "presentation", class: "options-heading" }, (group = row.group)));
       nodes.push(rowNode(row, i, () => take(i)));
     });
     if (rows.length === 0) nodes.push(el("li", { role: "presentation", class: "list-note" }, problem || w.none));
@@ -58,7 +75,11 @@ export function openPalette({ newConversation, showShortcuts }) {
       const results = await api.search(text, FOUND_MAX);
       if (mine === run) show([...matching, ...byKind(results.map(resultRow))]);
     } catch {
-      if (mine === run) show([...matching, ...recent().filter(({ label }) => label.toLowerCase().includes(text.toLowerCase()))], w.failed);
+      if (mine === run)
+        show(
+          [...matching, ...recent().filter(({ label }) => label.toLowerCase().includes(text.toLowerCase()))],
+          w.failed,
+        );
     }
   };
   input.addEventListener("input", seek);
@@ -90,18 +111,42 @@ function commandsFor({ newConversation, showShortcuts }) {
 }
 
 const recent = () =>
-  current().list.chats.slice(0, 8).map(({ id, title, updated_at: at }) => ({ group: w.recent, icon: "chat", label: title || words.untitled, when: at, run: () => go(address(id)) }));
+  current()
+    .list.chats.slice(0, 8)
+    .map(({ id, title, updated_at: at }) => ({
+      group: w.recent,
+      icon: "chat",
+      label: title || words.untitled,
+      when: at,
+      run: () => go(address(id)),
+    }));
 
 /** Each kind in one place, in the order in which the best of each was found. */
 const byKind = (rows) => [...Map.groupBy(rows, ({ group }) => group).values()].flat();
 
 /** One find of the server: where it is, and the words around what was sought. */
-function resultRow({ kind, chat_id: chatId, message_id: messageId, document_id: documentId, title, snippet, created_at: created, updated_at: updated }) {
+function resultRow({
+  kind,
+  chat_id: chatId,
+  message_id: messageId,
+  document_id: documentId,
+  title,
+  snippet,
+  created_at: created,
+  updated_at: updated,
+}) {
   const isDocument = kind === "document";
   const to = isDocument ? pageAddress("library", String(documentId)) : address(chatId);
   // A title that was found is its own snippet.
   const around = kind === "conversation" ? null : snippet;
-  return { group: w.kinds[kind] ?? w.results, icon: isDocument ? "file" : "chat", label: title || words.untitled, snippet: around, when: updated ?? created, run: () => (update({ sought: messageId ?? null }), go(to)) };
+  return {
+    group: w.kinds[kind] ?? w.results,
+    icon: isDocument ? "file" : "chat",
+    label: title || words.untitled,
+    snippet: around,
+    when: updated ?? created,
+    run: () => (update({ sought: messageId ?? null }), go(to)),
+  };
 }
 
 function rowNode({ icon: name, label, snippet, when }, i, take) {
@@ -109,7 +154,12 @@ function rowNode({ icon: name, label, snippet, when }, i, take) {
     "li",
     { id: `found-${i}`, role: "option", onclick: take },
     icon(name),
-    el("span", { class: "option-text" }, el("span", { class: "option-name", dir: "auto" }, label), snippet ? el("span", { class: "option-about", dir: "auto" }, ...highlighted(snippet)) : null),
+    el(
+      "span",
+      { class: "option-text" },
+      el("span", { class: "option-name", dir: "auto" }, label),
+      snippet ? el("span", { class: "option-about", dir: "auto" }, ...highlighted(snippet)) : null,
+    ),
     when ? el("span", { class: "option-when" }, ago(when)) : null,
   );
 }

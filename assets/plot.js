@@ -28,12 +28,18 @@ export function barPlot(points, { format, name }) {
     const top = value > 0 ? Math.min(y(value), y(0) - 2) : y(0);
     const column = shape("g", { class: "plot-column" });
     // The whole column answers to the pointer, not only the bar.
-    column.append(titled(shape("rect", { class: "plot-reach", x: left + step * i, y: MARGIN.top, width: step, height }), title));
-    column.append(shape("rect", { class: "plot-bar", x, y: top, width: bar, height: y(0) - top, rx: Math.min(3, bar / 2) }));
+    column.append(
+      titled(shape("rect", { class: "plot-reach", x: left + step * i, y: MARGIN.top, width: step, height }), title),
+    );
+    column.append(
+      shape("rect", { class: "plot-bar", x, y: top, width: bar, height: y(0) - top, rx: Math.min(3, bar / 2) }),
+    );
     return column;
   });
   const every = Math.ceil(points.length / Math.floor(width / LABEL_WIDTH));
-  const names = points.flatMap(({ label: text }, i) => (i % every === 0 ? [label(text, { x: left + step * (i + 0.5), y: HEIGHT - 6, "text-anchor": "middle" })] : []));
+  const names = points.flatMap(({ label: text }, i) =>
+    i % every === 0 ? [label(text, { x: left + step * (i + 0.5), y: HEIGHT - 6, "text-anchor": "middle" })] : [],
+  );
   const svg = shape("svg", { class: "plot", viewBox: `0 0 ${total} ${HEIGHT}`, role: "img", "aria-label": name });
   svg.append(...lines, ...bars, ...names);
   return svg;

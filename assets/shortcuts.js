@@ -46,7 +46,13 @@ function actFor(event) {
   if (isMac ? event.metaKey : event.ctrlKey) {
     if (event.altKey) return null;
     const key = (event.shiftKey ? "shift+" : "") + event.key.toLowerCase();
-    return { k: showPalette, "shift+o": newConversation, b: toggleSidebar, ",": () => go(pageAddress("settings")), "/": showShortcuts }[key];
+    return {
+      k: showPalette,
+      "shift+o": newConversation,
+      b: toggleSidebar,
+      ",": () => go(pageAddress("settings")),
+      "/": showShortcuts,
+    }[key];
   }
   const inText = event.target.matches?.("input, textarea, select, [contenteditable]");
   if (inText || event.altKey) return null;
@@ -74,7 +80,10 @@ export async function showPalette() {
 
 export function showShortcuts() {
   const close = iconButton("close", words.close, { onclick: () => dialog.close() });
-  const rows = LIST.map(([label, ...keys]) => [el("dt", null, label), el("dd", null, ...keys.map((key) => el("kbd", null, key)))]);
+  const rows = LIST.map(([label, ...keys]) => [
+    el("dt", null, label),
+    el("dd", null, ...keys.map((key) => el("kbd", null, key))),
+  ]);
   const dialog = el(
     "dialog",
     { class: "dialog", "aria-labelledby": "shortcuts-heading", closedby: "any", onclose: () => dialog.remove() },

@@ -36,7 +36,15 @@ export function sidebar({ signOut, showShortcuts, showPalette }) {
       ahead.observe(end);
     },
   );
-  return el("aside", { class: "sidebar", id: "sidebar", "aria-label": w.label }, head(), ways(showPalette), tagRow(), scroll, account(signOut, showShortcuts));
+  return el(
+    "aside",
+    { class: "sidebar", id: "sidebar", "aria-label": w.label },
+    head(),
+    ways(showPalette),
+    tagRow(),
+    scroll,
+    account(signOut, showShortcuts),
+  );
 }
 
 function head() {
@@ -44,32 +52,69 @@ function head() {
     "div",
     { class: "sidebar-head" },
     el("span", { class: "wordmark" }, icon("mark"), words.product),
-    iconButton("sidebar", w.close, { class: "icon-button sidebar-close", onclick: toggleSidebar, "aria-controls": "sidebar" }),
+    iconButton("sidebar", w.close, {
+      class: "icon-button sidebar-close",
+      onclick: toggleSidebar,
+      "aria-controls": "sidebar",
+    }),
   );
 }
 
 /** What stands above the list: a new conversation, the search through all of them, the library. */
 function ways(showPalette) {
-  const search = el("button", { type: "button", class: "way", onclick: () => (closeDrawer(), showPalette()) }, icon("search"), w.search, el("kbd", { "aria-hidden": "true" }, w.searchKeys));
-  const library = el("a", { class: "way", href: pageAddress("library"), onclick: closeDrawer }, icon("library"), words.library.heading);
-  watch(({ route }) => [route], ({ route }) => mark(library, route.page === "library"));
-  return el("div", { class: "ways" }, el("a", { class: "way new-conversation", href: HOME, onclick: closeDrawer }, icon("new"), w.newConversation), search, library);
+  const search = el(
+    "button",
+    { type: "button", class: "way", onclick: () => (closeDrawer(), showPalette()) },
+    icon("search"),
+    w.search,
+    el("kbd", { "aria-hidden": "true" }, w.searchKeys),
+  );
+  const library = el(
+    "a",
+    { class: "way", href: pageAddress("library"), onclick: closeDrawer },
+    icon("library"),
+    words.library.heading,
+  );
+  watch(
+    ({ route }) => [route],
+    ({ route }) => mark(library, route.page === "library"),
+  );
+  return el(
+    "div",
+    { class: "ways" },
+    el("a", { class: "way new-conversation", href: HOME, onclick: closeDrawer }, icon("new"), w.newConversation),
+    search,
+    library,
+  );
 }
 
-const mark = (link, isHere) => (isHere ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current"));
+const mark = (link, isHere) =>
+  isHere ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
 
 /** The tags in use; pressing one lists only its conversations. */
 function tagRow() {
   const row = el("div", { class: "tag-row", role: "group", "aria-label": w.tags });
   const chip = memo((tags, chosen) =>
     tags.map(({ name }) =>
-      el("button", { type: "button", class: "tag", "aria-pressed": String(name === chosen), onclick: () => filter(name === chosen ? "" : name) }, name),
+      el(
+        "button",
+        {
+          type: "button",
+          class: "tag",
+          "aria-pressed": String(name === chosen),
+          onclick: () => filter(name === chosen ? "" : name),
+        },
+        name,
+      ),
     ),
   );
-  watch((state) => [state.tags, state.tag], ({ tags, tag }) => {
-    row.hidden = tags.length === 0 && tag === "";
-    place(row, chip(tags.some(({ name }) => name === tag) || !tag ? tags : [...tags, { name: tag }], tag));
-  });
+  watch(
+    (state) => [state.tags, state.tag],
+    ({ tags, tag }) => {
+      row.hidden = tags.length === 0 && tag === "";
+      place(row, chip(tags.some(({ name }) => name === tag) || !tag ? tags : [...tags, { name: tag }], tag));
+    },
+  );
   return row;
 }
 
@@ -108,7 +153,11 @@ export function conversationMenu(id, where) {
     { icon: "rename", label: words.menu.rename, run: () => startRename(id, where) },
     { icon: "pin", label: chat.is_pinned ? words.menu.unpin : words.menu.pin, run: () => pin(id) },
     { icon: "archive", label: chat.is_archived ? words.menu.unarchive : words.menu.archive, run: () => archive(id) },
-    { icon: "settings", label: words.menu.settings, run: async () => (await import("./chat-settings.js")).openChatSettings(id) },
+    {
+      icon: "settings",
+      label: words.menu.settings,
+      run: async () => (await import("./chat-settings.js")).openChatSettings(id),
+    },
     { icon: "delete", label: words.menu.delete, run: () => removeRow(id), danger: true },
   ];
 }
@@ -136,7 +185,10 @@ function drawList(list, end) {
         groups.get(name).map((chat) => keep(rows, state, chat)),
       );
     }
-    place(list, shown.map((name) => sections.get(name)));
+    place(
+      list,
+      shown.map((name) => sections.get(name)),
+    );
     end.replaceChildren(...listEnd(state));
   };
 }
@@ -144,7 +196,8 @@ function drawList(list, end) {
 function section(name) {
   const rows = el("ul", { role: "list" });
   // What is put away stays out of the way until asked for.
-  if (name === "archived") return el("details", { class: "archived" }, el("summary", null, icon("chevron"), w.groups[name]), rows);
+  if (name === "archived")
+    return el("details", { class: "archived" }, el("summary", null, icon("chevron"), w.groups[name]), rows);
   return el("section", { "aria-label": w.groups[name] }, el("h2", null, w.groups[name]), rows);
 }
 
@@ -160,7 +213,8 @@ function keep(rows, state, chat) {
   const hadFocus = known?.node.contains(document.activeElement) || known?.renaming;
   const node = row(chat, { open, renaming, mark });
   rows.set(chat.id, { shows, node, renaming });
-  if (hadFocus && !renaming) queueMicrotask(() => document.activeElement === document.body && node.querySelector("a").focus());
+  if (hadFocus && !renaming)
+    queueMicrotask(() => document.activeElement === document.body && node.querySelector("a").focus());
   return node;
 }
 
@@ -192,7 +246,8 @@ function listEnd({ list: { status, chats }, tag }) {
   return chats.length === 0 ? [el("p", { class: "list-note" }, tag ? w.emptyTag : w.empty)] : [];
 }
 
-const skeleton = () => el("div", { class: "skeleton", "aria-hidden": "true" }, ...Array.from({ length: 5 }, () => el("span")));
+const skeleton = () =>
+  el("div", { class: "skeleton", "aria-hidden": "true" }, ...Array.from({ length: 5 }, () => el("span")));
 
 /** Names the group of a conversation, seen from the day of `now`. */
 function groupOf(now) {
@@ -238,11 +293,14 @@ export function watchSidebar(frame, main, signal) {
   const fit = () => update({ sidebarOpen: !narrow.matches && !isFolded() });
   narrow.addEventListener("change", fit, { signal });
   fit();
-  watch((state) => [state.sidebarOpen], ({ sidebarOpen }) => {
-    frame.toggleAttribute("data-sidebar-open", sidebarOpen);
-    aside.inert = !sidebarOpen;
-    main.inert = sidebarOpen && narrow.matches;
-  });
+  watch(
+    (state) => [state.sidebarOpen],
+    ({ sidebarOpen }) => {
+      frame.toggleAttribute("data-sidebar-open", sidebarOpen);
+      aside.inert = !sidebarOpen;
+      main.inert = sidebarOpen && narrow.matches;
+    },
+  );
   // Only from here on are changes someone's doing, and worth a movement.
   requestAnimationFrame(() => frame.setAttribute("data-settled", ""));
 }

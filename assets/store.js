@@ -88,7 +88,8 @@ export const choiceOf = (id, name, s = state) => (id === NEW ? threadOf(NEW, s).
 /** The models that can be asked: the server also lists those that it only knows a price of. */
 export const usableModels = ({ models } = state) => models?.available ?? models?.chat ?? [];
 /** The model that answers where nothing is chosen. */
-export const standardModel = (s = state) => s.settings.default_model ?? s.models?.default ?? usableModels(s)[0] ?? (s.models ? "echo" : "");
+export const standardModel = (s = state) =>
+  s.settings.default_model ?? s.models?.default ?? usableModels(s)[0] ?? (s.models ? "echo" : "");
 
 export function update(change) {
   state = { ...state, ...change };

@@ -21,7 +21,10 @@ export function keepInStep(signal) {
     clearTimeout(timer);
     if (signal.aborted || socket?.readyState <= WebSocket.OPEN) return;
     socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${api.ROOT}/ws`);
-    const ping = setInterval(() => socket.readyState === WebSocket.OPEN && socket.send('{"type":"ping"}'), PING_EVERY_MS);
+    const ping = setInterval(
+      () => socket.readyState === WebSocket.OPEN && socket.send('{"type":"ping"}'),
+      PING_EVERY_MS,
+    );
     let wasOpen = false;
     socket.addEventListener("open", () => {
       wasOpen = true;

@@ -51,7 +51,13 @@ export async function loadEarlier(id) {
 /** Sends `text` in the conversation `id`, or in a new one, with `files` that have been uploaded. */
 export async function send(id, text, files = []) {
   const known = lastId(id);
-  const attachments = files.map(({ name, type, size, preview }) => ({ id: null, filename: name, content_type: type, size, preview }));
+  const attachments = files.map(({ name, type, size, preview }) => ({
+    id: null,
+    filename: name,
+    content_type: type,
+    size,
+    preview,
+  }));
   const message = local("user", text, attachments);
   const messages = [...threadOf(id).messages, message];
   updateThread(id, { status: "ready", messages, waiting: "asked", live: null, problem: "", unsent: "" });
@@ -71,7 +77,11 @@ export async function send(id, text, files = []) {
 export function regenerate(id, message, model) {
   const { messages } = threadOf(id);
   const at = messages.findIndex(({ key }) => key === message.key);
-  return again(id, message.role === "user" ? messages.slice(0, at + 1) : messages.slice(0, at), api.regenerate(message.id, model));
+  return again(
+    id,
+    message.role === "user" ? messages.slice(0, at + 1) : messages.slice(0, at),
+    api.regenerate(message.id, model),
+  );
 }
 
 /** Goes on where a reply was broken off. */
@@ -243,12 +253,30 @@ const keyed = (message) => ({ ...message, key: `id-${message.id}` });
 const lastId = (id) => threadOf(id).messages.reduce((last, message) => Math.max(last, message.id ?? 0), 0);
 
 function local(role, text, attachments) {
-  return { key: `local-${++lastKey}`, id: null, role, text, attachments, created_at: new Date().toISOString(), state: "complete" };
+  return {
+    key: `local-${++lastKey}`,
+    id: null,
+    role,
+    text,
+    attachments,
+    created_at: new Date().toISOString(),
+    state: "complete",
+  };
 }
 
 /** A conversation is called by the first line of its first message, without the marks of Markdown. */
 function titleOf(text) {
   const line = text.split("\n").find((one) => /[\p{L}\p{N}]/u.test(one)) ?? text;
-  const chars = [...line.replace(/[#*_`>|~]+/g, " ").replace(/\s+/g, " ").trim()];
-  return chars.length <= TITLE_CHARS ? chars.join("") : `${chars.slice(0, TITLE_CHARS - 1).join("").trimEnd()}…`;
+  const chars = [
+    ...line
+      .replace(/[#*_`>|~]+/g, " ")
+      .replace(/\s+/g, " ")
+      .trim(),
+  ];
+  return chars.length <= TITLE_CHARS
+    ? chars.join("")
+    : `${chars
+        .slice(0, TITLE_CHARS - 1)
+        .join("")
+        .trimEnd()}…`;
 }

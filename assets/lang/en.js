@@ -103,14 +103,16 @@ export const words = {
   signUp: {
     heading: "Create your account",
     headingFirst: "Welcome to Fireside",
-    first: "Create the first account. It becomes the administrator of this server. Accounts are kept on this machine only.",
+    first:
+      "Create the first account. It becomes the administrator of this server. Accounts are kept on this machine only.",
     setup: "Create the administrator’s account with the setup code from the terminal.",
     submit: "Create account",
     haveOne: "Have an account?",
     toSignIn: "Sign in",
     taken: "This e-mail has an account already. Sign in with it, or use another.",
     refused: "This server is not taking new accounts. Whoever runs it can make one for you.",
-    refusedSetup: "This setup code did not work. It can be used once, within 15 minutes; starting the server again prints a new one.",
+    refusedSetup:
+      "This setup code did not work. It can be used once, within 15 minutes; starting the server again prints a new one.",
   },
   field: {
     email: "E-mail",
@@ -142,7 +144,15 @@ export const words = {
     empty: "Your conversations will be listed here.",
     failed: "Your conversations could not be loaded. They are safe on the server.",
     moreFailed: "Older conversations could not be loaded.",
-    groups: { pinned: "Pinned", today: "Today", yesterday: "Yesterday", week: "Previous 7 days", month: "Previous 30 days", older: "Older", archived: "Archived" },
+    groups: {
+      pinned: "Pinned",
+      today: "Today",
+      yesterday: "Yesterday",
+      week: "Previous 7 days",
+      month: "Previous 30 days",
+      older: "Older",
+      archived: "Archived",
+    },
   },
   untitled: "Untitled conversation",
   newConversation: "New conversation",
@@ -173,8 +183,10 @@ export const words = {
       return hour >= 12 && hour < 18 ? "Good afternoon" : "Good evening";
     },
     hint: "Ask something, or think out loud.",
-    noModels: "No model is connected yet. Connect one with a key or a local server, or try the page with the built-in echo.",
-    noModelsYet: "No model is connected yet; whoever runs this server can add one. Until then the built-in echo answers.",
+    noModels:
+      "No model is connected yet. Connect one with a key or a local server, or try the page with the built-in echo.",
+    noModelsYet:
+      "No model is connected yet; whoever runs this server can add one. Until then the built-in echo answers.",
     connect: "Connect a model",
     suggestions: [
       "Explain the borrow checker with an everyday picture",
@@ -241,9 +253,12 @@ export const words = {
     model: (name) => `Model: ${name}`,
     pickModel: "Choose a model",
     keys: "Enter sends, Shift+Enter starts a new line",
-    unreachable: "Fireside could not be reached, so the message was not sent. It is still here; try again when the connection is back.",
-    refused: (detail) => `${detail ? `The message was not sent: ${detail}` : "The message was not sent."} It is still here.`,
-    busy: (seconds) => `The message was not sent: too many at once. It is still here; try again in ${duration(seconds)}.`,
+    unreachable:
+      "Fireside could not be reached, so the message was not sent. It is still here; try again when the connection is back.",
+    refused: (detail) =>
+      `${detail ? `The message was not sent: ${detail}` : "The message was not sent."} It is still here.`,
+    busy: (seconds) =>
+      `The message was not sent: too many at once. It is still here; try again in ${duration(seconds)}.`,
   },
   code: { copy: "Copy", copied: "Copied", copyFailed: "Not allowed", wrap: "Wrap long lines" },
   files: {
@@ -350,7 +365,14 @@ export const words = {
   },
   settings: {
     heading: "Settings",
-    sections: { "": "Appearance", replies: "Replies", account: "Account", sessions: "Sessions", keys: "API keys", data: "Your data" },
+    sections: {
+      "": "Appearance",
+      replies: "Replies",
+      account: "Account",
+      sessions: "Sessions",
+      keys: "API keys",
+      data: "Your data",
+    },
     theme: "Theme",
     themes: { system: "As the system", light: "Light", dark: "Dark" },
     size: "Text size",
@@ -422,10 +444,19 @@ export const words = {
     you: "you",
     joined: (when) => `joined ${when}`,
     signup: "Sign-up",
-    signups: { open: "Anybody who reaches this server may make an account", closed: "Only administrators make accounts" },
+    signups: {
+      open: "Anybody who reaches this server may make an account",
+      closed: "Only administrators make accounts",
+    },
     limits: "Limits",
-    limitNames: { messages_per_minute: "Messages a minute, each user", upload_quota_mib: "Room for uploaded files in MiB, each user" },
-    limitHints: { messages_per_minute: "0 for no limit; empty for the default: none on this machine alone, else 60.", upload_quota_mib: "Empty for the default." },
+    limitNames: {
+      messages_per_minute: "Messages a minute, each user",
+      upload_quota_mib: "Room for uploaded files in MiB, each user",
+    },
+    limitHints: {
+      messages_per_minute: "0 for no limit; empty for the default: none on this machine alone, else 60.",
+      upload_quota_mib: "Empty for the default.",
+    },
     providersLead: "Where replies come from. Pasting a key tries it at once and lists the models.",
     addProvider: "Add a provider",
     providerKind: "Provider",
