@@ -125,7 +125,7 @@ export const readDocument = (id) => get(`/documents/${part(id)}`);
 export const addDocument = (title, content) => post("/documents", { title, content });
 export const deleteDocument = (id) => remove(`/documents/${part(id)}`);
 export const upload = (file, onProgress, signal) => sendFiles("/upload/", "file", [file], onProgress, signal);
-export const uploadDocuments = (files, onProgress) => sendFiles("/documents", "files", files, onProgress);
+export const uploadDocuments = (files, onProgress) => sendFiles("/documents", "file", files, onProgress);
 export const importFile = (file, onProgress) => sendFiles("/import", "file", [file], onProgress);
 export const EXPORT_URL = `${ROOT}/export`;
 export const usage = (from, to, group) => get(`/usage${query({ from, to, group })}`);

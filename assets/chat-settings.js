@@ -15,87 +15,34 @@ export async function openChatSettings(id) {
   // Lists leave out what may be long.
   if (whole && chatOf(id)) putChat({ ...chatOf(id), ...whole });
   const known = (name) => whole?.[name] ?? choiceOf(id, name) ?? "";
-  const model = el("button", { type: "button", class: "button quiet wide", "aria-haspopup": "dialog" });
-  let picked = known("model");
-  const showModel = () => (model.textContent = picked || w.modelDefault);
-  model.addEventListener("click", async () => {
-    picked = (await pickModel(picked)) ?? picked;
-    showModel();
-  });
-  showModel();
-  const prompt = el("textarea", {
-    id: "chat-prompt",
-    rows: "5",
-    maxlength: "20000",
-    placeholder: current().settings.system_prompt || current().user.system_prompt || w.promptHint,
-  });
-  prompt.value = known("system_prompt");
-  const temperature = el("input", {
-    id: "chat-temperature",
-    type: "number",
-    min: "0",
-    max: "2",
-    step: "0.1",
-    placeholder: w.standard,
-    value: String(known("temperature")),
-  });
-  const tokens = el("input", {
-    id: "chat-tokens",
-    type: "number",
-    min: "1",
-    max: "1000000",
-    placeholder: w.standard,
-    value: String(known("max_tokens")),
-  });
-  const tags = el("input", {
-    id: "chat-tags",
-    autocomplete: "off",
-    list: "all-tags",
-    placeholder: w.tagsHint,
-    value: (known("tags") || []).join(", "),
-  });
-  const numberOf = (input) => (input.value === "" ? null : Number(input.value));
+  const model = modelField(known("model"));
+  const { prompt, temperature, tokens, tags } = inputs(known);
+  const close = () => dialog.close();
   const save = async (event) => {
     event.preventDefault();
-    if (!form.reportValidity()) return;
-    const values = {
-      model: picked || null,
+    close();
+    await choose(id, {
+      model: model.picked(),
       system_prompt: prompt.value.trim() || null,
       temperature: numberOf(temperature),
       max_tokens: numberOf(tokens),
-    };
-    dialog.close();
-    await choose(id, values);
-    const named = [
-      ...new Set(
-        tags.value
-          .split(",")
-          .map((tag) => tag.trim())
-          .filter(Boolean),
-      ),
-    ];
+    });
+    const named = [...new Set(tags.value.split(",").map((tag) => tag.trim()))].filter(Boolean);
     if (id !== NEW && named.join("\n") !== (known("tags") || []).join("\n")) await setTags(id, named);
   };
-  const field = (label, input, hint) =>
-    el(
-      "div",
-      { class: "field" },
-      el("label", { for: input.id }, label),
-      input,
-      hint ? el("p", { class: "hint" }, hint) : null,
-    );
   const form = el(
     "form",
     { class: "fields", onsubmit: save },
-    el("div", { class: "field" }, el("span", { class: "label" }, w.model), model),
-    field(w.prompt, prompt),
+    model.node,
+    labelled(w.prompt, prompt),
     el(
       "div",
       { class: "field-row" },
-      field(w.temperature, temperature, w.temperatureHint),
-      field(w.tokens, tokens, w.tokensHint),
+      labelled(w.temperature, temperature, w.temperatureHint),
+      labelled(w.tokens, tokens, w.tokensHint),
     ),
-    id === NEW ? null : field(w.tags, tags),
+    // Tags belong to what is there.
+    id === NEW ? null : labelled(w.tags, tags),
     el(
       "datalist",
       { id: "all-tags" },
@@ -104,7 +51,7 @@ export async function openChatSettings(id) {
     el(
       "div",
       { class: "form-foot" },
-      el("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, words.cancel),
+      el("button", { type: "button", class: "button quiet", onclick: close }, words.cancel),
       el("button", { class: "button" }, words.save),
     ),
   );
@@ -115,11 +62,62 @@ export async function openChatSettings(id) {
       "header",
       null,
       el("h2", { id: "chat-settings-heading" }, w.heading),
-      iconButton("close", words.close, { onclick: () => dialog.close() }),
+      iconButton("close", words.close, { onclick: close }),
     ),
     form,
   );
   document.body.append(dialog);
   dialog.showModal();
   model.focus();
+}
+
+const numberOf = (input) => (input.value === "" ? null : Number(input.value));
+
+function labelled(label, input, hint) {
+  return el(
+    "div",
+    { class: "field" },
+    el("label", { for: input.id }, label),
+    input,
+    hint ? el("p", { class: "hint" }, hint) : null,
+  );
+}
+
+/** The model, by a button that opens the picker; `picked` is its name, or null for the default. */
+function modelField(name) {
+  let picked = name || null;
+  const button = el("button", { type: "button", class: "button quiet wide", "aria-haspopup": "dialog" });
+  const show = () => (button.textContent = picked ?? w.modelDefault);
+  button.addEventListener("click", async () => {
+    picked = (await pickModel(picked)) ?? picked;
+    show();
+  });
+  show();
+  const node = el("div", { class: "field" }, el("span", { class: "label" }, w.model), button);
+  return { node, picked: () => picked, focus: () => button.focus() };
+}
+
+function inputs(known) {
+  const { settings } = current();
+  const number = (id, limits, value) =>
+    el("input", { id, type: "number", placeholder: w.standard, value: String(value), ...limits });
+  const prompt = el("textarea", {
+    id: "chat-prompt",
+    rows: "5",
+    maxlength: "20000",
+    placeholder: settings.system_prompt || w.promptHint,
+  });
+  prompt.value = known("system_prompt");
+  return {
+    prompt,
+    temperature: number("chat-temperature", { min: "0", max: "2", step: "0.1" }, known("temperature")),
+    tokens: number("chat-tokens", { min: "1", max: "1000000" }, known("max_tokens")),
+    tags: el("input", {
+      id: "chat-tags",
+      autocomplete: "off",
+      list: "all-tags",
+      placeholder: w.tagsHint,
+      value: (known("tags") || []).join(", "),
+    }),
+  };
 }

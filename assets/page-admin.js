@@ -155,7 +155,12 @@ function drawLimits({ given, ...limits }) {
 function server() {
   const health = el("div", { class: "list-box" });
   loading(health, api.health, drawHealth, w.failed);
-  const backup = el("a", { class: "button quiet", href: api.BACKUP_URL, download: "" }, w.backupButton);
+  // A form, not a link: making a copy is asked for with POST, and the answer is kept by the browser as a file.
+  const backup = el(
+    "form",
+    { method: "post", action: api.BACKUP_URL },
+    el("button", { class: "button quiet" }, w.backupButton),
+  );
   return [part(w.health, "", health), part(w.backup, w.backupLead, backup)];
 }
 

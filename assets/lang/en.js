@@ -423,8 +423,15 @@ export const words = {
     importLead: "Adds what such a file holds to what you have. Nothing is replaced.",
     importButton: "Choose a file",
     importing: "Importing",
-    imported: ({ conversations = 0, messages = 0 }) =>
-      `Imported ${count(conversations, { one: "conversation", other: "conversations" })} with ${count(messages, { one: "message", other: "messages" })}.`,
+    imported({ conversations, documents }) {
+      const came = `${count(conversations.imported, { one: "conversation", other: "conversations" })} and ${count(documents.imported, { one: "document", other: "documents" })}`;
+      const [skipped, failed] = ["skipped", "failed"].map((name) => conversations[name] + documents[name]);
+      const rest = [
+        skipped ? `${skipped} were here already` : "",
+        failed ? `${failed} could not be stored` : "",
+      ].filter(Boolean);
+      return [`Imported ${came}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
+    },
     importFailed: (detail) => `Nothing was imported. ${detail || "Try again."}`,
     failed: "This could not be loaded.",
   },
