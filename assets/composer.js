@@ -5,7 +5,7 @@ import { choose } from "./conversations.js";
 import { el, icon, iconButton, memo, place } from "./dom.js";
 import { draftOf, filesOf, write } from "./drafts.js";
 import { shortModel, words } from "./lang/en.js";
-import { NEW, choiceOf, chatOf, isChat, openId, openThread, standardModel, updateThread, watch } from "./store.js";
+import { NEW, choiceOf, isChat, openId, openThread, standardModel, updateThread, watch } from "./store.js";
 import { send, startEdit, stop } from "./turns.js";
 
 const w = words.composer;
@@ -15,14 +15,7 @@ const enterSends = !matchMedia("(hover: none) and (pointer: coarse)").matches;
 const attachments = () => import("./attachments.js");
 
 export function composer(signal) {
-  const input = el("textarea", {
-    id: "message",
-    rows: "1",
-    "aria-label": w.label,
-    placeholder: w.placeholder,
-    dir: "auto",
-    "aria-describedby": "composer-problem",
-  });
+  const input = messageField();
   const unsent = el("p", { class: "problem", id: "composer-problem", role: "alert" });
   const files = el("ul", { class: "files pending", role: "list", "aria-label": words.files.label });
   const tools = el("div", { class: "composer-tools" });
@@ -53,42 +46,57 @@ export function composer(signal) {
     document.documentElement.style.setProperty("--dock", `${dock.offsetHeight}px`);
   }).observe(dock);
 
-  const drawTools = toolsOf();
-  const drawFiles = pendingFiles(files);
+  showState({ dock, input, unsent, tools, drawFiles: pendingFiles(files), drawTools: toolsOf() });
+  return dock;
+}
+
+function messageField() {
+  return el("textarea", {
+    id: "message",
+    rows: "1",
+    "aria-label": w.label,
+    placeholder: w.placeholder,
+    dir: "auto",
+    "aria-describedby": "composer-problem",
+  });
+}
+
+/** Shows what is written and chosen. While a reply comes the thread changes with every frame, and this does not. */
+function showState({ dock, input, unsent, tools, drawFiles, drawTools }) {
   watch(
-    (state) => [
-      openId(state),
-      draftOf(openId(state), state),
-      openThread(state),
-      filesOf(openId(state), state),
-      chatOf(openId(state), state),
-      state.models,
-      state.settings,
-      isChat(state),
-    ],
+    (state) => [openId(state), draftOf(openId(state), state)],
     (state) => {
-      const id = openId(state);
-      const draft = draftOf(id, state);
+      const draft = draftOf(openId(state), state);
       if (input.value !== draft) input.value = draft;
       grow(input);
-      const { status, waiting, unsent: reason } = openThread(state);
-      const pending = filesOf(id, state);
-      dock.hidden = status === "missing" || !isChat(state);
-      drawFiles(pending);
-      const isReady = (draft.trim() !== "" || pending.length > 0) && pending.every(({ url }) => url);
-      place(
-        tools,
-        drawTools(id, {
-          waiting,
-          isReady,
-          model: choiceOf(id, "model", state) ?? standardModel(state),
-          library: Boolean(choiceOf(id, "library", state)),
-        }),
-      );
-      unsent.textContent = reason;
     },
   );
-  return dock;
+  watch(
+    (state) => [openThread(state).status, openThread(state).unsent, isChat(state)],
+    (state) => {
+      dock.hidden = openThread(state).status === "missing" || !isChat(state);
+      unsent.textContent = openThread(state).unsent;
+    },
+  );
+  watch(
+    (state) => [filesOf(openId(state), state)],
+    (state) => drawFiles(filesOf(openId(state), state)),
+  );
+  const shown = (state) => {
+    const id = openId(state);
+    const pending = filesOf(id, state);
+    return {
+      id,
+      waiting: openThread(state).waiting,
+      isReady: (draftOf(id, state).trim() !== "" || pending.length > 0) && pending.every(({ url }) => url),
+      model: choiceOf(id, "model", state) ?? standardModel(state),
+      library: Boolean(choiceOf(id, "library", state)),
+    };
+  };
+  watch(
+    (state) => Object.values(shown(state)),
+    (state) => place(tools, drawTools(shown(state))),
+  );
 }
 
 function keydown(event, input, submit) {
@@ -148,7 +156,7 @@ function toolsOf() {
   const sendButton = iconButton("send", w.send, { type: "submit", class: "icon-button send" });
   const stopButton = iconButton("stop", w.stop, { class: "icon-button send stop", onclick: () => stop(openId()) });
   const spacer = el("span", { class: "spacer" });
-  return (id, { waiting, isReady, model: name, library: hasLibrary }) => {
+  return ({ id, waiting, isReady, model: name, library: hasLibrary }) => {
     sendButton.disabled = !isReady || waiting !== "";
     const isStopping = waiting !== "" && id !== NEW;
     return [

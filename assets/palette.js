@@ -12,17 +12,7 @@ const FOUND_MAX = 30;
 const TYPING_MS = 120;
 
 export function openPalette({ newConversation, showShortcuts }) {
-  const input = el("input", {
-    class: "search",
-    type: "text",
-    inputmode: "search",
-    placeholder: w.placeholder,
-    "aria-label": w.placeholder,
-    role: "combobox",
-    "aria-expanded": "true",
-    "aria-controls": "found",
-    autocomplete: "off",
-  });
+  const input = searchField();
   const list = el("ul", { id: "found", class: "options", role: "listbox", "aria-label": w.results });
   const status = el("p", { class: "unseen", role: "status" });
   const dialog = el(
@@ -40,26 +30,11 @@ export function openPalette({ newConversation, showShortcuts }) {
   const show = (found, problem = "") => {
     rows = found;
     at = 0;
-    const nodes = [];
-    let group = "";
-    rows.forEach((row, i) => {
-      if (row.group !== group)
-        nodes.push(el("li", { role: "presentation", class: "options-heading" }, (group = row.group)));
-      nodes.push(rowNode(row, i, () => take(i)));
-    });
-    if (rows.length === 0) nodes.push(el("li", { role: "presentation", class: "list-note" }, problem || w.none));
-    place(list, nodes);
-    point();
+    place(list, rows.length > 0 ? nodesOf(rows, take) : [note(problem || w.none)]);
     status.textContent = w.count(rows.length);
+    point();
   };
-  const point = () => {
-    list.querySelectorAll("[role=option]").forEach((node, i) => {
-      node.toggleAttribute("data-active", i === at);
-      node.setAttribute("aria-selected", String(i === at));
-    });
-    list.querySelector("[data-active]")?.scrollIntoView({ block: "nearest" });
-    input.setAttribute("aria-activedescendant", rows.length ? `found-${at}` : "");
-  };
+  const point = () => pointAt(list, input, at);
   const take = (i) => {
     dialog.close();
     rows[i]?.run();
@@ -67,20 +42,14 @@ export function openPalette({ newConversation, showShortcuts }) {
   const seek = async () => {
     const text = input.value.trim();
     const mine = ++run;
-    const matching = commands.filter(({ label }) => text === "" || label.toLowerCase().includes(text.toLowerCase()));
-    if (text === "") return show([...matching, ...recent()]);
+    const fits = ({ label }) => label.toLowerCase().includes(text.toLowerCase());
+    if (text === "") return show([...commands, ...recent()]);
     await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
     if (mine !== run) return;
-    try {
-      const results = await api.search(text, FOUND_MAX);
-      if (mine === run) show([...matching, ...byKind(results.map(resultRow))]);
-    } catch {
-      if (mine === run)
-        show(
-          [...matching, ...recent().filter(({ label }) => label.toLowerCase().includes(text.toLowerCase()))],
-          w.failed,
-        );
-    }
+    const found = await api.search(text, FOUND_MAX).catch(() => null);
+    if (mine !== run) return;
+    const rest = found ? byKind(found.map(resultRow)) : recent().filter(fits);
+    show([...commands.filter(fits), ...rest], found ? "" : w.failed);
   };
   input.addEventListener("input", seek);
   input.addEventListener("keydown", (event) => {
@@ -95,6 +64,42 @@ export function openPalette({ newConversation, showShortcuts }) {
   dialog.showModal();
   input.focus();
   seek();
+}
+
+function searchField() {
+  return el("input", {
+    class: "search",
+    type: "text",
+    inputmode: "search",
+    placeholder: w.placeholder,
+    "aria-label": w.placeholder,
+    role: "combobox",
+    "aria-expanded": "true",
+    "aria-controls": "found",
+    autocomplete: "off",
+  });
+}
+
+const note = (text) => el("li", { role: "presentation", class: "list-note" }, text);
+
+/** The rows with a heading before each kind. */
+function nodesOf(rows, take) {
+  return rows.flatMap((row, i) => {
+    const heading = el("li", { role: "presentation", class: "options-heading" }, row.group);
+    const node = rowNode(row, i, () => take(i));
+    return row.group === rows[i - 1]?.group ? [node] : [heading, node];
+  });
+}
+
+/** Marks the row that Enter takes. */
+function pointAt(list, input, at) {
+  const options = list.querySelectorAll("[role=option]");
+  options.forEach((node, i) => {
+    node.toggleAttribute("data-active", i === at);
+    node.setAttribute("aria-selected", String(i === at));
+  });
+  options[at]?.scrollIntoView({ block: "nearest" });
+  input.setAttribute("aria-activedescendant", options[at]?.id ?? "");
 }
 
 function commandsFor({ newConversation, showShortcuts }) {

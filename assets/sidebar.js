@@ -21,7 +21,7 @@ export function sidebar({ signOut, showShortcuts, showPalette }) {
   const end = el("div", { class: "list-end" });
   const scroll = el("nav", { class: "list-scroll", "aria-label": w.label, onkeydown: moveInList }, list, end);
   const draw = drawList(list, end);
-  watch((state) => [state.list, openId(state), state.threads, state.renaming, state.tag], draw);
+  watch((state) => [state.list, openId(state), marks(state), state.renaming, state.tag], draw);
   const ahead = new IntersectionObserver(
     (entries) => {
       if (entries.at(-1).isIntersecting && current().list.status === "ready") loadMore();
@@ -200,6 +200,12 @@ function section(name) {
     return el("details", { class: "archived" }, el("summary", null, icon("chevron"), w.groups[name]), rows);
   return el("section", { "aria-label": w.groups[name] }, el("h2", null, w.groups[name]), rows);
 }
+
+/** What the rows show of their threads, to be compared: a thread changes with every word of a reply, and this does not. */
+const marks = ({ threads }) =>
+  Object.entries(threads)
+    .map(([id, { waiting, fresh }]) => `${id} ${waiting !== ""} ${fresh}`)
+    .join("\n");
 
 /** The row of `chat`, made anew only if something it shows has changed. */
 function keep(rows, state, chat) {
