@@ -270,8 +270,8 @@ pub struct Settings {
     pub messages_per_minute: Option<u32>,
     /// Bytes of an uploaded file.
     pub max_upload_bytes: u64,
-    /// Bytes of all uploaded files of a user.
-    pub upload_quota_bytes: u64,
+    /// What all uploaded files of a user may take, in MiB; `None`: as administrators say.
+    pub upload_quota_mib: Option<u32>,
     /// Model that answers when none is named.
     pub default_model: Option<String>,
     /// Earlier messages a model is given, at most.
@@ -610,7 +610,9 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
                     text.parse().ok().filter(|mib| (1..=1024).contains(mib))
                 })?
                 .unwrap_or(25),
-        upload_quota_bytes: given.number("upload-quota", 1, 1024_u64)?.saturating_mul(MIB),
+        upload_quota_mib: given.parsed("upload-quota", "a number, at least 1", |text| {
+            text.parse().ok().filter(|mib| *mib >= 1)
+        })?,
         default_model: given.text("default-model"),
         context_messages: given.number("context-messages", 1, 100)?,
         trusted_proxies: given.all("trusted-proxy", "an IP address", |text| text.parse().ok())?,

@@ -8,6 +8,14 @@ use jiff::tz::Offset;
 /// Microseconds in a second.
 const MICROS: i64 = 1_000_000;
 
+/// Microseconds in a day.
+const DAY: i64 = 24 * 3600 * MICROS;
+
+/// Whether a text has a date's length, and so names a day.
+pub fn is_date(text: &str) -> bool {
+    text.len() == "2026-11-21".len()
+}
+
 /// A moment in UTC, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(i64);
@@ -28,6 +36,27 @@ impl Moment {
     #[must_use]
     pub fn plus_s(self, seconds: i64) -> Moment {
         self.plus_us(seconds.saturating_mul(MICROS))
+    }
+
+    /// A date, which is its beginning in UTC, or a date and a time with an offset (RFC 3339).
+    pub fn parse(text: &str) -> Option<Moment> {
+        let timestamp = if is_date(text) {
+            format!("{text}T00:00:00Z").parse::<jiff::Timestamp>()
+        } else {
+            text.parse()
+        };
+        timestamp.ok().map(|timestamp| Moment(timestamp.as_microsecond()))
+    }
+
+    /// The beginning of its day in UTC.
+    #[must_use]
+    pub fn day(self) -> Moment {
+        Moment(self.0 - self.0.rem_euclid(DAY))
+    }
+
+    /// Microseconds from `earlier` until this moment.
+    pub fn since_us(self, earlier: Moment) -> i64 {
+        self.0.saturating_sub(earlier.0)
     }
 
     /// `2026-11-21T05:17:02.616428+00:00`: RFC 3339, UTC, always six fractional digits, so that texts sort as times do.
@@ -66,6 +95,13 @@ mod tests {
         let moment = Moment(1_795_238_222_616_428);
         assert_eq!(moment.text(), "2026-11-21T05:17:02.616428+00:00");
         assert!(Moment(i64::MAX).text().starts_with("9999-12-"));
+        assert_eq!(Moment::parse("2026-11-21"), Some(moment.day()));
+        assert_eq!(Moment::parse(&moment.text()), Some(moment));
+        assert_eq!(Moment::parse("2026-11-21T06:17:02.616428+01:00"), Some(moment));
+        assert_eq!(
+            ["", "2026-13-01", "2026-1-1", "now", "2026-11-21T05:17"].map(Moment::parse),
+            [None; 5]
+        );
         assert_eq!(moment.plus_s(-2).text(), "2026-11-21T05:17:00.616428+00:00");
     }
 }

@@ -19,11 +19,13 @@
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP.
 //! * [`library`]: documents to chunks, and the passages that answer a question (unicode-segmentation).
+//! * [`search`]: what people look for among all that they have, and where in it that stands.
+//! * `words`: what a word is (unicode-segmentation, unicode-normalization).
 //! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, mio).
 //! * [`api`]: one file per family of clients: its table of routes, wire types, handlers.
 //! * [`turn`]: the life of one reply.
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
-//! * [`pricing`]: what models cost.
+//! * [`pricing`]: what models cost. [`policy`]: what administrators change while the server runs.
 //! * [`reading`]: the text of files, for models (pdf-extract, nanohtml2text; in a process of its own).
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
 //! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
@@ -64,8 +66,11 @@ pub mod library;
 pub mod models;
 #[cfg(test)]
 mod patience;
+pub mod policy;
 pub mod pricing;
 pub mod reading;
+pub mod search;
 pub mod store;
 pub mod system;
 pub mod turn;
+mod words;

@@ -1,6 +1,7 @@
 //! The doors: one file per family of clients, each with its table of routes first. Wire types stop here.
 
 mod accounts;
+mod admin;
 mod ai_chat;
 mod attachments;
 mod chat_form;
@@ -8,6 +9,8 @@ mod chatai;
 mod docs;
 mod flutter;
 mod library;
+mod metrics;
+mod search;
 mod send;
 mod session;
 mod sign_in;
@@ -16,6 +19,7 @@ mod swagger;
 mod system;
 mod todo;
 mod ui;
+mod usage;
 mod views;
 
 use std::net::IpAddr;
@@ -62,6 +66,14 @@ const TABLES: &[Family<Ctx>] = &[
     ),
     family("Files", "Uploads and attachments", attachments::ROUTES),
     family("Library", "The documents that replies may draw on", library::ROUTES),
+    family("Usage", "What models cost", usage::ROUTES),
+    family(
+        "Administration",
+        "Accounts and rules, for administrators",
+        admin::ROUTES,
+    ),
+    family("Metrics", "The server in figures", metrics::ROUTES),
+    family("Search", "Finding what was said and kept", search::ROUTES),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
 ];
@@ -183,7 +195,7 @@ impl Service {
         }
         let files_min = declared.saturating_sub(FORM_BYTES_MAX);
         let size = i64::try_from(files_min).unwrap_or(i64::MAX);
-        let quota = self.app.settings.upload_quota_bytes;
+        let quota = self.app.policy.upload_quota_bytes();
         let left = self
             .app
             .store

@@ -139,6 +139,8 @@ bodies! {
     ];
     /// Another protocol from here on, if the client asks for it.
     Switched [Outcome::empty(101), Outcome::media(426, "application/json")];
+    /// Plain text.
+    Text [Outcome::media(200, "text/plain")];
     /// Nothing but header fields.
     Empty [Outcome::empty(204)];
 }

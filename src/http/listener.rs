@@ -111,6 +111,7 @@ impl Engine {
             stopping: AtomicBool::new(false),
             requests: AtomicU64::new(first),
         });
+        shared.limits.figures.watch(&shared);
         Ok(Engine { poll, listener, shared })
     }
 
@@ -396,6 +397,11 @@ impl<'e> Poll<'e> {
             self.conns[key] = Some(conn);
         }
         self.open += 1;
+        self.shared
+            .limits
+            .figures
+            .connections
+            .store(self.open, Ordering::Relaxed);
     }
 
     /// A connection's socket has moved. It is announced once: what is not read now is remembered.
@@ -477,6 +483,11 @@ impl<'e> Poll<'e> {
         {
             self.free.push(conn.key);
             self.open -= 1;
+            self.shared
+                .limits
+                .figures
+                .connections
+                .store(self.open, Ordering::Relaxed);
         }
     }
 

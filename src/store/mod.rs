@@ -3,11 +3,13 @@
 //! Functions of the table modules take a [`Read`] or a [`Tx`] and return domain types. [`Store::read`] and
 //! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
 
+mod administration;
 mod attachments;
 mod blobs;
 mod conversations;
 mod documents;
 mod housekeeping;
+mod message_index;
 mod messages;
 mod migrate;
 mod open;
@@ -27,6 +29,10 @@ use rusqlite::{Connection, Params, Row};
 
 use crate::error::{Error, Kind};
 
+pub use administration::{
+    Access, Account, AccountPatch, count_accounts, find_account, find_setting, find_user_id, list_accounts,
+    remove_account, save_setting, update_account,
+};
 pub use attachments::{
     Attachment, NewAttachment, Reading, check_quota, delete_attachment, delete_unsent, find_attachment, find_reading,
     list_attachments, save_reading, send_attachments,
@@ -42,17 +48,21 @@ pub use documents::{
     find_document_by_content, hide_document, insert_chunks, insert_document, list_documents, measure_library,
     read_document, remove_hidden, show_document,
 };
+pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, find_message_id, finish_message,
     insert_message, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
-pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
+pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits, search_chunks};
 pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
     find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
 };
-pub use usage::{NewUsage, Scope, UsageDetail, insert_usage, list_conversation_usage, list_usage};
+pub use usage::{
+    NewUsage, Scope, UsageBy, UsageDetail, UsageOf, UsageRange, UsageSum, insert_usage, list_conversation_usage,
+    list_usage, sum_usage,
+};
 pub use users::{
     Admin, NewUser, User, UserPatch, count_admins, count_users, find_user_by_external_id, find_user_by_id,
     find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
@@ -60,6 +70,7 @@ pub use users::{
 
 use readers::Readers;
 use writer::Writer;
+pub use writer::WriterFigures;
 
 /// The store: opened once, shared by every thread.
 pub struct Store {
@@ -110,6 +121,16 @@ impl Store {
         work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.writer.run(work)
+    }
+
+    /// Has the writer clear away at once what it would clear away within the hour.
+    pub fn clear_away_soon(&self) {
+        self.writer.clear_away_soon();
+    }
+
+    /// What the writer has done so far, and has before it.
+    pub fn figures(&self) -> WriterFigures {
+        self.writer.figures()
     }
 
     /// Why the last write failed, if it did: the store's health in a sentence.

@@ -2,10 +2,12 @@
 //! below. Nothing here knows HTTP.
 
 mod accounts;
+mod administration;
 mod attachments;
 mod conversations;
 mod documents;
 mod housekeeping;
+mod message_index;
 mod messages;
 mod plans;
 mod usage;

@@ -10,6 +10,8 @@ mod access;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod ai_chat;
 #[cfg(test)]
 mod captures;
@@ -34,6 +36,8 @@ mod rig;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
 mod sockets;
 #[cfg(test)]
 mod todo;
@@ -41,3 +45,5 @@ mod todo;
 mod uploads;
 #[cfg(test)]
 mod upstream;
+#[cfg(test)]
+mod usage;
