@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::{self, Hasher, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
+use crate::auth::{self, Hasher, LastUse, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
 use crate::cli::{Settings, Signup};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -40,7 +40,7 @@ pub struct App {
     /// All data.
     pub store: SharedStore,
     /// Which models there are.
-    pub models: Registry,
+    pub models: Arc<Registry>,
     /// What they cost.
     pub pricing: Arc<Pricing>,
     /// Replies being written.
@@ -63,6 +63,8 @@ pub struct App {
     pub policy: Policy,
     /// What the engine counts.
     pub figures: Arc<Figures>,
+    /// When API keys were used last.
+    pub keys_used: LastUse,
     messages: RateLimit,
     setup: SetupCode,
 }
@@ -92,16 +94,19 @@ impl App {
             limits,
         );
         let secrets = &settings.secrets;
-        let models = Registry::new(ModelsConfig {
+        let models = Arc::new(Registry::new(ModelsConfig {
             default_model: settings.default_model.clone(),
             // Clients offer the first model of the table as the default.
             default_name: pricing.models().next().map(str::to_owned),
-            openai_api_key: secrets.openai_api_key.clone(),
+            keys: secrets.provider_keys.clone(),
             openai_base_url: secrets.openai_base_url.clone(),
-            groq_api_key: secrets.groq_api_key.clone(),
+            providers: settings.providers.clone(),
+            aliases: settings.aliases.clone(),
+            discovery: settings.discovery,
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
-        })?;
+        })?);
+        models.check_default()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
             algorithm: secrets.jwt_algorithm,
@@ -134,6 +139,7 @@ impl App {
             policy,
             figures: Arc::new(Figures::default()),
             setup: SetupCode::default(),
+            keys_used: LastUse::default(),
             store,
             settings,
         })

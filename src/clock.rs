@@ -11,11 +11,6 @@ const MICROS: i64 = 1_000_000;
 /// Microseconds in a day.
 const DAY: i64 = 24 * 3600 * MICROS;
 
-/// Whether a text has a date's length, and so names a day.
-pub fn is_date(text: &str) -> bool {
-    text.len() == "2026-11-21".len()
-}
-
 /// A moment in UTC, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(i64);
@@ -38,14 +33,10 @@ impl Moment {
         self.plus_us(seconds.saturating_mul(MICROS))
     }
 
-    /// A date, which is its beginning in UTC, or a date and a time with an offset (RFC 3339).
-    pub fn parse(text: &str) -> Option<Moment> {
-        let timestamp = if is_date(text) {
-            format!("{text}T00:00:00Z").parse::<jiff::Timestamp>()
-        } else {
-            text.parse()
-        };
-        timestamp.ok().map(|timestamp| Moment(timestamp.as_microsecond()))
+    /// The beginning of the day that a text names, `2026-11-21`, in UTC. `None`: it is no such text.
+    pub fn parse_day(text: &str) -> Option<Moment> {
+        let is_date = text.len() == "2026-11-21".len();
+        Moment::parse(&format!("{text}T00:00:00Z")).filter(|_| is_date)
     }
 
     /// The beginning of its day in UTC.
@@ -57,6 +48,20 @@ impl Moment {
     /// Microseconds from `earlier` until this moment.
     pub fn since_us(self, earlier: Moment) -> i64 {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// The moment that a text names, in RFC 3339 with its offset. `None`: it is no such text.
+    pub fn parse(text: &str) -> Option<Moment> {
+        let timestamp: jiff::Timestamp = text.parse().ok()?;
+        Some(Moment(timestamp.as_microsecond()))
+    }
+
+    /// When the calendar month began that this moment is in (UTC), as [`Moment::text`].
+    pub fn month_text(self) -> String {
+        let mut text = self.text();
+        // All in front of the day has a fixed width.
+        text.replace_range(7.., "-01T00:00:00.000000+00:00");
+        text
     }
 
     /// `2026-11-21T05:17:02.616428+00:00`: RFC 3339, UTC, always six fractional digits, so that texts sort as times do.
@@ -95,13 +100,23 @@ mod tests {
         let moment = Moment(1_795_238_222_616_428);
         assert_eq!(moment.text(), "2026-11-21T05:17:02.616428+00:00");
         assert!(Moment(i64::MAX).text().starts_with("9999-12-"));
-        assert_eq!(Moment::parse("2026-11-21"), Some(moment.day()));
-        assert_eq!(Moment::parse(&moment.text()), Some(moment));
+        assert_eq!(Moment::parse_day("2026-11-21"), Some(moment.day()));
+        for text in [
+            "",
+            "2026-13-01",
+            "2026-1-1",
+            "2026-11-21T05:17:02Z",
+            "yesterday.",
+            "20261121",
+        ] {
+            assert_eq!(Moment::parse_day(text), None, "{text}");
+        }
+        assert_eq!(moment.month_text(), "2026-11-01T00:00:00.000000+00:00");
         assert_eq!(Moment::parse("2026-11-21T06:17:02.616428+01:00"), Some(moment));
-        assert_eq!(
-            ["", "2026-13-01", "2026-1-1", "now", "2026-11-21T05:17"].map(Moment::parse),
-            [None; 5]
-        );
+        assert_eq!(Moment::parse("1970-01-01T00:00:00Z"), Some(Moment(0)));
+        for text in ["", "soon", "2026-11-21", "2026-11-21T06:17:02", "2026-13-01T00:00:00Z"] {
+            assert_eq!(Moment::parse(text), None, "{text}");
+        }
         assert_eq!(moment.plus_s(-2).text(), "2026-11-21T05:17:00.616428+00:00");
     }
 }

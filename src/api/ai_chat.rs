@@ -53,7 +53,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Send a message and wait for the reply: as JSON, or as a form, which may hold files",
         &ByType(&Deferred(chat), &Deferred(chat_form::send)),
     )
-    .fails(&[Kind::NotFound, Kind::RateLimited]),
+    .fails(&[Kind::NotFound, Kind::OverBudget, Kind::RateLimited]),
 ];
 
 #[derive(Deserialize, JsonSchema)]
@@ -335,7 +335,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         None => Target::New,
         Some(id) => Target::from(find(ctx, &ChatPath { chat_id: id.text() })?),
     };
-    ctx.app.count_message(&ctx.request, user.id)?;
+    let api_key = ctx.count_message()?;
     Ok(Ask {
         user: user.clone(),
         to,
@@ -343,6 +343,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         attachments: Vec::new(),
         choice,
         library: body.library,
+        api_key,
         details: store::MessageDetails::default(),
     })
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Ctx, parse_id};
-use crate::clock::{Moment, is_date};
+use crate::clock::Moment;
 use crate::error::{Error, Issue, Kind};
 use crate::http::{Auth, Json, Query, Route, get};
 use crate::store::{self, Admin, Ref, UsageBy, UsageOf, UsageRange, UsageSum};
@@ -154,8 +154,10 @@ fn whose(ctx: &Ctx, asked: Option<&str>) -> Result<UsageOf, Error> {
 fn range(now: Moment, wanted: &Wanted) -> Result<UsageRange, Error> {
     let to = match &wanted.to {
         None => now.day().plus_s(DAY_S),
-        Some(text) if is_date(text) => moment("to", text)?.plus_s(DAY_S),
-        Some(text) => moment("to", text)?,
+        Some(text) => match Moment::parse_day(text) {
+            Some(day) => day.plus_s(DAY_S),
+            None => moment("to", text)?,
+        },
     };
     let from = match &wanted.from {
         None => to.plus_s(-1).day().plus_s(-(DAYS - 1) * DAY_S),
@@ -180,7 +182,8 @@ fn range(now: Moment, wanted: &Wanted) -> Result<UsageRange, Error> {
 
 fn moment(field: &'static str, text: &str) -> Result<Moment, Error> {
     let message = "Input should be a date such as 2026-01-31, or a date and time with an offset";
-    Moment::parse(text).ok_or_else(|| problem(field, message, Some(text)))
+    let moment = Moment::parse_day(text).or_else(|| Moment::parse(text));
+    moment.ok_or_else(|| problem(field, message, Some(text)))
 }
 
 fn problem(field: &'static str, message: &'static str, input: Option<&str>) -> Error {

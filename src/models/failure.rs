@@ -95,8 +95,11 @@ impl Reporter {
                 self.unreachable(&format!("no answer within {seconds} s"))
             }
             ureq::Error::Timeout(Timeout::Global) => {
-                let minutes = self.timeouts.whole.as_secs() / 60;
-                self.silent(&format!("did not finish within {minutes} minutes"))
+                let within = match self.timeouts.whole.as_secs() {
+                    seconds @ 0..120 => format!("{seconds} s"),
+                    seconds => format!("{} minutes", seconds / 60),
+                };
+                self.silent(&format!("did not finish within {within}"))
             }
             ureq::Error::Timeout(_) if call.progress() == Progress::Received => {
                 let seconds = self.timeouts.between_bytes.as_secs();

@@ -6,13 +6,19 @@
 mod address;
 mod agent;
 mod answer;
+mod api_key;
+mod config;
+mod discovery;
 mod echo;
 mod failure;
 #[cfg(test)]
 mod fake_upstream;
+mod fallback;
 mod library;
 mod listed;
+mod member;
 mod openai;
+mod presets;
 mod registry;
 mod request;
 mod room;
@@ -20,6 +26,7 @@ mod sse;
 mod stop;
 mod transport;
 mod vision;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,10 +34,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use api_key::ApiKey;
+pub use config::{ALIAS_MODELS_MAX, Alias, Discovery, ModelsConfig, NamedProvider, Origin, ProviderConfig, check_name};
 pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
 pub use library::LIBRARY;
-pub use registry::{Choice, ModelsConfig, Registry, UnknownModel};
+pub use member::{ProviderStatus, State};
+pub use presets::{KeySetting, PRESETS, Preset, Protocol, preset};
+pub use registry::{Choice, Registry, StoredModels, UnknownModel};
 pub use stop::Stop;
 
 /// Who speaks in a message of a prompt.
@@ -204,6 +215,8 @@ impl Usage {
 /// How a complete reply ended. The text itself has gone to the caller piece by piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
+    /// The name of the provider that ran it, which is not the asked one's where that tries several.
+    pub provider: String,
     /// The id of the model that ran, by the name it was asked under.
     pub model: String,
     /// Why the reply ended, in the provider's word (`stop`, `length`), at most 64 characters.

@@ -61,13 +61,24 @@ pub(super) struct OpenAi {
 }
 
 #[derive(Deserialize)]
-struct ModelList {
-    data: Vec<ListedModel>,
+#[serde(untagged)]
+enum ModelList {
+    /// Ollama without models says null; what says nothing is no list.
+    Page {
+        #[serde(deserialize_with = "Option::deserialize")]
+        data: Option<Vec<ListedModel>>,
+    },
+    /// Together.
+    Bare(Vec<ListedModel>),
 }
 
-#[derive(Deserialize)]
-struct ListedModel {
-    id: String,
+/// A model as its server lists it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ListedModel {
+    pub(super) id: String,
+    /// Whose it is, or what serves it; empty if it does not say.
+    #[serde(default)]
+    pub(super) owned_by: String,
 }
 
 impl OpenAi {
@@ -98,8 +109,8 @@ impl OpenAi {
         })
     }
 
-    /// The ids of the models the server has, in its order.
-    pub(super) fn list(&self, stop: &Stop) -> Result<Vec<String>, Failure> {
+    /// The models the server has, in its order.
+    pub(super) fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure> {
         let call = Current::begin(stop);
         let mut response = self.exchange(&call, Method::GET, "/models", ())?;
         if !response.status().is_success() {
@@ -109,7 +120,17 @@ impl OpenAi {
         let body = self.read_whole(&mut response, LIST_BYTES_MAX, &call)?;
         let list: ModelList =
             serde_json::from_slice(&body).map_err(|_| self.reporter.broken("sent a malformed list of models"))?;
-        Ok(list.data.into_iter().take(LIST_IDS_MAX).map(|model| model.id).collect())
+        let (ModelList::Page { data: Some(mut models) } | ModelList::Bare(mut models)) = list else {
+            return Ok(Vec::new());
+        };
+        models.truncate(LIST_IDS_MAX);
+        for model in &mut models {
+            // Gemini lists resources, and is asked for what their names end in.
+            if let Some(id) = model.id.strip_prefix("models/") {
+                model.id = id.to_owned();
+            }
+        }
+        Ok(models)
     }
 
     /// [`Provider::complete`] with a model of the caller's choosing.

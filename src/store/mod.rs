@@ -4,6 +4,7 @@
 //! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
 
 mod administration;
+mod api_keys;
 mod attachments;
 mod blobs;
 mod conversations;
@@ -32,6 +33,10 @@ use crate::error::{Error, Kind};
 pub use administration::{
     Access, Account, AccountPatch, count_accounts, find_account, find_setting, find_user_id, list_accounts,
     remove_account, save_setting, update_account,
+};
+pub use api_keys::{
+    ApiKey, KeyHolder, NewApiKey, check_budget, delete_api_key, delete_api_keys, find_key_holder, insert_api_key,
+    list_api_keys, touch_api_key,
 };
 pub use attachments::{
     Attachment, NewAttachment, Reading, check_quota, delete_attachment, delete_unsent, find_attachment, find_reading,
@@ -131,6 +136,12 @@ impl Store {
     /// What the writer has done so far, and has before it.
     pub fn figures(&self) -> WriterFigures {
         self.writer.figures()
+    }
+
+    /// Queues `work` for the writer's next transaction and does not wait: for what may be lost. Like that of
+    /// [`Store::write`] it may be run twice. Whether it failed nobody learns.
+    pub fn write_later<T: Send + 'static>(&self, work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static) {
+        self.writer.post(work);
     }
 
     /// Why the last write failed, if it did: the store's health in a sentence.

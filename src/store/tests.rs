@@ -3,6 +3,7 @@
 
 mod accounts;
 mod administration;
+mod api_keys;
 mod attachments;
 mod conversations;
 mod documents;

@@ -14,6 +14,8 @@ mod admin;
 #[cfg(test)]
 mod ai_chat;
 #[cfg(test)]
+mod api_keys;
+#[cfg(test)]
 mod captures;
 #[cfg(test)]
 mod chatai;
@@ -31,6 +33,8 @@ mod engine;
 mod flutter;
 #[cfg(test)]
 mod library;
+#[cfg(test)]
+mod providers;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
