@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::{self, Hasher, LastUse, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
+use crate::chores::Chores;
 use crate::cli::{Settings, Signup};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -29,6 +30,9 @@ const SECRET_BYTES_ADVISED: usize = 32;
 const FAILURES_MAX: u32 = 10;
 
 const THROTTLE_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Exports and imports at the same time: each keeps a core busy, and may keep some hundred megabytes of the disk.
+const TRANSFERS_MAX: usize = 2;
 
 /// Bytes of a table of prices: thousands of models. A file beyond that is another one than was meant.
 const PRICING_BYTES_MAX: u64 = 1024 * 1024;
@@ -61,6 +65,10 @@ pub struct App {
     pub cookie: String,
     /// What administrators have changed since.
     pub policy: Policy,
+    /// Copies of the whole database; each takes as much of the disk.
+    pub backups: Arc<Chores>,
+    /// Exports and imports.
+    pub transfers: Arc<Chores>,
     /// What the engine counts.
     pub figures: Arc<Figures>,
     /// When API keys were used last.
@@ -138,6 +146,8 @@ impl App {
             messages: RateLimit::new(MESSAGES_PER_MINUTE),
             policy,
             figures: Arc::new(Figures::default()),
+            backups: Chores::new(1),
+            transfers: Chores::new(TRANSFERS_MAX),
             setup: SetupCode::default(),
             keys_used: LastUse::default(),
             store,

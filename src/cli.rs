@@ -359,6 +359,13 @@ pub struct Settings {
     pub secrets: Secrets,
 }
 
+impl Settings {
+    /// Temporary files: of uploads, of slow clients, and of what is made for a download.
+    pub fn spool(&self) -> PathBuf {
+        self.location.folder.join("tmp")
+    }
+}
+
 /// What only variables hold.
 #[derive(Clone)]
 pub struct Secrets {

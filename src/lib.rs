@@ -19,6 +19,7 @@
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP.
 //! * [`library`]: documents to chunks, and the passages that answer a question (unicode-segmentation).
+//! * [`portable`]: all that a user has as one document, out and in (base64).
 //! * [`search`]: what people look for among all that they have, and where in it that stands.
 //! * `words`: what a word is (unicode-segmentation, unicode-normalization).
 //! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, mio).
@@ -45,6 +46,7 @@
 //! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
+//! | backup, export, import | 1, and 2 of the others together | one request's long work, while it lasts ([`chores`]) |
 //!
 //! Idle and slow clients cost descriptors, not threads; a slow model delays nobody but its reader.
 //!
@@ -57,6 +59,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod chores;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -68,6 +71,7 @@ pub mod models;
 #[cfg(test)]
 mod patience;
 pub mod policy;
+pub mod portable;
 pub mod pricing;
 pub mod reading;
 pub mod search;

@@ -11,6 +11,7 @@ mod docs;
 mod flutter;
 mod library;
 mod metrics;
+mod portable;
 mod search;
 mod send;
 mod session;
@@ -73,6 +74,11 @@ const TABLES: &[Family<Ctx>] = &[
         "Administration",
         "Accounts and rules, for administrators",
         admin::ROUTES,
+    ),
+    family(
+        "Taking along",
+        "Export, import, and copies of the database",
+        portable::ROUTES,
     ),
     family("Metrics", "The server in figures", metrics::ROUTES),
     family("Search", "Finding what was said and kept", search::ROUTES),

@@ -18,9 +18,6 @@ use crate::system;
 /// Says which server has the data folder, and at which address.
 const LOCK_FILE: &str = "fireside.lock";
 
-/// Temporary files of uploads and slow clients.
-const SPOOL_FOLDER: &str = "tmp";
-
 /// Ports that `fireside` alone tries after its own.
 const FURTHER_PORTS: u16 = 9;
 
@@ -78,7 +75,7 @@ pub fn start(settings: Settings) -> Result<(), Error> {
 }
 
 fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wanted: bool) -> Result<(), Error> {
-    let spool = settings.location.folder.join(SPOOL_FOLDER);
+    let spool = settings.spool();
     clear_spool(&spool)?;
     let mut limits = Limits {
         workers: settings.workers,

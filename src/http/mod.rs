@@ -44,8 +44,8 @@ use std::time::Duration;
 use crate::error::Error;
 
 pub use answer::{
-    Answer, Either, Empty, EventStream, File, Html, Later, Outcome, PartOfFile, Streams, Switched, Text, TextStream,
-    Typed, Unchanged,
+    Answer, Download, Either, Empty, EventStream, File, Html, Later, Outcome, PartOfFile, Streams, Switched, Text,
+    TextStream, Typed, Unchanged,
 };
 pub use cors::{Sharing, parse_origin};
 pub use decode::{

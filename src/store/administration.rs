@@ -116,6 +116,10 @@ pub fn update_account(tx: &Tx<'_>, uuid: &str, patch: &AccountPatch, now: &str) 
     if ends_sessions {
         tx.execute("DELETE FROM sessions WHERE user_id = ?1", [user.id])?;
     }
+    // As when its owner changes the password: whoever knew the old one may have made keys.
+    if patch.password_hash.is_some() {
+        tx.execute("DELETE FROM api_keys WHERE user_id = ?1", [user.id])?;
+    }
     require_admin(tx, &user)?;
     find_account(tx, uuid)
 }

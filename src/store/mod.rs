@@ -6,6 +6,7 @@
 mod administration;
 mod api_keys;
 mod attachments;
+mod backup;
 mod blobs;
 mod conversations;
 mod documents;
@@ -14,6 +15,7 @@ mod message_index;
 mod messages;
 mod migrate;
 mod open;
+mod portable;
 mod readers;
 mod search;
 mod sessions;
@@ -23,7 +25,7 @@ mod usage;
 mod users;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Params, Row};
@@ -59,6 +61,11 @@ pub use messages::{
     insert_message, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
+pub use portable::{
+    Arrival, Naming, PortableConversation, PortableMessage, derived_uuid, find_portable_settings, import_conversation,
+    import_settings, list_portable_attachments, list_portable_conversations, list_portable_messages,
+    owner_of_attachment,
+};
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits, search_chunks};
 pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
@@ -82,6 +89,7 @@ pub struct Store {
     readers: Readers,
     writer: Writer,
     installation: String,
+    database: PathBuf,
 }
 
 impl Store {
@@ -96,6 +104,7 @@ impl Store {
             readers,
             writer: Writer::start(opened.connection)?,
             installation: opened.installation,
+            database: location.database.clone(),
         };
         store
             .write(|tx| {
@@ -285,7 +294,7 @@ fn violates(error: &Error, column: &str) -> bool {
 }
 
 /// The folder's mode is the caller's business; this only names the file inside it.
-pub fn database_path(folder: &Path) -> std::path::PathBuf {
+pub fn database_path(folder: &Path) -> PathBuf {
     folder.join(DATABASE_FILE)
 }
 

@@ -5,6 +5,7 @@ mod accounts;
 mod administration;
 mod api_keys;
 mod attachments;
+mod backup;
 mod conversations;
 mod documents;
 mod housekeeping;

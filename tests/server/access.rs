@@ -51,6 +51,9 @@ const MARK: &str = "between-me-and-the-model";
 /// Stands for a file in a form.
 const FILE: &str = "a file";
 
+/// An export of somebody who has nothing.
+const EXPORT: &[u8] = br#"{"format":"fireside-export","version":1}"#;
+
 fn name(route: &RouteFacts) -> String {
     format!("{} {}", route.method, route.path)
 }
@@ -464,6 +467,8 @@ impl Request {
             "application/x-www-form-urlencoded" => call.form(&texts),
             "multipart/form-data" => {
                 let add = |form: Multipart, (name, value): &(&str, &str)| match *value {
+                    // What is imported must be an export.
+                    FILE if target == "/import" => form.file(name, "export.json", "application/json", EXPORT),
                     FILE => form.file(name, "sample.txt", "text/plain", b"sample"),
                     value => form.field(name, value),
                 };

@@ -34,6 +34,8 @@ mod flutter;
 #[cfg(test)]
 mod library;
 #[cfg(test)]
+mod portable;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod rig;

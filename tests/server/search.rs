@@ -165,6 +165,8 @@ fn a_crash_loses_nothing_of_the_index() {
     desk.server.kill();
     desk.server.restart();
     desk.find("narwhal 7", 3);
-    let reply = desk.call("GET", "/search?q=narwhal&limit=100").send();
-    assert_eq!(reply.json().as_array().expect("a list").len(), 60);
+    until(PATIENCE, "all are indexed", || {
+        let found = desk.call("GET", "/search?q=narwhal&limit=100").send().json();
+        (found.as_array().expect("a list").len() == 60).then_some(())
+    });
 }

@@ -13,6 +13,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("housekeeping", include_str!("../housekeeping.rs")),
     ("message_index", include_str!("../message_index.rs")),
     ("messages", include_str!("../messages.rs")),
+    ("portable", include_str!("../portable.rs")),
     ("search", include_str!("../search.rs")),
     ("sessions", include_str!("../sessions.rs")),
     ("usage", include_str!("../usage.rs")),
