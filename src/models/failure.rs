@@ -33,6 +33,20 @@ pub enum FailureKind {
     Stopped,
 }
 
+impl FailureKind {
+    /// A word for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Timeout => "timeout",
+            FailureKind::UnknownModel => "unknown_model",
+            FailureKind::Refused => "refused",
+            FailureKind::Broken => "broken",
+            FailureKind::Stopped => "stopped",
+        }
+    }
+}
+
 /// A failed call: its kind, a sentence for the user, and when trying again makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -82,6 +96,11 @@ impl Reporter {
     /// A malformed or cut answer; `what` completes "openai …".
     pub(super) fn broken(&self, what: &str) -> Failure {
         Failure::new(FailureKind::Broken, format!("{} {what}", self.name))
+    }
+
+    /// A page for people in place of an answer.
+    pub(super) fn web_page(&self) -> Failure {
+        self.broken("answered with a web page. Check its base URL.")
     }
 
     /// An error of ureq's, while asking or while reading the answer.

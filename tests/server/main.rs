@@ -34,6 +34,8 @@ mod flutter;
 #[cfg(test)]
 mod library;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod portable;
 #[cfg(test)]
 mod providers;
@@ -45,6 +47,8 @@ mod scripts;
 mod search;
 #[cfg(test)]
 mod sockets;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 mod todo;
 #[cfg(test)]
