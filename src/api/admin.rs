@@ -280,6 +280,9 @@ impl Change {
             .app
             .store
             .write(move |tx| store::update_account(tx, &uuid, &patch, &now))?;
+        if account.user.disabled {
+            self.app.turns.stop_user(account.user.id);
+        }
         sockets::recheck(&self.app, account.user.id);
         Typed::json(&view(account))
     }
@@ -289,6 +292,7 @@ fn remove_user(ctx: &Ctx, Path(path): Path<UserPath>) -> Result<(), Error> {
     let (uuid, now) = (path.uuid()?, ctx.now());
     let store = &ctx.app.store;
     let user_id = store.write(move |tx| store::remove_account(tx, &uuid, &now))?;
+    ctx.app.turns.stop_user(user_id);
     sockets::recheck(&ctx.app, user_id);
     store.clear_away_soon();
     Ok(())

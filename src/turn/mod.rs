@@ -289,6 +289,17 @@ impl Turns {
         Ok(())
     }
 
+    /// Ends every reply that is being written to a user, who may no longer be here; what has come is kept. What waits
+    /// behind them is refused.
+    pub fn stop_user(&self, user_id: i64) {
+        // Not under the lock: whoever is answered may have a word to say.
+        let refused = self.live().stop_user(user_id);
+        for asker in refused {
+            let error = Error::new(Kind::Unauthenticated, "Could not validate credentials");
+            (asker.answer)(Err(error.into()));
+        }
+    }
+
     /// Ends every reply that is being written; what has come is kept as interrupted.
     pub fn stop_all(&self) {
         self.live().stop_all();

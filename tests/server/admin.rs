@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Account, Call, Desk, Launch, PATIENCE, Server, Socket, check_shape, until};
+use crate::rig::{Account, Call, Desk, Launch, PATIENCE, Server, Socket, Upstream, check_shape, until};
 
 fn account_shape() -> Value {
     json!({"id": "<uuid>", "username": "<string>", "email": "<string>", "external_id": null, "display_name": null,
@@ -93,6 +93,33 @@ fn a_disabled_user_is_out_within_a_second() {
     // The old session stays over.
     assert_eq!(office.me(&office.user.token), 401);
     assert_eq!(server.post("/auth/login").json(&login).send().status, 200);
+}
+
+/// What is being written to a disabled user comes to its end, whoever reads along.
+#[test]
+fn a_disabled_users_streams_end() {
+    let upstream = Upstream::start();
+    let desk = Desk::with_upstream(&upstream, "fake-hangmid", &[]);
+    let user = desk.server.account("user");
+    let mut stream = desk.server.connect();
+    let call = desk
+        .server
+        .post("/chat")
+        .bearer(&user.token)
+        .header("Accept", "text/event-stream");
+    stream.send(&call.json(&json!({"message": "hello"})).bytes());
+    upstream.wait_for(1);
+    assert!(desk.server.get("/metrics").send().text().contains("fireside_turns 1\n"));
+    let path = format!("/admin/users/{}", user.id);
+    assert_eq!(
+        desk.call("PATCH", &path).json(&json!({"disabled": true})).send().status,
+        200
+    );
+    // Tenfold slack.
+    until(Duration::from_secs(10), "no reply is being written", || {
+        let page = desk.server.get("/metrics").send().text();
+        page.lines().any(|line| line == "fireside_turns 0").then_some(())
+    });
 }
 
 #[test]
