@@ -3,6 +3,7 @@
 mod accounts;
 mod ai_chat;
 mod attachments;
+mod changes;
 mod chat_form;
 mod chatai;
 mod docs;
@@ -14,7 +15,9 @@ mod sign_in;
 mod sockets;
 mod swagger;
 mod system;
+mod tags;
 mod todo;
+mod tree;
 mod ui;
 mod views;
 
@@ -59,6 +62,12 @@ const TABLES: &[Family<Ctx>] = &[
         "ChatAI",
         "ChatAI's routes: conversations with integer ids, and what replies cost",
         chatai::ROUTES,
+    ),
+    family("Branches", "A conversation as the tree that it is", tree::ROUTES),
+    family(
+        "Tags and settings",
+        "What users file conversations under, and what clients keep for them",
+        tags::ROUTES,
     ),
     family("Files", "Uploads and attachments", attachments::ROUTES),
     family("Library", "The documents that replies may draw on", library::ROUTES),

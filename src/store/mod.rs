@@ -14,8 +14,11 @@ mod open;
 mod readers;
 mod search;
 mod sessions;
+mod settings;
+mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tree;
 mod usage;
 mod users;
 mod writer;
@@ -44,7 +47,7 @@ pub use documents::{
 };
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, find_message_id, finish_message,
-    insert_message, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial,
+    insert_message, insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
@@ -52,6 +55,9 @@ pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
     find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
 };
+pub use settings::{find_settings, update_settings};
+pub use tags::{Tag, count_tagged, delete_tag, list_tagged, list_tags, rename_tag};
+pub use tree::{Around, MessageIds, Node, Tree, list_around, list_tree, show_branch};
 pub use usage::{NewUsage, Scope, UsageDetail, insert_usage, list_conversation_usage, list_usage};
 pub use users::{
     Admin, NewUser, User, UserPatch, count_admins, count_users, find_user_by_external_id, find_user_by_id,

@@ -8,6 +8,9 @@ mod documents;
 mod housekeeping;
 mod messages;
 mod plans;
+mod settings;
+mod tags;
+mod tree;
 mod usage;
 mod writer;
 

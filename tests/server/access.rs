@@ -189,6 +189,13 @@ impl<'a> Estate<'a> {
         let path = format!("/chats/{}/messages", text(&estate.chat["id"]));
         estate.message = estate.get(&path).json()[1].clone();
         estate.add_files();
+        let path = format!("/chats/{}", text(&estate.chat["id"]));
+        let body = json!({ "tags": [MARK], "system_prompt": MARK });
+        let reply = server.patch(&path).bearer(&owner.token).json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let body = json!({ "of": MARK });
+        let reply = server.put("/settings").bearer(&owner.token).json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
         estate
     }
 
@@ -240,6 +247,7 @@ impl<'a> Estate<'a> {
             "attachment_id" => self.attachment.clone(),
             "document_id" => self.document.clone(),
             "media_name" => self.media.clone(),
+            "tag" => json!(MARK),
             "session_id" => claims(&self.server.login(self.owner))["jti"].clone(),
             _ => return None,
         })
@@ -328,7 +336,7 @@ fn fields(document: &Value, schema: &Value, estate: &Estate<'_>) -> (Vec<(String
         return (fields, is_about_owned);
     }
     let required: Vec<&Value> = schema["required"].as_array().into_iter().flatten().collect();
-    for (name, schema) in schema["properties"].as_object().expect("an object") {
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
         if let Some(id) = estate.id(name) {
             fields.push((name.clone(), id));
             is_about_owned = true;

@@ -34,9 +34,15 @@ mod rig;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod sockets;
 #[cfg(test)]
+mod tags;
+#[cfg(test)]
 mod todo;
+#[cfg(test)]
+mod tree;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

@@ -13,6 +13,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("messages", include_str!("../messages.rs")),
     ("search", include_str!("../search.rs")),
     ("sessions", include_str!("../sessions.rs")),
+    ("settings", include_str!("../settings.rs")),
+    ("tags", include_str!("../tags.rs")),
+    ("tree", include_str!("../tree.rs")),
     ("usage", include_str!("../usage.rs")),
     ("users", include_str!("../users.rs")),
 ];
@@ -111,7 +114,7 @@ fn either_id_is_looked_up_and_not_searched_for() {
             count += 1;
         }
     }
-    assert_eq!(count, 9);
+    assert_eq!(count, 10);
 }
 
 #[test]
