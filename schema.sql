@@ -246,7 +246,7 @@ CREATE TABLE api_keys (
 CREATE INDEX api_keys_by_user ON api_keys (user_id);
 
 ALTER TABLE usage_details ADD COLUMN api_key_id INTEGER REFERENCES api_keys (id) ON DELETE SET NULL;
-CREATE INDEX usage_details_by_api_key ON usage_details (api_key_id, created_at);
+CREATE INDEX usage_details_by_api_key ON usage_details (api_key_id, created_at, price); -- whole: sums read it alone
 
 ALTER TABLE conversations ADD COLUMN tags TEXT CHECK (json_valid(tags)); -- JSON: [string]; null is []. Lists show them without a join
 CREATE TABLE conversation_tags (                       -- the same, to be looked up by; kept by triggers

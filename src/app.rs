@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::{self, Hasher, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
+use crate::auth::{self, Hasher, LastUse, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
 use crate::cli::{Settings, Signup};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -61,6 +61,8 @@ pub struct App {
     pub origins: Origins,
     /// The session cookie's name: cookies do not know ports, so two servers on one machine need two names.
     pub cookie: String,
+    /// When API keys were used last.
+    pub keys_used: LastUse,
     messages: RateLimit,
     setup: SetupCode,
 }
@@ -132,6 +134,7 @@ impl App {
                 None => MESSAGES_PER_MINUTE,
             }),
             setup: SetupCode::default(),
+            keys_used: LastUse::default(),
             store,
             settings,
         })

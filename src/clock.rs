@@ -30,6 +30,20 @@ impl Moment {
         self.plus_us(seconds.saturating_mul(MICROS))
     }
 
+    /// The moment that a text names, in RFC 3339 with its offset. `None`: it is no such text.
+    pub fn parse(text: &str) -> Option<Moment> {
+        let timestamp: jiff::Timestamp = text.parse().ok()?;
+        Some(Moment(timestamp.as_microsecond()))
+    }
+
+    /// When the calendar month began that this moment is in (UTC), as [`Moment::text`].
+    pub fn month_text(self) -> String {
+        let mut text = self.text();
+        // All in front of the day has a fixed width.
+        text.replace_range(7.., "-01T00:00:00.000000+00:00");
+        text
+    }
+
     /// `2026-11-21T05:17:02.616428+00:00`: RFC 3339, UTC, always six fractional digits, so that texts sort as times do.
     /// A moment beyond the year 9999 is its end: what is to last for ever must not seem long past.
     pub fn text(self) -> String {
@@ -66,6 +80,12 @@ mod tests {
         let moment = Moment(1_795_238_222_616_428);
         assert_eq!(moment.text(), "2026-11-21T05:17:02.616428+00:00");
         assert!(Moment(i64::MAX).text().starts_with("9999-12-"));
+        assert_eq!(moment.month_text(), "2026-11-01T00:00:00.000000+00:00");
+        assert_eq!(Moment::parse("2026-11-21T06:17:02.616428+01:00"), Some(moment));
+        assert_eq!(Moment::parse("1970-01-01T00:00:00Z"), Some(Moment(0)));
+        for text in ["", "soon", "2026-11-21", "2026-11-21T06:17:02", "2026-13-01T00:00:00Z"] {
+            assert_eq!(Moment::parse(text), None, "{text}");
+        }
         assert_eq!(moment.plus_s(-2).text(), "2026-11-21T05:17:00.616428+00:00");
     }
 }

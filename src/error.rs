@@ -17,6 +17,8 @@ pub enum Kind {
     Invalid,
     /// Nobody is signed in, or the credentials are not accepted.
     Unauthenticated,
+    /// What the API key's replies may cost this month is spent.
+    OverBudget,
     /// Signed in, but not allowed.
     Forbidden,
     /// No such thing, or not the caller's.

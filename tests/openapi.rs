@@ -61,7 +61,7 @@ fn every_route_is_in_it_and_nothing_else() {
         let operation = &document["paths"][plain(route.path)][route.method.to_lowercase()];
         let security = &operation["security"];
         let wanted = match route.auth {
-            Auth::User | Auth::Admin => json!([{ "OAuth2PasswordBearer": [] }]),
+            Auth::User | Auth::Session | Auth::Admin => json!([{ "OAuth2PasswordBearer": [] }]),
             Auth::Public | Auth::Page => Value::Null,
         };
         assert_eq!(*security, wanted, "{} {}", route.method, route.path);

@@ -49,7 +49,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Sign out and take the cookie away",
         &Raw(end_session),
     ),
-    post("/auth/logout", Auth::User, "End this token's session", &Json(logout)),
+    post("/auth/logout", Auth::Session, "End this token's session", &Json(logout)),
     post(
         "/users/",
         Auth::Public,
@@ -73,7 +73,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     ),
     delete(
         "/sessions/{session_id}",
-        Auth::User,
+        Auth::Session,
         "End one of the caller's sessions",
         &NoContent(end_one_session),
     ),
@@ -424,6 +424,7 @@ impl Change {
             check_password(password)?;
         }
         let claim = if body.password.is_some() || body.email.is_some() {
+            session::require_own(caller)?;
             let missing = || problem("missing", "current_password", "Field required", json!({}), None);
             let current = body.current_password.ok_or_else(missing)?;
             let login = caller.user.email.as_deref().ok_or_else(wrong_password)?;
@@ -466,6 +467,8 @@ impl Change {
             let user = store::update_user(tx, user_id, &patch)?;
             if is_new_password {
                 store::end_other_sessions(tx, &user, kept.as_deref())?;
+                // Whoever was in the account could have made one to come back with.
+                store::delete_api_keys(tx, user_id)?;
             }
             Ok(user)
         })?;

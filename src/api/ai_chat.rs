@@ -56,7 +56,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Send a message and wait for the reply: as JSON, or as a form, which may hold files",
         &ByType(&Deferred(chat), &Deferred(chat_form::send)),
     )
-    .fails(&[Kind::NotFound, Kind::RateLimited]),
+    .fails(&[Kind::NotFound, Kind::OverBudget, Kind::RateLimited]),
 ];
 
 #[derive(Deserialize, JsonSchema)]
@@ -348,7 +348,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
             Target::from(chat)
         }
     };
-    ctx.app.count_message(&ctx.request, user.id)?;
+    let api_key = ctx.count_message()?;
     Ok(Ask {
         user: user.clone(),
         to,
@@ -356,6 +356,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         attachments: Vec::new(),
         choice,
         library: body.library,
+        api_key,
         details: store::MessageDetails::default(),
     })
 }

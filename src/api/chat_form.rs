@@ -88,7 +88,7 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
             Target::from(conversation)
         }
     };
-    ctx.app.count_message(&ctx.request, user.id)?;
+    let api_key = ctx.count_message()?;
     let mut uploads = Uploads {
         app: Arc::clone(&ctx.app),
         user_id: user.id,
@@ -104,6 +104,7 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
         attachments: uploads.ids.clone(),
         choice,
         library: form.library,
+        api_key,
         details: MessageDetails::default(),
     };
     Ok((ask, uploads))

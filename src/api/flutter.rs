@@ -36,7 +36,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Send a message; answered with it once the reply is stored",
         &Deferred(send),
     )
-    .fails(&[Kind::RateLimited]),
+    .fails(&[Kind::OverBudget, Kind::RateLimited]),
     put(
         "/messages/{message_id}/read",
         Auth::User,
@@ -160,7 +160,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         .read(|read| store::find_conversation(read, user.id, &chat));
     let conversation = found.map_err(in_own_words)?;
     let choice = send::choose(ctx, None, Some(&conversation))?;
-    ctx.app.count_message(&ctx.request, user.id)?;
+    let api_key = ctx.count_message()?;
     let reply_to_id = body
         .reply_to_id
         .as_ref()
@@ -174,6 +174,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         attachments: Vec::new(),
         choice,
         library: body.library,
+        api_key,
         details: MessageDetails {
             kind: body.r#type,
             media_urls: body.media_urls.unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ai_chat;
+mod api_keys;
 mod attachments;
 mod changes;
 mod chat_form;
@@ -42,6 +43,7 @@ use ui::Assets;
 const TABLES: &[Family<Ctx>] = &[
     family("Server", "The server about itself", system::ROUTES),
     family("Accounts", "Making accounts, signing in and out", accounts::ROUTES),
+    family("API keys", "Long-lived tokens for programs", api_keys::ROUTES),
     family(
         "AI chat",
         "The AI Chat Backend's routes: chats with UUIDs",
@@ -108,6 +110,7 @@ pub fn markdown() -> String {
     let rows = routes().map(|route| {
         let token = match route.auth {
             Auth::User => "yes",
+            Auth::Session => "own",
             Auth::Admin => "admin",
             Auth::Public | Auth::Page => "",
         };
@@ -139,6 +142,21 @@ impl Ctx {
 
     fn user(&self) -> Result<&User, Error> {
         self.caller().map(|caller| &caller.user)
+    }
+
+    /// Counts a message against what its sender may still send. Says which API key pays for the reply, if it is one's.
+    ///
+    /// # Errors
+    /// [`Kind::OverBudget`], [`Kind::RateLimited`].
+    fn count_message(&self) -> Result<Option<i64>, Error> {
+        let caller = self.caller()?;
+        let api_key = caller.api_key();
+        if let Some(api_key) = api_key {
+            let month = self.app.clock.now().month_text();
+            self.app.store.read(|read| store::check_budget(read, api_key, &month))?;
+        }
+        self.app.count_message(&self.request, caller.user.id)?;
+        Ok(api_key)
     }
 
     fn now(&self) -> String {

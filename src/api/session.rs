@@ -2,7 +2,7 @@
 
 use super::sockets;
 use crate::app::App;
-use crate::auth::{Identity, NewToken, digest_hex};
+use crate::auth::{API_KEY_START, Identity, NewToken, digest_hex};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Reply, Request};
 use crate::store::{self, Admin, NewSession, NewUser, Session, SessionKey, User};
@@ -26,7 +26,15 @@ impl Caller {
     pub(super) fn session_id(&self) -> Option<&str> {
         match &self.session {
             SessionKey::Local(id) => Some(id),
-            SessionKey::External { .. } => None,
+            SessionKey::ApiKey(_) | SessionKey::External { .. } => None,
+        }
+    }
+
+    /// The API key that the request is made with, if it is one.
+    pub(super) fn api_key(&self) -> Option<i64> {
+        match &self.session {
+            SessionKey::ApiKey(id) => Some(*id),
+            SessionKey::Local(_) | SessionKey::External { .. } => None,
         }
     }
 }
@@ -48,14 +56,30 @@ pub(super) fn find_caller(app: &App, request: &Request, auth: Auth) -> Result<Op
             let token = token(app, request).ok_or_else(not_authenticated)?;
             identify(app, token).map(Some)
         }
+        Auth::Session => {
+            let caller = find_caller(app, request, Auth::User)?;
+            caller.iter().try_for_each(require_own)?;
+            Ok(caller)
+        }
         // Before the body is looked at, unlike ownership: what an administrator may say is nobody else's business.
         Auth::Admin => {
-            let caller = find_caller(app, request, Auth::User)?;
+            let caller = find_caller(app, request, Auth::Session)?;
             match caller.as_ref().map(|caller| caller.user.admin) {
                 Some(Admin::Yes) => Ok(caller),
                 _ => Err(Error::new(Kind::Forbidden, "Only an administrator may do this")),
             }
         }
+    }
+}
+
+/// Refuses API keys: what is about the account itself is for its owner, who has signed in.
+pub(super) fn require_own(caller: &Caller) -> Result<(), Error> {
+    match caller.api_key() {
+        None => Ok(()),
+        Some(_) => Err(Error::new(
+            Kind::Forbidden,
+            "API keys may not do this; sign in with the password",
+        )),
     }
 }
 
@@ -86,10 +110,15 @@ pub(super) fn token<'r>(app: &App, request: &'r Request) -> Option<&'r str> {
         .filter_map(|cookie| cookie.trim().split_once('='))
         .find(|(name, _)| *name == app.cookie)
         .map(|(_, token)| token)
+        // The cookie is a session's: none is ever set for a key.
+        .filter(|token| !token.starts_with(API_KEY_START))
 }
 
 /// Whom a token stands for, as of now.
 pub(super) fn identify(app: &App, token: &str) -> Result<Caller, Error> {
+    if token.starts_with(API_KEY_START) {
+        return identify_key(app, token);
+    }
     match app.tokens.verify(token, app.clock.now().seconds())? {
         Identity::Local {
             user_uuid,
@@ -145,6 +174,27 @@ pub(super) fn identify(app: &App, token: &str) -> Result<Caller, Error> {
             })
         }
     }
+}
+
+/// Whom an API key stands for, as of now.
+fn identify_key(app: &App, key: &str) -> Result<Caller, Error> {
+    let digest = digest_hex(key.as_bytes());
+    let found = app.store.read(|read| store::find_key_holder(read, &digest))?;
+    let holder = found.ok_or_else(refused)?;
+    let (api_key, now) = (holder.api_key, app.clock.now());
+    let has_expired = holder.expires_at.is_some_and(|expires_at| expires_at <= now.text());
+    if holder.user.disabled || has_expired {
+        return Err(refused());
+    }
+    if app.keys_used.is_first(api_key, now.seconds()) {
+        // Not waited for: reading must go on when the disk is full, or the database locked.
+        app.store
+            .write_later(move |tx| store::touch_api_key(tx, api_key, &now.text()));
+    }
+    Ok(Caller {
+        user: holder.user,
+        session: SessionKey::ApiKey(api_key),
+    })
 }
 
 /// Makes the account of another system's user at the first request. Of two first requests one finds it made.
@@ -217,6 +267,8 @@ pub(super) fn end(app: &App, caller: &Caller) -> Result<(), Error> {
             app.store
                 .write(move |tx| store::insert_revocation(tx, &digest, expires_at.as_deref()))
         }
+        // It ends when its owner deletes it, and nobody gets a cookie for one.
+        SessionKey::ApiKey(_) => require_own(caller),
     };
     ended?;
     sockets::recheck(app, user_id);

@@ -17,7 +17,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[post(
     "Send a message and wait for the reply",
     &Deferred(chat),
 )
-.fails(&[Kind::Malformed, Kind::NotFound, Kind::RateLimited])];
+.fails(&[Kind::Malformed, Kind::NotFound, Kind::OverBudget, Kind::RateLimited])];
 
 #[derive(Deserialize, JsonSchema)]
 struct ChatPath {
@@ -99,7 +99,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
             Target::from(conversation)
         }
     };
-    ctx.app.count_message(&ctx.request, caller.user.id)?;
+    let api_key = ctx.count_message()?;
     Ok(Ask {
         user: caller.user.clone(),
         to,
@@ -107,6 +107,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         attachments: Vec::new(),
         choice,
         library: body.library,
+        api_key,
         details: store::MessageDetails::default(),
     })
 }

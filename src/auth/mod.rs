@@ -3,14 +3,16 @@
 //! The only place that names argon2 and jwt-simple. Knows neither HTTP nor the store: the clock comes in as
 //! seconds, identities go out as plain ids, and whether a user still exists is the caller's question.
 
+mod last_use;
 mod password;
 mod secret;
 mod setup;
 mod throttle;
 mod token;
 
+pub use last_use::LastUse;
 pub use password::{Hasher, Hashing};
-pub use secret::{digest_hex, random_secret};
+pub use secret::{API_KEY_START, digest_hex, new_api_key, random_secret};
 pub use setup::SetupCode;
 pub use throttle::{RateLimit, Throttle};
 pub use token::{Algorithm, Identity, NewToken, TokenConfig, Tokens};

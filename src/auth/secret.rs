@@ -10,6 +10,14 @@ pub fn random_secret() -> [u8; 32] {
     random_bytes()
 }
 
+/// What every API key begins with, and no token does: tokens are JSON in base64, which begins with `ey`.
+pub const API_KEY_START: &str = "fs-";
+
+/// A fresh API key of 256 bits: its beginning, and lower-case hexadecimal digits.
+pub fn new_api_key() -> String {
+    format!("{API_KEY_START}{}", hex(&random_bytes::<32>()))
+}
+
 /// A one-time code of 128 bits in lower-case hexadecimal, safe in a URL and on a telephone.
 pub(super) fn random_code() -> String {
     hex(&random_bytes::<16>())
@@ -47,5 +55,12 @@ mod tests {
         assert!(code.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
         assert_ne!(code, random_code());
         assert_ne!(random_secret(), random_secret());
+        let key = new_api_key();
+        let digits = key.strip_prefix("fs-").unwrap();
+        assert!(
+            digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()),
+            "{key}"
+        );
+        assert_ne!(key, new_api_key());
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::handshake::Handshake;
 use super::inbox::Listen;
+use super::push::{Media, Push};
 use super::reply::Reply;
 use super::respond::Responder;
 use super::socket::Socket;
@@ -141,6 +142,10 @@ bodies! {
     Switched [Outcome::empty(101), Outcome::media(426, "application/json")];
     /// Nothing but header fields.
     Empty [Outcome::empty(204)];
+    /// Server-sent events.
+    EventStream [Outcome::media(200, "text/event-stream")];
+    /// Text as it comes.
+    TextStream [Outcome::media(200, "text/plain")];
 }
 
 /// One of two answers, by what the client asks for.
@@ -166,6 +171,13 @@ impl<A: Answer, B: Answer> Answer for Either<A, B> {
     }
 }
 
+/// An answer that may be a stream: [`Later::stream`] begins it.
+pub trait Streams: Answer {}
+
+impl Streams for EventStream {}
+impl Streams for TextStream {}
+impl<A: Answer, B: Streams> Streams for Either<A, B> {}
+
 /// The right to answer one request later, with an `A`.
 pub struct Later<A>(Responder, PhantomData<fn(A)>);
 
@@ -173,6 +185,22 @@ impl<A: Into<Reply>> Later<A> {
     /// Sends the answer, or an error in its common form.
     pub fn send(self, result: Result<A, Error>) {
         self.0.send_result(result.map(Into::into));
+    }
+}
+
+impl<A> Later<A> {
+    /// Has `gone` called if the client hangs up while it waits for its answer, or while it is streamed to. At most once,
+    /// on the poll thread: it must not wait. A client that has closed only its own side counts as gone.
+    pub fn on_gone(&self, gone: impl FnOnce() + Send + 'static) {
+        self.0.on_gone(Box::new(gone));
+    }
+}
+
+impl<A: Streams> Later<A> {
+    /// Begins a stream, with these header fields besides its own. `None` when there is nobody to stream to: the client
+    /// has left, or asked for the head alone (HEAD).
+    pub fn stream(self, media: Media, fields: &[(&'static str, &str)]) -> Option<Push> {
+        self.0.stream(media, fields)
     }
 }
 

@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 
 use super::framing::Framing;
 use super::parse::{self, BodyLength, Head, Refusal, refuse};
+use super::push::Stream;
 use super::socket::Link;
 use super::{Handler, Limits};
 
@@ -46,7 +47,12 @@ pub(super) struct State {
     /// Since when it is parked: the longest idle one makes room for others.
     pub(super) since: Instant,
     drained: usize,
+    /// To be called once the client has hung up while it waits for an answer, or is being pushed to.
+    pub(super) on_gone: Option<OnGone>,
 }
+
+/// What is done when a client has hung up. Called by the poll thread, which holds no lock then.
+pub(super) type OnGone = Box<dyn FnOnce() + Send>;
 
 pub(super) enum Phase {
     /// Idle, or a head has begun.
@@ -60,7 +66,7 @@ pub(super) enum Phase {
     /// Answered for the last time; reading over what still comes.
     Draining,
     /// Handed over to push.
-    Push,
+    Push(Box<Stream>),
     /// A WebSocket.
     Socket(Box<Link>),
 }
@@ -135,6 +141,7 @@ impl Conn {
                 deadline: now + limits.head_time,
                 since: now,
                 drained: 0,
+                on_gone: None,
             }),
         }
     }

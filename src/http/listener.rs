@@ -14,7 +14,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Token, Waker};
 use serde_json::json;
 
-use super::conn::{Conn, Flushed, Outbox, Phase, State, Step};
+use super::conn::{Conn, Flushed, OnGone, Outbox, Phase, State, Step};
 use super::parse::{self, Refusal, refuse};
 use super::receivers::{self, Receivers};
 use super::reply::{Framed, Reply, print};
@@ -167,6 +167,22 @@ impl Shared {
         }
     }
 
+    /// Has `on_gone` called once the client hangs up before its answer is whole: at once if it has already.
+    pub(super) fn watch(&self, conn: &Conn, on_gone: OnGone) {
+        let mut state = conn.lock();
+        if !matches!(state.phase, Phase::Busy | Phase::Push(_)) {
+            drop(state);
+            return on_gone();
+        }
+        let replaced = state.on_gone.replace(on_gone);
+        if state.is_ended {
+            self.call(conn);
+        }
+        drop(state);
+        // Whatever it holds may have locks of its own.
+        drop(replaced);
+    }
+
     /// Does what a look at a connection's input came to.
     pub(super) fn follow(self: &Arc<Self>, conn: &Arc<Conn>, step: Step) {
         match step {
@@ -263,6 +279,8 @@ struct Poll<'e> {
     /// Somebody may be waiting to be let in: at once, or at the next tick when no descriptor could be had.
     knocking: Knocking,
     scratch: Vec<u8>,
+    /// Of clients that have hung up; called when no connection is locked.
+    gone: Vec<OnGone>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,6 +301,7 @@ impl<'e> Poll<'e> {
             open: 0,
             knocking: Knocking::Nobody,
             scratch: vec![0; READ_BYTES],
+            gone: Vec::new(),
         }
     }
 
@@ -326,6 +345,7 @@ impl<'e> Poll<'e> {
             if self.knocking == Knocking::Now {
                 self.accept();
             }
+            self.gone.drain(..).for_each(|on_gone| on_gone());
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
                 self.sweep();
@@ -453,7 +473,7 @@ impl<'e> Poll<'e> {
                 Ok(None) => {}
                 _ => self.remove(conn, &mut state),
             },
-            Phase::Push => {
+            Phase::Push(_) => {
                 if !push::look(self.shared, conn, &mut state, &mut self.scratch) {
                     self.remove(conn, &mut state);
                 }
@@ -463,6 +483,8 @@ impl<'e> Poll<'e> {
                     self.remove(conn, &mut state);
                 }
             }
+            // Whoever sends no more while we think is taken to have left, as other servers do.
+            Phase::Busy if state.is_ended => self.gone.extend(state.on_gone.take()),
             Phase::Head | Phase::Body(_) | Phase::Draining | Phase::Busy => {}
         }
     }
@@ -471,6 +493,7 @@ impl<'e> Poll<'e> {
     fn remove(&mut self, conn: &Conn, state: &mut State) {
         state.phase = Phase::Draining;
         state.output = Outbox::default();
+        self.gone.extend(state.on_gone.take());
         conn.shut_down();
         if let Some(slot) = self.conns.get_mut(conn.key)
             && slot.take().is_some()
@@ -486,7 +509,7 @@ impl<'e> Poll<'e> {
             self.knocking = Knocking::Now;
         }
         let now = Instant::now();
-        let mut has_sockets = false;
+        let mut has_guests = false;
         for key in 0..self.conns.len() {
             let Some(conn) = self.conns[key].clone() else {
                 continue;
@@ -494,10 +517,10 @@ impl<'e> Poll<'e> {
             let Some(mut state) = conn.try_lock() else {
                 continue;
             };
-            has_sockets |= matches!(state.phase, Phase::Socket(_));
+            has_guests |= matches!(state.phase, Phase::Socket(_) | Phase::Push(_));
             let is_over = match state.phase {
                 Phase::Busy => false,
-                Phase::Push => !state.output.bytes.is_empty() && now >= state.deadline,
+                Phase::Push(_) => !push::tick(self.shared, &conn, &mut state),
                 Phase::Socket(_) => !socket::tick(self.shared, &conn, &mut state),
                 Phase::Writing => now >= state.deadline || state.output.ends.is_some_and(|ends| now >= ends),
                 Phase::Head | Phase::Body(_) | Phase::Draining => now >= state.deadline,
@@ -509,7 +532,7 @@ impl<'e> Poll<'e> {
                 self.remove(&conn, &mut state);
             }
         }
-        if has_sockets {
+        if has_guests {
             self.shared.jobs.patrol();
         }
     }
@@ -563,8 +586,12 @@ impl<'e> Poll<'e> {
 
     fn is_in_flight(&self) -> bool {
         self.conns.iter().flatten().any(|conn| {
-            conn.try_lock()
-                .is_none_or(|state| matches!(state.phase, Phase::Busy | Phase::Body(_) | Phase::Writing))
+            conn.try_lock().is_none_or(|state| {
+                matches!(
+                    state.phase,
+                    Phase::Busy | Phase::Body(_) | Phase::Writing | Phase::Push(_)
+                )
+            })
         })
     }
 }

@@ -41,7 +41,10 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-pub use answer::{Answer, Either, Empty, File, Html, Later, Outcome, PartOfFile, Switched, Typed, Unchanged};
+pub use answer::{
+    Answer, Either, Empty, EventStream, File, Html, Later, Outcome, PartOfFile, Streams, Switched, TextStream, Typed,
+    Unchanged,
+};
 pub use cors::{Sharing, parse_origin};
 pub use decode::{
     Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, NoContent, Path, Query, Raw,
@@ -53,7 +56,7 @@ pub use host::Origins;
 pub use inbox::{Listen, Said};
 pub use listener::Engine;
 pub use multipart::FORM_BYTES_MAX;
-pub use push::{Gone, Push};
+pub use push::{Gone, Media, Push};
 pub use reply::Reply;
 pub use request::{Request, RequestId};
 pub use respond::Responder;
@@ -84,8 +87,8 @@ pub trait Handler: Send + Sync + 'static {
     /// The server is stopping and requests are still being answered: come to an end. Called on the poll thread.
     fn hurry(&self);
 
-    /// Looks whether those with sockets may still be here. Called on a worker, twice a second while there are sockets,
-    /// never twice at the same time.
+    /// Looks whether those with sockets and streams may still be here. Called on a worker, twice a second while there are
+    /// any, never twice at the same time.
     fn patrol(&self);
 }
 
@@ -121,6 +124,8 @@ pub struct Limits {
     pub ping_time: Duration,
     /// A socket whose client has not given one by then is dropped: two pings and a half.
     pub silence_time: Duration,
+    /// A stream of events is sent a sign of life so often: proxies cut what is silent for half a minute or a minute.
+    pub heartbeat_time: Duration,
     /// Temporary files take no more of the disk together than so many bodies of the largest size.
     pub spooled_bodies_max: u32,
     /// Where temporary files are made.
@@ -145,6 +150,7 @@ impl Default for Limits {
             outbox_bytes_max: 256 * 1024,
             ping_time: Duration::from_secs(30),
             silence_time: Duration::from_secs(75),
+            heartbeat_time: Duration::from_secs(15),
             // Two for each receiver: one that arrives, and one that waits to be written.
             spooled_bodies_max: 8,
             spool: std::env::temp_dir(),

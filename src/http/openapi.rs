@@ -339,7 +339,7 @@ fn failures<C>(route: &Route<C>, spec: &Spec) -> Vec<Kind> {
         (true, Kind::Internal),
         (true, Kind::Unavailable),
         (route.auth.needs_token(), Kind::Unauthenticated),
-        (route.auth == Auth::Admin, Kind::Forbidden),
+        (matches!(route.auth, Auth::Session | Auth::Admin), Kind::Forbidden),
         (spec.query.is_some() || has_body, Kind::Malformed),
         (has_body, Kind::TooLarge),
         (has_input, Kind::Invalid),
@@ -359,6 +359,7 @@ fn failure(kind: Kind) -> (&'static str, &'static str) {
             "Unauthorized",
             "Nobody is signed in, or the credentials are not accepted",
         ),
+        Kind::OverBudget => ("PaymentRequired", "What the API key may spend this month is spent"),
         Kind::Forbidden => ("Forbidden", "Not allowed, or sent by another site's page"),
         Kind::NotFound => ("NotFound", "No such thing, or not the caller's"),
         Kind::Conflict => ("Conflict", "The state of the thing forbids it"),
@@ -384,6 +385,7 @@ fn responses() -> Value {
     let kinds = [
         Kind::Malformed,
         Kind::Unauthenticated,
+        Kind::OverBudget,
         Kind::Forbidden,
         Kind::NotFound,
         Kind::Conflict,
@@ -432,6 +434,7 @@ fn field(kind: Kind) -> Option<(&'static str, &'static str, Value)> {
             Some(("Retry-After", about, json!({ "type": "integer", "minimum": 0 })))
         }
         Kind::Malformed
+        | Kind::OverBudget
         | Kind::Forbidden
         | Kind::NotFound
         | Kind::Conflict

@@ -1,54 +1,156 @@
-//! A connection handed over: the server speaks when it has something to say (server-sent events). Costs a descriptor
-//! and a buffer, no thread.
+//! A connection handed over: the server speaks when it has something to say (server-sent events, text as it comes).
+//! Costs a descriptor and a buffer, no thread. HTTP/1.1 clients get chunks, so that they can tell a stream that has come
+//! to its end from one that broke off; for HTTP/1.0 both are the end of the connection.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::conn::{Conn, Flushed, Phase, State};
 use super::listener::Shared;
+use super::reply::Reply;
+use super::respond::Exchange;
 
 /// The client has left, or has taken too little for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
-/// The sending end of a connection that was handed over. Dropping it ends the connection.
-pub struct Push {
-    shared: Arc<Shared>,
-    conn: Arc<Conn>,
+/// What a stream is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// Server-sent events; the engine itself sends a comment now and then as a sign of life.
+    Events,
+    /// Text as it comes.
+    Text,
 }
 
+impl Media {
+    /// The head of a stream: nobody on the way may keep it, or keep it back.
+    pub(super) fn head(self) -> Reply {
+        let content_type = match self {
+            Media::Events => "text/event-stream",
+            Media::Text => "text/plain; charset=utf-8",
+        };
+        Reply::empty(200)
+            .header("Content-Type", content_type)
+            .header("Cache-Control", "no-cache")
+            .header("X-Accel-Buffering", "no")
+    }
+
+    /// What readers pass over.
+    fn heartbeat(self) -> Option<&'static [u8]> {
+        match self {
+            Media::Events => Some(b": ping\n\n"),
+            Media::Text => None,
+        }
+    }
+}
+
+/// What a connection in [`Phase::Push`] keeps.
+pub(super) struct Stream {
+    is_chunked: bool,
+    heartbeat: Option<&'static [u8]>,
+    next_heartbeat: Instant,
+}
+
+/// The sending end of a connection that was handed over. Dropping it breaks the stream off.
+pub struct Push(Exchange);
+
 impl Push {
-    pub(super) fn begin(shared: Arc<Shared>, conn: Arc<Conn>, head: &[u8]) -> Option<Push> {
+    pub(super) fn begin(exchange: Exchange, media: Media, head: &[u8]) -> Option<Push> {
+        let push = Push(exchange);
+        let Exchange {
+            shared, conn, framed, ..
+        } = &push.0;
+        let stream = Stream {
+            is_chunked: framed.minor > 0,
+            heartbeat: media.heartbeat(),
+            next_heartbeat: Instant::now() + shared.limits.heartbeat_time,
+        };
         let mut state = conn.lock();
         state.input = Vec::new();
         state.output.keep_alive = false;
-        state.phase = Phase::Push;
-        shared.park(&conn, &state);
+        state.phase = Phase::Push(Box::new(stream));
+        shared.park(conn, &state);
+        let sent = post(shared, conn, &mut state, &[head]);
         drop(state);
-        let push = Push { shared, conn };
-        push.send(head).ok().map(|()| push)
+        sent.ok().map(|()| push)
     }
 
-    /// Sends these bytes as they are, after those that wait already. Never blocks.
+    /// Sends these bytes after those that wait already. Never blocks.
     ///
     /// # Errors
     /// [`Gone`] when the client has left, or when more waits for it than a client that reads would leave.
     pub fn send(&self, bytes: &[u8]) -> Result<(), Gone> {
-        let mut state = self.conn.lock();
-        if !matches!(state.phase, Phase::Push) {
-            return Err(Gone);
+        let Exchange { shared, conn, .. } = &self.0;
+        say(shared, conn, &mut conn.lock(), bytes)
+    }
+
+    /// Has `gone` called if the client leaves before the stream has ended. At most once, on the poll thread: it must not
+    /// wait.
+    pub fn on_gone(&self, gone: impl FnOnce() + Send + 'static) {
+        self.0.shared.watch(&self.0.conn, Box::new(gone));
+    }
+
+    /// Ends the stream: its client learns that nothing is missing.
+    pub fn finish(self) {
+        let Exchange { shared, conn, .. } = &self.0;
+        let mut state = conn.lock();
+        if let Phase::Push(stream) = &state.phase
+            && stream.is_chunked
+        {
+            // Whoever is gone needs no end.
+            let _ = post(shared, conn, &mut state, &[b"0\r\n\r\n"]);
         }
-        post(&self.shared, &self.conn, &mut state, &[bytes])
     }
 }
 
 impl Drop for Push {
     fn drop(&mut self) {
-        let mut state = self.conn.lock();
-        if !matches!(state.phase, Phase::Push) {
-            return;
+        let Exchange { shared, conn, .. } = &self.0;
+        let mut state = conn.lock();
+        let on_gone = state.on_gone.take();
+        if matches!(state.phase, Phase::Push(_)) {
+            finish(shared, conn, &mut state);
         }
-        finish(&self.shared, &self.conn, &mut state);
+        drop(state);
+        // Whatever it holds may have locks of its own.
+        drop(on_gone);
+        self.0.log(200);
+    }
+}
+
+/// Sends a piece of a stream.
+fn say(shared: &Shared, conn: &Conn, state: &mut State, bytes: &[u8]) -> Result<(), Gone> {
+    let Phase::Push(stream) = &state.phase else {
+        return Err(Gone);
+    };
+    match (bytes.len(), stream.is_chunked) {
+        // An empty chunk would be the end.
+        (0, _) => Ok(()),
+        (_, false) => post(shared, conn, state, &[bytes]),
+        (length, true) => post(
+            shared,
+            conn,
+            state,
+            &[format!("{length:x}\r\n").as_bytes(), bytes, b"\r\n"],
+        ),
+    }
+}
+
+/// The poll thread's look at the time; false when the client has taken nothing for too long.
+pub(super) fn tick(shared: &Shared, conn: &Conn, state: &mut State) -> bool {
+    let now = Instant::now();
+    if !state.output.bytes.is_empty() && now >= state.deadline {
+        return false;
+    }
+    let Phase::Push(stream) = &mut state.phase else {
+        return true;
+    };
+    match stream.heartbeat {
+        Some(heartbeat) if now >= stream.next_heartbeat => {
+            stream.next_heartbeat = now + shared.limits.heartbeat_time;
+            say(shared, conn, state, heartbeat).is_ok()
+        }
+        _ => true,
     }
 }
 

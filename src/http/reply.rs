@@ -109,6 +109,7 @@ pub(super) fn status(kind: Kind) -> u16 {
     match kind {
         Kind::Malformed => 400,
         Kind::Unauthenticated => 401,
+        Kind::OverBudget => 402,
         Kind::Forbidden => 403,
         Kind::NotFound => 404,
         Kind::Conflict => 409,
@@ -185,12 +186,37 @@ pub(super) fn print(reply: Reply, framed: Framed) -> std::io::Result<Printed> {
     let source = if framed.is_head { None } else { source };
     if matches!(reply.status, 204 | 304) {
         // tiny_http gives these a length of 0, which RFC 9110 forbids on 204 and which would be untrue on 304.
-        const LENGTH: &[u8] = b"Content-Length: 0\r\n";
-        if let Some(at) = out.windows(LENGTH.len()).position(|window| window == LENGTH) {
-            out.drain(at..at + LENGTH.len());
-        }
+        without_length(&mut out);
     }
     Ok((out, source))
+}
+
+/// Writes the head of a reply whose length nobody knows yet: in HTTP/1.1 its body comes in chunks, in HTTP/1.0 it ends
+/// with the connection.
+pub(super) fn print_open(reply: Reply, framed: Framed) -> std::io::Result<Vec<u8>> {
+    let reply = reply.header("Server", "fireside");
+    let mut out = Vec::with_capacity(512);
+    let response = Response::new(StatusCode(reply.status), reply.headers, std::io::empty(), None, None);
+    let mut head = Head {
+        out: &mut out,
+        framed,
+        upgrade: None,
+        is_open: true,
+    };
+    response.raw_print(&mut head, HTTPVersion(1, framed.minor), &[], true, None)?;
+    if framed.minor == 0 {
+        // tiny_http takes the body that it is not to send for an empty one.
+        without_length(&mut out);
+    }
+    Ok(out)
+}
+
+/// Takes a length of 0 out of a head.
+fn without_length(head: &mut Vec<u8>) {
+    const LENGTH: &[u8] = b"Content-Length: 0\r\n";
+    if let Some(at) = head.windows(LENGTH.len()).position(|window| window == LENGTH) {
+        head.drain(at..at + LENGTH.len());
+    }
 }
 
 /// A source that is as long as was promised, or fails: what comes after a body on the same connection must not be taken

@@ -1,17 +1,16 @@
 //! The way back: from a handler's reply to the socket, on whatever thread the reply is made.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::conn::{Conn, Flushed, Phase, Source, Step};
+use super::conn::{Conn, Flushed, OnGone, Phase, Source, Step};
 use super::cors::Sharing;
 use super::handshake::Handshake;
 use super::inbox::Listen;
 use super::listener::Shared;
-use super::push::Push;
-use super::reply::{Framed, Reply, print};
+use super::push::{Media, Push};
+use super::reply::{Framed, Reply, print, print_open};
 use super::request::{Request, RequestId};
 use super::socket::Socket;
 use super::workers::{Job, Line};
@@ -26,10 +25,10 @@ pub struct Responder {
 }
 
 /// What a responder must remember of its request.
-struct Exchange {
-    shared: Arc<Shared>,
-    conn: Arc<Conn>,
-    framed: Framed,
+pub(super) struct Exchange {
+    pub(super) shared: Arc<Shared>,
+    pub(super) conn: Arc<Conn>,
+    pub(super) framed: Framed,
     started: Instant,
     /// Method and path, for the log.
     line: String,
@@ -90,13 +89,36 @@ impl Responder {
         }
     }
 
-    /// Hands the connection over: `head` goes out as it is, then whatever is pushed, until either side ends it.
-    /// `None` when the connection is gone.
-    pub fn push(mut self, head: &[u8]) -> Option<Push> {
+    /// Hands the connection over: the head of a stream goes out, then whatever is pushed, until either side ends it.
+    /// `None` when the client is gone, or asked for the head alone.
+    pub(super) fn stream(mut self, media: Media, fields: &[(&'static str, &str)]) -> Option<Push> {
         let exchange = self.exchange.take()?;
-        exchange.log(200);
-        let head = exchange.shared_head(head);
-        Push::begin(exchange.shared, exchange.conn, &head)
+        let reply = fields
+            .iter()
+            .fold(media.head(), |reply, (name, value)| reply.header(name, value));
+        let reply = exchange.shared_reply(reply);
+        if exchange.framed.is_head {
+            exchange.log(reply.status());
+            exchange.send_bytes(print_open(reply, exchange.framed).unwrap_or_default());
+            return None;
+        }
+        let framed = Framed {
+            keep_alive: false,
+            ..exchange.framed
+        };
+        let Ok(head) = print_open(reply, framed) else {
+            log::error!("a stream could not be framed");
+            exchange.conn.abandon(&mut exchange.conn.lock());
+            return None;
+        };
+        Push::begin(exchange, media, &head)
+    }
+
+    /// Has this called if the client hangs up before its answer is whole.
+    pub(super) fn on_gone(&self, gone: OnGone) {
+        if let Some(exchange) = &self.exchange {
+            exchange.shared.watch(&exchange.conn, gone);
+        }
     }
 
     /// Turns the connection into a WebSocket. `listener` is made before the client is told, so that it can be shown what
@@ -131,14 +153,29 @@ impl Exchange {
     /// Puts a reply into the outbox, from where [`resume`] sends it; false when it cannot be framed.
     fn load(&self, reply: Reply) -> bool {
         self.log(reply.status());
-        let fields = self.sharing.fields().into_iter();
-        let reply = fields.fold(reply, |reply, (name, value)| reply.header(name, value));
-        let printed = print(reply, self.framed);
+        let printed = print(self.shared_reply(reply), self.framed);
         let Ok((bytes, source)) = printed else {
             log::error!("a reply could not be framed");
             self.conn.abandon(&mut self.conn.lock());
             return false;
         };
+        self.fill(bytes, source);
+        true
+    }
+
+    /// A reply with the fields that other origins' browsers look for.
+    fn shared_reply(&self, reply: Reply) -> Reply {
+        let fields = self.sharing.fields().into_iter();
+        fields.fold(reply, |reply, (name, value)| reply.header(name, value))
+    }
+
+    /// Sends these bytes as the whole reply.
+    fn send_bytes(&self, bytes: Vec<u8>) {
+        self.fill(bytes, None);
+        resume(&self.shared, &self.conn);
+    }
+
+    fn fill(&self, bytes: Vec<u8>, source: Option<Source>) {
         let now = Instant::now();
         let mut state = self.conn.lock();
         state.output.bytes = bytes;
@@ -146,27 +183,14 @@ impl Exchange {
         state.output.source = source;
         state.output.keep_alive = self.framed.keep_alive;
         state.output.ends = Some(now + self.shared.limits.time_for(state.output.bytes.len() as u64));
-        true
-    }
-
-    /// A head that is written already, with the fields that other origins' browsers look for.
-    fn shared_head<'h>(&self, head: &'h [u8]) -> Cow<'h, [u8]> {
-        let fields = self.sharing.fields();
-        let end = head.windows(4).position(|window| window == b"\r\n\r\n");
-        let Some(end) = end.filter(|_| !fields.is_empty()) else {
-            return Cow::Borrowed(head);
-        };
-        let lines: String = fields
-            .iter()
-            // As in `Reply::header`, nothing of a client's may break lines.
-            .filter(|(_, value)| value.bytes().all(|byte| (32..127).contains(&byte)))
-            .map(|(name, value)| format!("\r\n{name}: {value}"))
-            .collect();
-        Cow::Owned([&head[..end], lines.as_bytes(), &head[end..]].concat())
+        let is_answered = state.on_gone.take();
+        drop(state);
+        // Whatever it holds may have locks of its own.
+        drop(is_answered);
     }
 
     /// One line a request: never the query, which may hold a token.
-    fn log(&self, status: u16) {
+    pub(super) fn log(&self, status: u16) {
         if log::log_enabled!(target: "access", log::Level::Info) {
             let micros = self.started.elapsed().as_micros();
             let (ms, tenths) = (micros / 1000, micros % 1000 / 100);

@@ -29,7 +29,9 @@ pub enum Auth {
     Public,
     /// Anyone signed in.
     User,
-    /// An administrator, signed in.
+    /// Anyone who has signed in as themselves: what is about the account, which a program's API key must not touch.
+    Session,
+    /// An administrator, signed in as themselves.
     Admin,
     /// Anyone, from this server's own pages (or no page at all): what sets or takes their session's cookie.
     Page,
@@ -39,7 +41,7 @@ impl Auth {
     /// Whether nobody may use it without saying who they are.
     pub fn needs_token(self) -> bool {
         match self {
-            Auth::User | Auth::Admin => true,
+            Auth::User | Auth::Session | Auth::Admin => true,
             Auth::Public | Auth::Page => false,
         }
     }

@@ -133,6 +133,7 @@ impl<'a> Answer<'a> {
             .finish_reason
             .map(|reason| cut(&printable(&reason), FINISH_REASON_CHARS_MAX));
         Ok(Completion {
+            provider: self.reporter.name.clone(),
             model: model.to_owned(),
             finish_reason,
             usage,

@@ -30,6 +30,7 @@ impl Provider for Echo {
         let reply = format!("Echo: {}", last.map_or("", |message| &message.content));
         on_delta(Delta::Text(&reply));
         Ok(Completion {
+            provider: ECHO.to_owned(),
             model: ECHO.to_owned(),
             finish_reason: Some("stop".to_owned()),
             usage: Usage::estimate(prompt, reply.chars().count() as u64),

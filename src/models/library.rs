@@ -43,6 +43,7 @@ impl Provider for Librarian {
         let reply = answer(prompt.library.as_ref());
         on_delta(Delta::Text(&reply));
         Ok(Completion {
+            provider: LIBRARY.to_owned(),
             model: LIBRARY.to_owned(),
             finish_reason: Some("stop".to_owned()),
             usage: Usage::estimate(prompt, reply.chars().count() as u64),

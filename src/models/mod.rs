@@ -204,6 +204,8 @@ impl Usage {
 /// How a complete reply ended. The text itself has gone to the caller piece by piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
+    /// The name of the provider that ran it, which is not the asked one's where that tries several.
+    pub provider: String,
     /// The id of the model that ran, by the name it was asked under.
     pub model: String,
     /// Why the reply ended, in the provider's word (`stop`, `length`), at most 64 characters.

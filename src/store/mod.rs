@@ -3,6 +3,7 @@
 //! Functions of the table modules take a [`Read`] or a [`Tx`] and return domain types. [`Store::read`] and
 //! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
 
+mod api_keys;
 mod attachments;
 mod blobs;
 mod conversations;
@@ -30,6 +31,10 @@ use rusqlite::{Connection, Params, Row};
 
 use crate::error::{Error, Kind};
 
+pub use api_keys::{
+    ApiKey, KeyHolder, NewApiKey, check_budget, delete_api_key, delete_api_keys, find_key_holder, insert_api_key,
+    list_api_keys, touch_api_key,
+};
 pub use attachments::{
     Attachment, NewAttachment, Reading, check_quota, delete_attachment, delete_unsent, find_attachment, find_reading,
     list_attachments, save_reading, send_attachments,
@@ -116,6 +121,12 @@ impl Store {
         work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.writer.run(work)
+    }
+
+    /// Queues `work` for the writer's next transaction and does not wait: for what may be lost. Like that of
+    /// [`Store::write`] it may be run twice. Whether it failed nobody learns.
+    pub fn write_later<T: Send + 'static>(&self, work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static) {
+        self.writer.post(work);
     }
 
     /// Why the last write failed, if it did: the store's health in a sentence.

@@ -46,6 +46,8 @@ pub struct SignedIn {
 pub enum SessionKey {
     /// One of ours, by id.
     Local(String),
+    /// An API key, by its row.
+    ApiKey(i64),
     /// Another system's token.
     External {
         /// The token's SHA-256, in hexadecimal digits.
@@ -98,7 +100,7 @@ pub fn find_session(read: &Read<'_>, id: &str) -> Result<Option<SignedIn>, Error
     })
 }
 
-/// Those of some sessions that are over: ended, expired, or of an account that may no longer sign in. Three queries,
+/// Those of some sessions that are over: ended, expired, or of an account that may no longer sign in. Four queries,
 /// however many they are.
 ///
 /// # Errors
@@ -107,9 +109,11 @@ pub fn list_ended_sessions(read: &Read<'_>, asked: &[SessionOf], now: &str) -> R
     let mut local = Vec::new();
     let mut external = Vec::new();
     let mut users = Vec::new();
+    let mut keys = Vec::new();
     for session in asked {
         match &session.key {
             SessionKey::Local(id) => local.push(id.as_str()),
+            SessionKey::ApiKey(id) => keys.push(*id),
             SessionKey::External { digest, .. } => {
                 external.push(digest.as_str());
                 users.push(session.user_id);
@@ -138,8 +142,18 @@ pub fn list_ended_sessions(read: &Read<'_>, asked: &[SessionOf], now: &str) -> R
         [json_list(&users)],
         |row| row.get(0),
     )?;
+    let dead: Vec<i64> = read.all(
+        "SELECT value FROM json_each(?1) WHERE NOT EXISTS (
+             SELECT 1 FROM api_keys JOIN users ON users.id = api_keys.user_id
+             WHERE api_keys.id = value AND users.disabled_at IS NULL
+                 AND coalesce(api_keys.expires_at, 'for ever') > ?2
+         )",
+        params![json_list(&keys), now],
+        |row| row.get(0),
+    )?;
     let is_over = |session: &&SessionOf| match &session.key {
         SessionKey::Local(id) => over.contains(id),
+        SessionKey::ApiKey(id) => dead.contains(id),
         SessionKey::External { digest, expires_at } => {
             revoked.contains(digest)
                 || gone.contains(&session.user_id)

@@ -2,6 +2,7 @@
 //! below. Nothing here knows HTTP.
 
 mod accounts;
+mod api_keys;
 mod attachments;
 mod conversations;
 mod documents;

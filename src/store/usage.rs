@@ -51,6 +51,8 @@ impl Scope {
 pub struct NewUsage {
     /// Who pays.
     pub user_id: i64,
+    /// The API key that asked, if one did; its budget pays.
+    pub api_key: Option<i64>,
     /// What it was for.
     pub scope: Scope,
     /// The model that ran.
@@ -118,10 +120,12 @@ fn map(row: &Row<'_>) -> rusqlite::Result<UsageDetail> {
 /// # Errors
 /// Those of the store.
 pub fn insert_usage(tx: &Tx<'_>, message_id: i64, new: &NewUsage) -> Result<(), Error> {
+    // The key may be deleted by now; what was spent is to be known all the same.
     tx.execute(
         "INSERT INTO usage_details (message_id, user_id, scope, model, input_tokens, output_tokens, cached_tokens,
-             estimated, price, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             estimated, price, created_at, api_key_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+             (SELECT id FROM api_keys WHERE id = ?11))",
         params![
             message_id,
             new.user_id,
@@ -132,7 +136,8 @@ pub fn insert_usage(tx: &Tx<'_>, message_id: i64, new: &NewUsage) -> Result<(), 
             signed(new.cached_tokens),
             new.is_estimated,
             new.price,
-            new.created_at
+            new.created_at,
+            new.api_key
         ],
     )?;
     Ok(())

@@ -176,6 +176,18 @@ impl Writer {
         &self,
         work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        self.queue(work)?.wait()
+    }
+
+    /// Runs `work` at some time, unless too much waits already. Nobody learns what comes of it.
+    pub(super) fn post<T: Send + 'static>(&self, work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static) {
+        drop(self.queue(work));
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Arc<Slot<T>>, Error> {
         let slot = Arc::new(Slot {
             progress: Mutex::new(Progress::Waiting),
             moved: Condvar::new(),
@@ -196,7 +208,7 @@ impl Writer {
         inbox.jobs.push_back(job);
         drop(inbox);
         self.queue.filled.notify_one();
-        slot.wait()
+        Ok(slot)
     }
 
     pub(super) fn trouble(&self) -> Option<String> {

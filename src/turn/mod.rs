@@ -81,6 +81,8 @@ pub struct Ask {
     pub choice: Choice,
     /// Whether the reply is to draw on the sender's documents; `None`: as the conversation says.
     pub library: Option<bool>,
+    /// The API key that it was sent with, whose budget pays for the reply.
+    pub api_key: Option<i64>,
     /// What the sender says besides.
     pub details: MessageDetails,
 }
@@ -464,15 +466,14 @@ impl Turns {
         };
         NewUsage {
             user_id: ask.user.id,
+            api_key: ask.api_key,
             scope: Scope::Final,
             model: completion.model.clone(),
             input_tokens,
             output_tokens,
             cached_tokens,
             is_estimated: estimated,
-            price: self
-                .pricing
-                .price(ask.choice.provider.name(), &completion.model, tokens),
+            price: self.pricing.price(&completion.provider, &completion.model, tokens),
             created_at: now.to_owned(),
         }
     }

@@ -37,6 +37,7 @@ impl Provider for Model {
     ) -> Result<Completion, Failure> {
         (self.script)(stop, &mut |text| on_delta(Delta::Text(text)))?;
         Ok(Completion {
+            provider: "test".into(),
             model: "model".into(),
             finish_reason: None,
             usage: Usage::estimate(prompt, 1),
@@ -127,6 +128,7 @@ impl Rig {
             attachments: Vec::new(),
             choice,
             library: None,
+            api_key: None,
             details: MessageDetails::default(),
         }
     }

@@ -1,5 +1,5 @@
-//! The access matrix: every route of the program's own tables × no token, a bad one, an expired one, an unsigned one and
-//! another user's. What is sent is made from `/openapi.json`, so a new route needs nothing here, unless it is open
+//! The access matrix: every route of the program's own tables × no token, a bad one, an expired one, an unsigned one,
+//! API keys that are dead and that are not, and another user's token. What is sent is made from `/openapi.json`, so a new route needs nothing here, unless it is open
 //! ([`OPEN`]) or names a kind of thing that no route named before ([`Estate::id`]).
 
 use std::collections::BTreeSet;
@@ -69,7 +69,8 @@ fn nobody_gets_in_without_a_token_that_is_valid() {
     let owner = server.account("owner");
     let estate = Estate::new(&server, &owner);
     let before = estate.state();
-    let tokens = invalid_tokens(&owner);
+    let mut tokens = invalid_tokens(&owner);
+    tokens.extend(dead_keys(&server, &owner));
     for route in api::routes() {
         let asks = route.auth.needs_token();
         for request in requests(&document, &route, &estate) {
@@ -115,6 +116,50 @@ fn invalid_tokens(owner: &Account) -> Vec<(&'static str, Option<String>)> {
     ]
 }
 
+/// Keys that the owner made and deleted, or that have expired.
+fn dead_keys(server: &Server, owner: &Account) -> [(&'static str, Option<String>); 2] {
+    let (deleted, id) = api_key(server, &owner.token);
+    let (expired, _) = api_key(server, &owner.token);
+    let target = format!("/api-keys/{id}");
+    assert_eq!(server.delete(&target).bearer(&owner.token).send().status, 204);
+    rusqlite::Connection::open(server.launch().database())
+        .and_then(|database| database.execute("UPDATE api_keys SET expires_at = created_at", ()))
+        .expect("an update");
+    [("a deleted key", Some(deleted)), ("an expired key", Some(expired))]
+}
+
+/// A key and its id.
+fn api_key(server: &Server, token: &str) -> (String, String) {
+    let body = json!({ "name": MARK });
+    let made = server.post("/api-keys").bearer(token).json(&body).send().json();
+    (text(&made["key"]), text(&made["id"]))
+}
+
+#[test]
+fn an_api_key_opens_what_is_not_about_the_account() {
+    let server = Server::start();
+    let document = server.get("/openapi.json").send().json();
+    let admin = server.account("admin");
+    for route in api::routes().filter(|route| route.auth.needs_token()) {
+        let estate = Estate::new(&server, &admin);
+        if route.path.ends_with("/restore") {
+            estate.delete_chat();
+        }
+        for request in requests(&document, &route, &estate) {
+            let (key, id) = api_key(&server, &admin.token);
+            let reply = request.call(&server, &request.target).bearer(&key).send();
+            let at = format!("{} {}: {} {}", route.method, request.target, reply.status, reply.text());
+            if route.auth == Auth::User {
+                assert!((200..300).contains(&reply.status), "{at}");
+            } else {
+                assert_eq!(reply.status, 403, "{at}");
+            }
+            let target = format!("/api-keys/{id}");
+            assert_eq!(server.delete(&target).bearer(&admin.token).send().status, 204, "{at}");
+        }
+    }
+}
+
 #[test]
 fn nobody_reaches_what_is_somebody_elses() {
     let server = Launch::new().env("JWT_SECRET_KEY", SECRET).start();
@@ -124,7 +169,8 @@ fn nobody_reaches_what_is_somebody_elses() {
     let owner = server.account("owner");
     let stranger = server.account("stranger");
     let mut refused = 0;
-    for route in api::routes().filter(|route| route.auth == Auth::User) {
+    let routes = api::routes().filter(|route| matches!(route.auth, Auth::User | Auth::Session));
+    for route in routes {
         let estate = Estate::new(&server, &owner);
         if route.path.ends_with("/restore") {
             estate.delete_chat();
@@ -248,6 +294,7 @@ impl<'a> Estate<'a> {
             "document_id" => self.document.clone(),
             "media_name" => self.media.clone(),
             "tag" => json!(MARK),
+            "key_id" => json!(api_key(self.server, &self.owner.token).1),
             "session_id" => claims(&self.server.login(self.owner))["jti"].clone(),
             _ => return None,
         })
@@ -289,7 +336,7 @@ fn requests(document: &Value, route: &RouteFacts, estate: &Estate<'_>) -> Vec<Re
         if parameter["in"] == "path" {
             let id = estate.id(&name);
             assert!(
-                id.is_some() || route.auth != Auth::User,
+                id.is_some() || !matches!(route.auth, Auth::User | Auth::Session),
                 "{target}: which of the owner's things is {name}? Estate::id does not know"
             );
             names_owned |= id.is_some();

@@ -12,6 +12,8 @@ mod accounts;
 #[cfg(test)]
 mod ai_chat;
 #[cfg(test)]
+mod api_keys;
+#[cfg(test)]
 mod captures;
 #[cfg(test)]
 mod chatai;

@@ -34,7 +34,11 @@ fn a_conversation_shows_what_it_has_chosen() {
         assert_eq!(patched.status, 200, "{}", patched.text());
         let read = desk.call("GET", &paths[0]).send().json();
         for name in NAMES {
-            assert_eq!((&patched.json()[name], &read[name]), (&chosen[name], &chosen[name]), "{name}");
+            assert_eq!(
+                (&patched.json()[name], &read[name]),
+                (&chosen[name], &chosen[name]),
+                "{name}"
+            );
         }
         // Lists show it too, but for what may be long.
         let lists = ["/chats", "/chats/", "/conversations/"].map(|list| desk.call("GET", list).send().json());
@@ -43,9 +47,15 @@ fn a_conversation_shows_what_it_has_chosen() {
             assert!(listed.get("system_prompt").is_none(), "{listed}");
         }
         // What is not named stays, what is null goes.
-        let one = desk.call("PATCH", path).json(&json!({"temperature": null, "title": null})).send();
+        let one = desk
+            .call("PATCH", path)
+            .json(&json!({"temperature": null, "title": null}))
+            .send();
         assert!(one.json().get("temperature").is_none(), "{}", one.text());
-        assert_eq!((&one.json()["max_tokens"], &one.json()["title"]), (&json!(100), &json!("settings")));
+        assert_eq!(
+            (&one.json()["max_tokens"], &one.json()["title"]),
+            (&json!(100), &json!("settings"))
+        );
         let none = json!({"model": null, "system_prompt": null, "max_tokens": null, "library": null, "tags": null});
         let none = desk.call("PATCH", path).json(&none).send().json();
         assert!(NAMES.iter().all(|name| none.get(name).is_none()), "{none}");
@@ -58,25 +68,73 @@ fn what_cannot_be_chosen_is_refused_whole() {
     let (_, paths) = chat(&desk);
     let many: Vec<String> = (0..21).map(|tag| format!("tag {tag}")).collect();
     for (field, value, rule, at) in [
-        ("temperature", json!(-0.1), "greater_than_equal", json!(["body", "temperature"])),
-        ("temperature", json!(2.01), "less_than_equal", json!(["body", "temperature"])),
-        ("temperature", json!("warm"), "float_parsing", json!(["body", "temperature"])),
-        ("max_tokens", json!(0), "greater_than_equal", json!(["body", "max_tokens"])),
-        ("max_tokens", json!(1_000_001), "less_than_equal", json!(["body", "max_tokens"])),
-        ("max_tokens", json!(1.5), "int_from_float", json!(["body", "max_tokens"])),
+        (
+            "temperature",
+            json!(-0.1),
+            "greater_than_equal",
+            json!(["body", "temperature"]),
+        ),
+        (
+            "temperature",
+            json!(2.01),
+            "less_than_equal",
+            json!(["body", "temperature"]),
+        ),
+        (
+            "temperature",
+            json!("warm"),
+            "float_parsing",
+            json!(["body", "temperature"]),
+        ),
+        (
+            "max_tokens",
+            json!(0),
+            "greater_than_equal",
+            json!(["body", "max_tokens"]),
+        ),
+        (
+            "max_tokens",
+            json!(1_000_001),
+            "less_than_equal",
+            json!(["body", "max_tokens"]),
+        ),
+        (
+            "max_tokens",
+            json!(1.5),
+            "int_from_float",
+            json!(["body", "max_tokens"]),
+        ),
         ("model", json!("nobody/serves-this"), "enum", json!(["body", "model"])),
         ("model", json!(5), "string_type", json!(["body", "model"])),
         ("library", json!("perhaps"), "bool_parsing", json!(["body", "library"])),
         ("tags", json!("one"), "list_type", json!(["body", "tags"])),
         ("tags", json!(many), "too_long", json!(["body", "tags"])),
-        ("tags", json!(["good", " "]), "string_too_short", json!(["body", "tags", 1])),
-        ("tags", json!(["x".repeat(51)]), "string_too_long", json!(["body", "tags", 0])),
+        (
+            "tags",
+            json!(["good", " "]),
+            "string_too_short",
+            json!(["body", "tags", 1]),
+        ),
+        (
+            "tags",
+            json!(["x".repeat(51)]),
+            "string_too_long",
+            json!(["body", "tags", 0]),
+        ),
         ("tags", json!(["two\nlines"]), "value_error", json!(["body", "tags", 0])),
     ] {
         for path in &paths {
-            let reply = desk.call("PATCH", path).json(&json!({field: value, "title": "changed"})).send();
+            let reply = desk
+                .call("PATCH", path)
+                .json(&json!({field: value, "title": "changed"}))
+                .send();
             let detail = &reply.json()["detail"][0];
-            assert_eq!((reply.status, &detail["type"], &detail["loc"]), (422, &json!(rule), &at), "{}", reply.text());
+            assert_eq!(
+                (reply.status, &detail["type"], &detail["loc"]),
+                (422, &json!(rule), &at),
+                "{}",
+                reply.text()
+            );
         }
     }
     let message = "Input should be 'fast', 'balanced' or 'smart'";
@@ -86,7 +144,10 @@ fn what_cannot_be_chosen_is_refused_whole() {
     let untouched = desk.call("GET", &paths[0]).send().json();
     assert_eq!(untouched["title"], json!("settings"));
     assert!(NAMES.iter().all(|name| untouched.get(name).is_none()), "{untouched}");
-    for edge in [json!({"temperature": 0, "max_tokens": 1}), json!({"temperature": 2, "max_tokens": 1_000_000})] {
+    for edge in [
+        json!({"temperature": 0, "max_tokens": 1}),
+        json!({"temperature": 2, "max_tokens": 1_000_000}),
+    ] {
         assert_eq!(desk.call("PATCH", &paths[0]).json(&edge).send().status, 200);
     }
 }
@@ -110,12 +171,19 @@ fn replies_are_made_with_what_the_conversation_has_chosen() {
     send(&json!({}));
     let plain = last();
     assert_eq!(plain.body["model"], json!("fake"));
-    assert!(plain.body.get("temperature").is_none_or(Value::is_null), "{}", plain.body);
+    assert!(
+        plain.body.get("temperature").is_none_or(Value::is_null),
+        "{}",
+        plain.body
+    );
     assert_eq!(plain.messages()[0], ("system".into(), "In verse".into()));
     // As the conversation has it.
     let chosen = json!({"model": "fake-vision", "system_prompt": "In prose", "temperature": 0.25, "max_tokens": 77});
     assert_eq!(desk.call("PATCH", &paths[0]).json(&chosen).send().status, 200);
-    let by_form = [("text", "hi"), ("conversation_id", &chat["conversation_id"].to_string())];
+    let by_form = [
+        ("text", "hi"),
+        ("conversation_id", &chat["conversation_id"].to_string()),
+    ];
     let sends: [&dyn Fn() -> u16; 4] = [
         &|| {
             send(&json!({}));
@@ -124,20 +192,34 @@ fn replies_are_made_with_what_the_conversation_has_chosen() {
         &|| desk.call("POST", "/chat/").form(&by_form).send().status,
         &|| {
             let body = json!({"content": "hi"});
-            desk.call("POST", &format!("{}/messages/", paths[0])).json(&body).send().status
+            desk.call("POST", &format!("{}/messages/", paths[0]))
+                .json(&body)
+                .send()
+                .status
         },
         &|| {
             let body = json!({"message": "hi", "conversation_id": chat["conversation_id"]});
             let id = desk.call("GET", "/users/me").send().json()["id"].clone();
-            desk.call("POST", &format!("/api/{}/chat", text(&id))).json(&body).send().status
+            desk.call("POST", &format!("/api/{}/chat", text(&id)))
+                .json(&body)
+                .send()
+                .status
         },
     ];
     for (family, send) in sends.iter().enumerate() {
         let before = upstream.completions().len();
-        assert_eq!((send(), upstream.completions().len()), (200, before + 1), "family {family}");
+        assert_eq!(
+            (send(), upstream.completions().len()),
+            (200, before + 1),
+            "family {family}"
+        );
         let request = last();
         let body = &request.body;
-        assert_eq!((&body["model"], &body["temperature"]), (&json!("fake-vision"), &json!(0.25)), "family {family}");
+        assert_eq!(
+            (&body["model"], &body["temperature"]),
+            (&json!("fake-vision"), &json!(0.25)),
+            "family {family}"
+        );
         let most = [&body["max_tokens"], &body["max_completion_tokens"]];
         assert!(most.contains(&&json!(77)), "family {family}: {body}");
         assert_eq!(request.messages()[0], ("system".into(), "In prose".into()));
@@ -148,26 +230,47 @@ fn replies_are_made_with_what_the_conversation_has_chosen() {
     send(&json!({}));
     assert_eq!(last().body["model"], json!("fake-vision"));
     // No prompt at all is a choice too.
-    assert_eq!(desk.call("PATCH", &paths[0]).json(&json!({"system_prompt": ""})).send().status, 200);
+    assert_eq!(
+        desk.call("PATCH", &paths[0])
+            .json(&json!({"system_prompt": ""}))
+            .send()
+            .status,
+        200
+    );
     send(&json!({}));
     assert_eq!(last().messages()[0].0, "user");
     // Another conversation knows nothing of it.
-    assert_eq!(desk.call("POST", "/chat").json(&json!({"message": "alone"})).send().status, 200);
+    assert_eq!(
+        desk.call("POST", "/chat")
+            .json(&json!({"message": "alone"}))
+            .send()
+            .status,
+        200
+    );
     assert_eq!(last().body["model"], json!("fake"));
 }
 
 #[test]
 fn a_chosen_model_that_is_gone_is_not_replaced() {
     let upstream = Upstream::start();
-    let mut desk = Desk::with_upstream(&upstream, "fake", &[]);
+    let mut desk = Desk::with_upstream(&upstream, "echo", &[]);
     let (chat, paths) = chat(&desk);
-    assert_eq!(desk.call("PATCH", &paths[0]).json(&json!({"model": "openai/fake"})).send().status, 200);
-    desk.server.restart_with(&[("OPENAI_BASE_URL", ""), ("OPENAI_API_KEY", "")], &["--default-model", "echo"]);
+    let chosen = json!({"model": "openai/fake"});
+    assert_eq!(desk.call("PATCH", &paths[0]).json(&chosen).send().status, 200);
+    let launch = desk.server.launch().clone();
+    desk.server.stop();
+    desk.server = launch.env("OPENAI_BASE_URL", "").env("OPENAI_API_KEY", "").start();
     let body = json!({"message": "hi", "chat_id": chat["id"]});
     let reply = desk.call("POST", "/chat").json(&body).send();
-    assert_eq!((reply.status, &reply.json()["detail"][0]["input"]), (422, &json!("openai/fake")));
+    assert_eq!(
+        (reply.status, &reply.json()["detail"][0]["input"]),
+        (422, &json!("openai/fake"))
+    );
     let body = json!({"message": "hi", "chat_id": chat["id"], "model": "echo"});
-    assert_eq!(desk.call("POST", "/chat").json(&body).send().json()["reply"], json!("Echo: hi"));
+    assert_eq!(
+        desk.call("POST", "/chat").json(&body).send().json()["reply"],
+        json!("Echo: hi")
+    );
 }
 
 #[test]
@@ -200,16 +303,25 @@ fn sessions_are_listed_and_ended() {
     let server = Server::start();
     let (ann, eve) = (server.account("ann"), server.account("eve"));
     let login = json!({"email": ann.email, "password": ann.password});
-    let reply = server.post("/auth/login").header("User-Agent", "A phone/1.0").json(&login).send();
+    let reply = server
+        .post("/auth/login")
+        .header("User-Agent", "A phone/1.0")
+        .json(&login)
+        .send();
     let phone = text(&reply.json()["access_token"]);
-    let session = |agent: &Value, current: bool| {
-        json!({"id": "<filled>", "user_agent": agent, "created_at": "<time>", "expires_at": "<time>", "is_current": current})
-    };
+    let session = |agent: &Value, current: bool| json!({"id": "<filled>", "user_agent": agent, "created_at": "<time>", "expires_at": "<time>", "is_current": current});
     let list = server.get("/sessions").bearer(&ann.token).send();
     // The newest first; the one that asks is marked.
-    check_shape(&list, 200, &json!([session(&json!("A phone/1.0"), false), session(&json!(null), true)]));
+    check_shape(
+        &list,
+        200,
+        &json!([session(&json!("A phone/1.0"), false), session(&json!(null), true)]),
+    );
     let list = server.get("/sessions").bearer(&phone).send().json();
-    assert_eq!((&list[0]["is_current"], &list[1]["is_current"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&list[0]["is_current"], &list[1]["is_current"]),
+        (&json!(true), &json!(false))
+    );
     assert!(text(&list[0]["expires_at"]) > text(&list[0]["created_at"]), "{list}");
     let path = format!("/sessions/{}", text(&list[0]["id"]));
     let not_found = json!({"detail": "Session not found"});
@@ -220,5 +332,14 @@ fn sessions_are_listed_and_ended() {
     assert_eq!(server.get("/users/me").bearer(&phone).send().status, 401);
     let list = server.get("/sessions").bearer(&ann.token).send();
     check_shape(&list, 200, &json!([session(&json!(null), true)]));
-    assert_eq!(server.get("/sessions").bearer(&eve.token).send().json().as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        server
+            .get("/sessions")
+            .bearer(&eve.token)
+            .send()
+            .json()
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
 }

@@ -75,7 +75,10 @@ fn chats_are_filed_under_tags() {
 fn a_tag_is_one_whatever_its_case() {
     let desk = Desk::new();
     let one = desk.tagged("one", &[]);
-    assert_eq!(desk.tag(&one, &["  Work ", "work", "WORK", "Zoë ☃"]), json!(["Work", "Zoë ☃"]));
+    assert_eq!(
+        desk.tag(&one, &["  Work ", "work", "WORK", "Zoë ☃"]),
+        json!(["Work", "Zoë ☃"])
+    );
     let two = desk.tagged("two", &["wOrk"]);
     assert_eq!(desk.call("GET", &two).send().json()["tags"], json!(["Work"]));
     desk.check_tags(&[("Work", 2), ("Zoë ☃", 1)]);
@@ -95,14 +98,24 @@ fn tags_are_renamed_and_taken_away() {
     desk.check_tags(&[("a/b c", 1), ("Play & more", 2), ("x", 1)]);
     // Two that have one name then are one.
     let renamed = json!({"name": "X", "conversation_count": 2});
-    desk.check("PUT", "/tags/Play%20%26%20more", Some(json!({"name": "X"})), 200, &renamed);
+    desk.check(
+        "PUT",
+        "/tags/Play%20%26%20more",
+        Some(json!({"name": "X"})),
+        200,
+        &renamed,
+    );
     assert_eq!(desk.call("GET", &one).send().json()["tags"], json!(["a/b c", "X"]));
     assert_eq!(desk.call("DELETE", "/tags/a%2Fb%20c").send().status, 204);
     desk.check_tags(&[("X", 2)]);
     let missing = json!({"detail": "Tag not found"});
     desk.check("DELETE", "/tags/work", None, 404, &missing);
     desk.check("PUT", "/tags/work", Some(json!({"name": "y"})), 404, &missing);
-    for (name, rule) in [("", "string_too_short"), ("  ", "string_too_short"), ("a\u{0}b", "value_error")] {
+    for (name, rule) in [
+        ("", "string_too_short"),
+        ("  ", "string_too_short"),
+        ("a\u{0}b", "value_error"),
+    ] {
         let reply = desk.call("PUT", "/tags/X").json(&json!({ "name": name })).send();
         assert_eq!((reply.status, &reply.json()["detail"][0]["type"]), (422, &json!(rule)));
     }

@@ -12,14 +12,17 @@ impl Desk {
             let body = json!({"message": text, "chat_id": chat["id"]});
             assert_eq!(self.call("POST", "/chat").json(&body).send().status, 200);
         }
-        let messages = self.messages(&chat, "?tree=1");
+        let messages = self.messages_of(&chat, "?tree=1");
         (chat, messages)
     }
 
     #[track_caller]
-    fn messages(&self, chat: &Value, query: &str) -> Vec<Value> {
+    fn messages_of(&self, chat: &Value, query: &str) -> Vec<Value> {
         let reply = self
-            .call("GET", &format!("/conversations/{}/messages{query}", chat["conversation_id"]))
+            .call(
+                "GET",
+                &format!("/conversations/{}/messages{query}", chat["conversation_id"]),
+            )
             .send();
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply.json()["messages"].as_array().expect("a list").clone()
@@ -57,7 +60,13 @@ fn the_tree_shows_every_message() {
         "conversation_id": empty["conversation_id"], "chat_id": empty["id"], "leaf_id": null, "is_truncated": false,
         "messages": [],
     });
-    desk.check("GET", &format!("/conversations/{}/tree", empty["conversation_id"]), None, 200, &tree);
+    desk.check(
+        "GET",
+        &format!("/conversations/{}/tree", empty["conversation_id"]),
+        None,
+        200,
+        &tree,
+    );
     let missing = json!({"detail": "Conversation not found"});
     desk.check("GET", "/conversations/999/tree", None, 404, &missing);
 }
@@ -90,7 +99,10 @@ fn any_message_stands_for_its_branch() {
     let desk = Desk::new();
     let (chat, messages) = desk.told(&["one", "two"]);
     let path = format!("/conversations/{}/leaf", chat["conversation_id"]);
-    let before = desk.call("GET", &format!("/chats/{}", chat["id"].as_str().expect("an id"))).send().json();
+    let before = desk
+        .call("GET", &format!("/chats/{}", chat["id"].as_str().expect("an id")))
+        .send()
+        .json();
     for message in &messages {
         // The newest message below each of them is the same: nothing changes.
         let body = json!({"message_id": message["id"]});
@@ -98,13 +110,20 @@ fn any_message_stands_for_its_branch() {
     }
     let missing = json!({"detail": "Message not found"});
     let (_, elsewhere) = desk.told(&["elsewhere"]);
-    for id in [json!(999), elsewhere[0]["id"].clone(), json!("7d444840-9dc0-11d1-b245-5ffdce74fad2")] {
+    for id in [
+        json!(999),
+        elsewhere[0]["id"].clone(),
+        json!("7d444840-9dc0-11d1-b245-5ffdce74fad2"),
+    ] {
         desk.check("PUT", &path, Some(json!({"message_id": id})), 404, &missing);
     }
     assert_eq!(desk.call("PUT", &path).json(&json!({})).send().status, 422);
     let eve = desk.server.account("eve").token;
     let body = json!({"message_id": messages[0]["id"]});
     let refused = desk.server.put(&path).bearer(&eve).json(&body).send();
-    assert_eq!((refused.status, refused.detail().as_str()), (404, "Conversation not found"));
-    assert_eq!(desk.messages(&chat, "?tree=1"), messages);
+    assert_eq!(
+        (refused.status, refused.detail().as_str()),
+        (404, "Conversation not found")
+    );
+    assert_eq!(desk.messages_of(&chat, "?tree=1"), messages);
 }

@@ -2,25 +2,205 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
-use super::super::{Gone, Push};
+use super::super::{Either, EventStream, Gone, Later, Media, Push, Typed};
 use super::*;
 
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+type Respond = Later<Either<Typed<()>, EventStream>>;
 
 /// A rig that hands every connection over, and where the handed-over ends arrive.
 fn handing_over() -> (Rig, Receiver<Option<Push>>) {
+    handing_over_with(Media::Events, Limits::default())
+}
+
+fn handing_over_with(media: Media, limits: Limits) -> (Rig, Receiver<Option<Push>>) {
     let (handed, pushes) = channel();
-    let rig = Rig::new(move |_, respond| handed.send(respond.push(HEAD)).unwrap());
+    let rig = Rig::with(
+        limits,
+        |_| Ok(0),
+        move |_, respond| {
+            let push = Respond::from(respond).stream(media, &[("X-More", "yes")]);
+            handed.send(push).unwrap();
+        },
+    );
     (rig, pushes)
 }
 
-/// A client whose connection was handed over; it has read the head.
+/// A client whose connection was handed over; it has read the head. It speaks HTTP/1.0, where what is pushed comes as it
+/// is.
 fn hand_over(rig: &Rig, pushes: &Receiver<Option<Push>>) -> (Client, Push) {
-    let mut client = rig.client();
-    client.ask("GET", "/events");
-    let push = pushes.recv_timeout(PATIENCE).unwrap().unwrap();
-    assert_eq!(client.head().as_bytes(), HEAD);
+    let (client, push, _) = hand_over_to(rig, pushes, "HTTP/1.0");
     (client, push)
+}
+
+fn hand_over_to(rig: &Rig, pushes: &Receiver<Option<Push>>, version: &str) -> (Client, Push, Answered) {
+    let mut client = rig.client();
+    client.write(format!("GET /events {version}\r\nHost: test\r\n\r\n"));
+    let push = pushes.recv_timeout(PATIENCE).unwrap().unwrap();
+    let answered = client.answer_to_head();
+    (client, push, answered)
+}
+
+/// The next chunk; an empty one is the end.
+#[track_caller]
+fn chunk(client: &mut Client) -> String {
+    let mut line = String::new();
+    client.0.read_line(&mut line).unwrap();
+    let length = usize::from_str_radix(line.trim_end(), 16).unwrap_or_else(|_| panic!("{line:?}"));
+    let mut chunk = vec![0; length + 2];
+    client.0.read_exact(&mut chunk).unwrap();
+    let chunk = String::from_utf8(chunk).unwrap();
+    chunk.strip_suffix("\r\n").unwrap().to_owned()
+}
+
+#[test]
+fn the_head_of_a_stream_keeps_nothing_back() {
+    for (media, content_type) in [
+        (Media::Events, "text/event-stream"),
+        (Media::Text, "text/plain; charset=utf-8"),
+    ] {
+        let (rig, pushes) = handing_over_with(media, Limits::default());
+        for (version, encoding) in [("HTTP/1.1", Some("chunked")), ("HTTP/1.0", None)] {
+            let (_client, _push, answered) = hand_over_to(&rig, &pushes, version);
+            assert!(answered.head.starts_with(version), "{}", answered.head);
+            let fields = [
+                ("Content-Type", Some(content_type)),
+                ("Cache-Control", Some("no-cache")),
+                ("X-Accel-Buffering", Some("no")),
+                ("X-More", Some("yes")),
+                ("Connection", Some("close")),
+                ("Transfer-Encoding", encoding),
+                ("Content-Length", None),
+            ];
+            for (name, value) in fields {
+                assert_eq!(answered.header(name), value, "{version} {name}: {}", answered.head);
+            }
+        }
+    }
+}
+
+#[test]
+fn head_is_answered_with_the_head_alone() {
+    let (rig, pushes) = handing_over();
+    let mut client = rig.client();
+    for _ in 0..2 {
+        client.ask("HEAD", "/events");
+        assert!(pushes.recv_timeout(PATIENCE).unwrap().is_none());
+        let answered = client.answer_to_head();
+        assert_eq!(answered.header("Content-Type"), Some("text/event-stream"));
+        assert_eq!(answered.header("Transfer-Encoding"), Some("chunked"));
+    }
+}
+
+#[test]
+fn chunks_tell_the_end_from_a_break() {
+    let (rig, pushes) = handing_over();
+    for is_finished in [true, false] {
+        let (mut client, push, _) = hand_over_to(&rig, &pushes, "HTTP/1.1");
+        for piece in ["data: one\n\n", "data: ☃\n\n"] {
+            push.send(piece.as_bytes()).unwrap();
+            assert_eq!(chunk(&mut client), piece);
+        }
+        // Nothing to say is not the end.
+        push.send(b"").unwrap();
+        if is_finished {
+            push.finish();
+            assert_eq!(chunk(&mut client), "");
+        } else {
+            drop(push);
+        }
+        assert_eq!(client.rest(), b"");
+    }
+}
+
+#[test]
+fn a_stream_of_events_shows_that_it_lives() {
+    let limits = || Limits {
+        heartbeat_time: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    let (rig, pushes) = handing_over_with(Media::Events, limits());
+    let (mut client, push, _) = hand_over_to(&rig, &pushes, "HTTP/1.1");
+    for _ in 0..2 {
+        assert_eq!(chunk(&mut client), ": ping\n\n");
+    }
+    drop(push);
+    // Text has no place for such signs: it is quiet while the other one ticks.
+    let (texts, text_pushes) = handing_over_with(Media::Text, limits());
+    let (mut reader, text, _) = hand_over_to(&texts, &text_pushes, "HTTP/1.1");
+    let (mut client, push, _) = hand_over_to(&rig, &pushes, "HTTP/1.1");
+    for _ in 0..2 {
+        assert_eq!(chunk(&mut client), ": ping\n\n");
+    }
+    text.send(b"said").unwrap();
+    assert_eq!(chunk(&mut reader), "said");
+    drop(push);
+}
+
+#[test]
+fn who_hangs_up_is_noticed_without_a_word() {
+    let (handed, responders) = channel();
+    let rig = Rig::new(move |_, respond| handed.send(Respond::from(respond)).unwrap());
+    for is_streamed in [false, true] {
+        for leaves_before in [false, true] {
+            let mut client = rig.client();
+            client.ask("POST", "/wait");
+            let later = responders.recv_timeout(PATIENCE).unwrap();
+            let (gone, is_gone) = channel();
+            let (mut later, mut push) = (Some(later), None);
+            if is_streamed {
+                push = later.take().unwrap().stream(Media::Events, &[]);
+            }
+            let watch = || {
+                let gone = move || gone.send(()).unwrap();
+                match (&later, &push) {
+                    (Some(later), _) => later.on_gone(gone),
+                    (None, Some(push)) => push.on_gone(gone),
+                    (None, None) => panic!("nobody to stream to"),
+                }
+            };
+            if leaves_before {
+                drop(client);
+                watch();
+            } else {
+                watch();
+                drop(client);
+            }
+            is_gone.recv_timeout(PATIENCE).unwrap();
+        }
+    }
+}
+
+#[test]
+fn who_got_an_answer_is_not_gone() {
+    let (handed, responders) = channel();
+    let rig = Rig::new(move |_, respond| handed.send(Respond::from(respond)).unwrap());
+    let (gone, is_gone) = channel::<()>();
+    let mut client = rig.client();
+    for path in ["/first", "/second"] {
+        client.ask("GET", path);
+        let later = responders.recv_timeout(PATIENCE).unwrap();
+        let gone = gone.clone();
+        later.on_gone(move || gone.send(()).unwrap());
+        later.send(Ok(Either::This(Typed::json(&()).unwrap())));
+        client.answer().check(200, "null");
+    }
+    drop((client, gone));
+    // Both were let go of.
+    assert!(is_gone.recv_timeout(PATIENCE).is_err());
+}
+
+#[test]
+fn a_stream_is_waited_for_when_the_server_stops() {
+    let (rig, pushes) = handing_over();
+    let (mut client, push, _) = hand_over_to(&rig, &pushes, "HTTP/1.1");
+    rig.stop.store(true, Ordering::Relaxed);
+    until("nobody is let in any more", || TcpStream::connect(rig.address).is_err());
+    push.send(b"the last").unwrap();
+    push.finish();
+    assert_eq!(
+        (chunk(&mut client), chunk(&mut client)),
+        ("the last".into(), String::new())
+    );
 }
 
 /// Pushes pieces until the client is gone; returns how many bytes were taken from us.
@@ -145,7 +325,6 @@ fn what_the_client_says_is_read_over() {
 
 #[test]
 fn a_silent_push_outlasts_every_deadline() {
-    let (handed, pushes) = channel();
     let short = Duration::from_millis(10);
     let limits = Limits {
         head_time: short,
@@ -153,11 +332,7 @@ fn a_silent_push_outlasts_every_deadline() {
         stall_time: short,
         ..Limits::default()
     };
-    let rig = Rig::with(
-        limits,
-        |_| Ok(0),
-        move |_, respond| handed.send(respond.push(HEAD)).unwrap(),
-    );
+    let (rig, pushes) = handing_over_with(Media::Events, limits);
     let mut idle = rig.client();
     let (mut client, push) = hand_over(&rig, &pushes);
     // A connection that is only idle ends by its deadline; the one handed over was looked at just as often.

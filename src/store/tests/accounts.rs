@@ -3,9 +3,9 @@
 use std::sync::Barrier;
 
 use super::super::{
-    NewSession, Session, SessionKey, SessionOf, UserPatch, count_users, delete_session, end_other_sessions,
-    find_revocation, find_session, find_user_by_external_id, find_user_by_login, find_user_by_uuid, insert_revocation,
-    insert_session, list_ended_sessions, list_sessions, update_user,
+    NewSession, Session, SessionKey, SessionOf, UserPatch, count_users, delete_api_key, delete_session,
+    end_other_sessions, find_revocation, find_session, find_user_by_external_id, find_user_by_login, find_user_by_uuid,
+    insert_revocation, insert_session, list_ended_sessions, list_sessions, update_user,
 };
 use super::*;
 
@@ -340,6 +340,10 @@ fn sessions_that_are_over_are_found() {
             expires_at: expires_at.map(at),
         },
     };
+    let api_key = |user: &User, name: &str, expires_at: Option<usize>| SessionOf {
+        user_id: user.id,
+        key: SessionKey::ApiKey(rig.api_key(user, name, expires_at)),
+    };
     let nobody = User { id: 99, ..ann.clone() };
     let asked = [
         (local(&ann, "lasts"), false),
@@ -353,10 +357,20 @@ fn sessions_that_are_over_are_found() {
         (external(&ann, "revoked", Some(200)), true),
         (external(&eve, "disabled", Some(200)), true),
         (external(&nobody, "gone", None), true),
+        (api_key(&ann, "lasts", Some(200)), false),
+        (api_key(&ann, "for ever", None), false),
+        (api_key(&ann, "expired", Some(100)), true),
+        (api_key(&ann, "deleted", None), true),
+        (api_key(&eve, "disabled", None), true),
     ];
     rig.write({
         let id = ann.id;
         move |tx| delete_session(tx, id, "ends")
+    })
+    .unwrap();
+    rig.write({
+        let id = ann.id;
+        move |tx| delete_api_key(tx, id, &format!("deleted of {id}"))
     })
     .unwrap();
     rig.write(|tx| insert_revocation(tx, "revoked", Some(&at(200))))

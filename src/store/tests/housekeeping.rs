@@ -46,6 +46,7 @@ fn a_deleted_conversation_goes_after_thirty_days() {
     let gone = rig.deleted(ann.id, 3, 31);
     let usage = NewUsage {
         user_id: ann.id,
+        api_key: None,
         scope: Scope::Final,
         price: 0.0,
         model: "m".into(),

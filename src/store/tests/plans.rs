@@ -18,6 +18,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("tree", include_str!("../tree.rs")),
     ("usage", include_str!("../usage.rs")),
     ("users", include_str!("../users.rs")),
+    ("api_keys", include_str!("../api_keys.rs")),
 ];
 
 /// The string literals of a source, outside comments. Rust's raw strings are not used for statements.
@@ -40,6 +41,7 @@ fn statements(source: &str) -> Vec<String> {
         "WITH ",
         "FROM ",
         ", sessions.version FROM ",
+        ", api_keys.id, api_keys.expires_at FROM ",
     ];
     let is_statement = |text: &&String| VERBS.iter().any(|verb| text.starts_with(verb)) && !text.contains("{rest}");
     let whole = |text: &String| {

@@ -10,6 +10,7 @@ use super::*;
 fn new_usage(user_id: i64, scope: Scope, price: f64) -> NewUsage {
     NewUsage {
         user_id,
+        api_key: None,
         scope,
         model: "small".into(),
         input_tokens: 40,

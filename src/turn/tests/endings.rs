@@ -117,6 +117,7 @@ fn an_end_that_is_saved_again_is_stored_once() {
             saved: Instant::now(),
         };
         let completion = Completion {
+            provider: "test".into(),
             model: "model".into(),
             finish_reason: None,
             usage: Usage {

@@ -31,6 +31,7 @@ impl Provider for Listener {
         }
         on_delta(Delta::Text("I see"));
         Ok(Completion {
+            provider: "test".into(),
             model: "listener".into(),
             finish_reason: None,
             usage: Usage::estimate(prompt, 1),

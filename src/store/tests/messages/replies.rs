@@ -35,6 +35,7 @@ fn a_reply_is_saved_while_it_is_written() {
     };
     let usage = NewUsage {
         user_id: talk.ann,
+        api_key: None,
         scope: Scope::Final,
         price: 0.0,
         model: "ran".into(),
