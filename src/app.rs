@@ -42,7 +42,7 @@ pub struct App {
     /// All data.
     pub store: SharedStore,
     /// Which models there are.
-    pub models: Registry,
+    pub models: Arc<Registry>,
     /// What they cost.
     pub pricing: Arc<Pricing>,
     /// Replies being written.
@@ -91,16 +91,19 @@ impl App {
             limits,
         );
         let secrets = &settings.secrets;
-        let models = Registry::new(ModelsConfig {
+        let models = Arc::new(Registry::new(ModelsConfig {
             default_model: settings.default_model.clone(),
             // Clients offer the first model of the table as the default.
             default_name: pricing.models().next().map(str::to_owned),
-            openai_api_key: secrets.openai_api_key.clone(),
+            keys: secrets.provider_keys.clone(),
             openai_base_url: secrets.openai_base_url.clone(),
-            groq_api_key: secrets.groq_api_key.clone(),
+            providers: settings.providers.clone(),
+            aliases: settings.aliases.clone(),
+            discovery: settings.discovery,
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
-        })?;
+        })?);
+        models.check_default()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
             algorithm: secrets.jwt_algorithm,

@@ -3,6 +3,8 @@
 //!
 //! Precedence: flag, environment, `.env`, default. An empty variable counts as unset.
 
+mod models;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,13 +16,14 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::auth::Algorithm;
 use crate::error::{Error, Kind};
 use crate::http::parse_origin;
+use crate::models::{Alias, ApiKey, Discovery, NamedProvider, PRESETS};
 use crate::store::{DATABASE_FILE, Location};
 
 /// Sizes are given in these.
 const MIB: u64 = 1024 * 1024;
 
 /// One setting: how it is given and what it means.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// `--flag`; empty when there is only a variable (secrets do not belong on a command line, where others see them).
     pub flag: &'static str,
@@ -69,8 +72,39 @@ const fn list(setting: Setting) -> Setting {
     }
 }
 
-/// The table.
-pub const SETTINGS: &[Setting] = &[
+/// The table: what is ours, and a key for each provider that asks for one.
+pub const SETTINGS: &[Setting] = &{
+    let mut table = [OWN[0]; OWN.len() + KEYS];
+    let mut at = 0;
+    while at < OWN.len() {
+        table[at] = OWN[at];
+        at += 1;
+    }
+    let mut preset = 0;
+    while preset < PRESETS.len() {
+        if let Some(key) = PRESETS[preset].key {
+            table[at] = row("", key.variable, "KEY", "none", key.help);
+            at += 1;
+        }
+        preset += 1;
+    }
+    table
+};
+
+/// How many providers ask for a key.
+const KEYS: usize = {
+    let (mut keys, mut preset) = (0, 0);
+    while preset < PRESETS.len() {
+        if PRESETS[preset].key.is_some() {
+            keys += 1;
+        }
+        preset += 1;
+    }
+    keys
+};
+
+/// Every row but the keys of known providers.
+const OWN: &[Setting] = &[
     row(
         "host",
         "FIRESIDE_HOST",
@@ -140,6 +174,28 @@ pub const SETTINGS: &[Setting] = &[
         "MODEL",
         "the first configured, else echo",
         "Model that answers when none is named",
+    ),
+    list(row(
+        "provider",
+        "FIRESIDE_PROVIDER",
+        "NAME=URL",
+        "none",
+        "Further server of models; anthropic+URL if it speaks Anthropic's protocol, a known name alone (ollama, vllm) for \
+         its usual address; may be given again",
+    )),
+    list(row(
+        "alias",
+        "FIRESIDE_ALIAS",
+        "NAME=MODEL,…",
+        "fast, balanced, smart",
+        "Name for a model (provider/id), or for several that are tried in turn; may be given again",
+    )),
+    row(
+        "no-discovery",
+        "FIRESIDE_NO_DISCOVERY",
+        "",
+        "off",
+        "Do not look for Ollama, llama.cpp and LM Studio on this machine",
     ),
     row(
         "context-messages",
@@ -236,10 +292,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         "",
-        "OPENAI_API_KEY",
+        "FIRESIDE_PROVIDER_<NAME>_KEY",
         "KEY",
         "none",
-        "Key for OpenAI, or for the server that OPENAI_BASE_URL names",
+        "Key of the --provider of this name, in capitals and with _ for what is no letter or digit",
     ),
     row(
         "",
@@ -248,7 +304,6 @@ pub const SETTINGS: &[Setting] = &[
         "https://api.openai.com/v1",
         "Any OpenAI-compatible server (Ollama: http://127.0.0.1:11434/v1)",
     ),
-    row("", "GROQ_API_KEY", "KEY", "none", "Key for Groq"),
 ];
 
 /// Everything that can be set, with its types.
@@ -274,6 +329,12 @@ pub struct Settings {
     pub upload_quota_bytes: u64,
     /// Model that answers when none is named.
     pub default_model: Option<String>,
+    /// Further servers of models, in order of preference.
+    pub providers: Vec<NamedProvider>,
+    /// Names for models.
+    pub aliases: Vec<Alias>,
+    /// Whether servers on this machine are looked for.
+    pub discovery: Discovery,
     /// Earlier messages a model is given, at most.
     pub context_messages: usize,
     /// Proxies whose X-Forwarded-For is believed.
@@ -309,12 +370,10 @@ pub struct Secrets {
     pub token_minutes: u32,
     /// Secret of another system's tokens.
     pub external_secret: Option<String>,
-    /// Key of the OpenAI-compatible provider.
-    pub openai_api_key: Option<String>,
-    /// Its address.
+    /// Keys of providers that are known beforehand, by their names.
+    pub provider_keys: Vec<(String, ApiKey)>,
+    /// Another address for OpenAI's.
     pub openai_base_url: Option<String>,
-    /// Key of Groq.
-    pub groq_api_key: Option<String>,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -407,9 +466,17 @@ impl Environment {
         values.find(|value| !value.is_empty()).map(String::as_str)
     }
 
+    /// The variables of keys of providers that were given names.
+    fn provider_keys(&self) -> impl Iterator<Item = &str> {
+        let names = self.process.iter().chain(&self.file);
+        let names = names.filter(|(name, value)| models::is_provider_key(name) && !value.is_empty());
+        names.map(|(name, _)| name.as_str())
+    }
+
     /// A misspelt variable would silently do nothing.
     fn refuse_unknown(&self) -> Result<(), Error> {
-        let known = |name: &str| SETTINGS.iter().any(|setting| setting.variable == name);
+        let known =
+            |name: &str| SETTINGS.iter().any(|setting| setting.variable == name) || models::is_provider_key(name);
         let mut set = self
             .process
             .iter()
@@ -556,6 +623,15 @@ impl Given<'_> {
             .transpose()
     }
 
+    fn switch(&self, name: &str) -> Result<bool, Error> {
+        let parse = |text: &str| match text {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        };
+        Ok(self.parsed(name, "true or false", parse)?.unwrap_or(false))
+    }
+
     fn number<T: FromStr + PartialOrd + std::fmt::Display>(&self, name: &str, min: T, default: T) -> Result<T, Error> {
         let parse = |text: &str| text.parse().ok().filter(|number| *number >= min);
         let what = format!("a number from {min}");
@@ -612,6 +688,13 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
                 .unwrap_or(25),
         upload_quota_bytes: given.number("upload-quota", 1, 1024_u64)?.saturating_mul(MIB),
         default_model: given.text("default-model"),
+        providers: models::providers(&given)?,
+        aliases: models::aliases(&given)?,
+        discovery: if given.switch("no-discovery")? {
+            Discovery::Off
+        } else {
+            Discovery::On
+        },
         context_messages: given.number("context-messages", 1, 100)?,
         trusted_proxies: given.all("trusted-proxy", "an IP address", |text| text.parse().ok())?,
         signup: given.parsed("signup", "open or closed", |text| match text {
@@ -642,13 +725,7 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
                 text.parse().ok()
             })?
             .unwrap_or(log::LevelFilter::Info),
-        open: given
-            .parsed("open", "true or false", |text| match text {
-                "true" | "1" | "yes" | "on" => Some(true),
-                "false" | "0" | "no" | "off" => Some(false),
-                _ => None,
-            })?
-            .unwrap_or(false),
+        open: given.switch("open")?,
         assets: given.parsed("assets", "a folder", |text| {
             Some(PathBuf::from(text)).filter(|path| path.is_dir())
         })?,
@@ -660,9 +737,8 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
                 .unwrap_or(Algorithm::Hs256),
             token_minutes: given.number("JWT_ACCESS_TOKEN_MINUTES", 1, 1440)?,
             external_secret: given.text("BETTER_AUTH_SECRET"),
-            openai_api_key: given.text("OPENAI_API_KEY"),
+            provider_keys: models::provider_keys(&given),
             openai_base_url: given.text("OPENAI_BASE_URL"),
-            groq_api_key: given.text("GROQ_API_KEY"),
         },
     })
 }

@@ -40,6 +40,7 @@
 //! | worker | `--workers` (64) | one complete request each; those that may write never take the last eight |
 //! | receiver | 4 | one large body each, on its way into a temporary file |
 //! | turn | one per reply that waits for a model, at most `--max-turns` (256) | one blocking call |
+//! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
 //!
@@ -47,7 +48,7 @@
 //!
 //! # Adding things
 //!
-//! An endpoint: one row in a family's `ROUTES` and one function. A provider: one row in `models/registry.rs`, or one
+//! An endpoint: one row in a family's `ROUTES` and one function. A provider: one row in `models/presets.rs`, or one
 //! file for a new protocol. A setting: one row in [`cli::SETTINGS`] and its field. A migration: one section at the end
 //! of `schema.sql`. An error: one kind, and one line in `http/reply.rs`.
 

@@ -97,6 +97,7 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
     let engine = Engine::new(listener, limits, Arc::new(Service::new(Arc::clone(&app))))?;
     let stop = Arc::new(AtomicBool::new(false));
     system::stop_on_signals(&stop).map_err(|error| Error::internal("signals cannot be handled", error))?;
+    app.models.watch()?;
     announce(&app, &own_url, &url)?;
     if let Err(error) = write_lock(&mut lock, &url) {
         log::warn!("the lock file could not be written: {error}");
@@ -105,6 +106,7 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
         open_browser(&url);
     }
     let outcome = engine.run(&stop);
+    app.models.close();
     app.turns.close();
     app.store.close();
     outcome

@@ -84,6 +84,11 @@ impl Reporter {
         Failure::new(FailureKind::Broken, format!("{} {what}", self.name))
     }
 
+    /// A page for people in place of an answer.
+    pub(super) fn web_page(&self) -> Failure {
+        self.broken("answered with a web page. Check its base URL.")
+    }
+
     /// An error of ureq's, while asking or while reading the answer.
     pub(super) fn transport(&self, error: &ureq::Error, call: &Call) -> Failure {
         if call.stop().is_stopped() {
@@ -95,8 +100,11 @@ impl Reporter {
                 self.unreachable(&format!("no answer within {seconds} s"))
             }
             ureq::Error::Timeout(Timeout::Global) => {
-                let minutes = self.timeouts.whole.as_secs() / 60;
-                self.silent(&format!("did not finish within {minutes} minutes"))
+                let within = match self.timeouts.whole.as_secs() {
+                    seconds @ 0..120 => format!("{seconds} s"),
+                    seconds => format!("{} minutes", seconds / 60),
+                };
+                self.silent(&format!("did not finish within {within}"))
             }
             ureq::Error::Timeout(_) if call.progress() == Progress::Received => {
                 let seconds = self.timeouts.between_bytes.as_secs();

@@ -1,41 +1,29 @@
-//! A server that is asked which models it has.
+//! A server whose first model answers, before it is known which one that is.
 //!
-//! Stands before a server of the administrator's own when nobody has named a model that it is known to serve. Owns
-//! the list and its age.
+//! Stands before a server of the administrator's own when nobody has named a model that it is known to serve, and it has
+//! not listed any yet: the call asks for the list itself, once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use super::failure::{Failure, FailureKind};
-use super::openai::OpenAi;
+use super::member::Member;
 use super::{Completion, Delta, Prompt, Provider, Stop};
-
-/// A model that was just pulled or loaded shows up within a minute, and a busy server is asked once a minute.
-const LIST_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// Runs the model it is asked for if the server lists it, else the default, else the first one listed.
 pub(super) struct Listed {
-    server: Arc<OpenAi>,
+    server: Arc<Member>,
     default: Option<String>,
-    list: Mutex<Option<(Instant, Vec<String>)>>,
 }
 
 impl Listed {
-    pub(super) fn new(server: Arc<OpenAi>, default: Option<String>) -> Listed {
-        Listed {
-            server,
-            default,
-            list: Mutex::default(),
-        }
-    }
-
-    /// What the server listed when it was last asked.
-    pub(super) fn known(&self) -> Vec<String> {
-        self.lock().as_ref().map_or_else(Vec::new, |(_, ids)| ids.clone())
+    pub(super) fn new(server: Arc<Member>, default: Option<String>) -> Listed {
+        Listed { server, default }
     }
 
     fn choose(&self, wish: &str, stop: &Stop) -> Result<String, Failure> {
-        let ids = match (self.ids(stop), &self.default) {
+        let ids = match (self.server.models_now(stop), &self.default) {
             (Ok(ids), _) => ids,
             // The default does not depend on a list.
             (Err(failure), Some(default)) if failure.kind != FailureKind::Stopped => {
@@ -49,9 +37,7 @@ impl Listed {
         if let Some(default) = &self.default {
             return Ok(default.clone());
         }
-        // Local servers list embedding models, which cannot chat, among the others.
-        let first = ids.iter().find(|id| !id.contains("embed")).or(ids.first());
-        first.cloned().ok_or_else(|| {
+        first(&ids).cloned().ok_or_else(|| {
             let message = format!(
                 "{} has no models yet. Load one, or name the default model.",
                 self.name()
@@ -59,22 +45,31 @@ impl Listed {
             Failure::new(FailureKind::UnknownModel, message)
         })
     }
+}
 
-    fn ids(&self, stop: &Stop) -> Result<Vec<String>, Failure> {
-        if let Some((asked, ids)) = &*self.lock()
-            && asked.elapsed() < LIST_AGE_MAX
-        {
-            return Ok(ids.clone());
-        }
-        // Asked outside the lock: a server that hangs must not hang those who only want to know.
-        let ids = self.server.list(stop)?;
-        *self.lock() = Some((Instant::now(), ids.clone()));
-        Ok(ids)
-    }
+/// Parts of the names of models that cannot chat, which servers list among the others.
+const MUTE: [&str; 10] = [
+    "embed",
+    "whisper",
+    "tts",
+    "dall-e",
+    "moderation",
+    "transcribe",
+    "rerank",
+    "gpt-image",
+    "imagen",
+    "sora-",
+];
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Vec<String>)>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whether a model of this name is one to chat with, as far as names say.
+pub(super) fn chats(id: &str) -> bool {
+    let id = id.to_ascii_lowercase();
+    !MUTE.iter().any(|part| id.contains(part))
+}
+
+/// The model that answers when none is named.
+pub(super) fn first(ids: &[String]) -> Option<&String> {
+    ids.iter().find(|id| chats(id)).or(ids.first())
 }
 
 impl Provider for Listed {
@@ -93,7 +88,15 @@ impl Provider for Listed {
         on_delta: &mut dyn FnMut(Delta<'_>),
     ) -> Result<Completion, Failure> {
         let model = self.choose(&prompt.model, stop)?;
-        self.server.complete_with(&model, prompt, stop, on_delta)
+        let prompt = Prompt {
+            model,
+            ..prompt.clone()
+        };
+        self.server.complete(&prompt, stop, on_delta)
+    }
+
+    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Failure> {
+        self.server.embed(body, stop)
     }
 }
 
@@ -102,6 +105,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::super::fake_upstream::{Then, Upstream, ask, stream, whole};
+    use super::super::member::tests::member;
     use super::*;
 
     const REPLY: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n";
@@ -127,8 +131,9 @@ mod tests {
 
     fn check(ids: &'static [&'static str], default: Option<&str>, ran: Result<&str, FailureKind>) {
         let upstream = upstream(ids);
-        let listed = Listed::new(Arc::new(upstream.client()), default.map(str::to_owned));
-        assert!(listed.known().is_empty());
+        let server = Arc::new(member(&upstream));
+        let listed = Listed::new(Arc::clone(&server), default.map(str::to_owned));
+        assert!(server.models().is_none());
         for _ in 0..2 {
             let result = ask(&listed, &Stop::new()).result;
             assert_eq!(
@@ -139,8 +144,8 @@ mod tests {
                 ran
             );
         }
-        assert_eq!(listed.known(), ids);
-        assert_eq!(upstream.connections(), 1);
+        let known = server.models();
+        assert_eq!(known.as_deref().map_or(&[][..], |known| known), ids);
         let requests = upstream.requests.lock().unwrap();
         let asked = requests
             .iter()
@@ -165,7 +170,7 @@ mod tests {
     #[test]
     fn a_server_without_models_says_so() {
         let upstream = Upstream::with(whole("200 OK", "", r#"{"data":[]}"#), || Then::KeepAlive);
-        let failure = ask(&Listed::new(Arc::new(upstream.client()), None), &Stop::new())
+        let failure = ask(&Listed::new(Arc::new(member(&upstream)), None), &Stop::new())
             .result
             .unwrap_err();
         assert_eq!(failure.kind, FailureKind::UnknownModel);

@@ -1,9 +1,15 @@
 //! Names and the models that answer to them. Nothing here connects.
 
+use super::super::config::NamedProvider;
+use super::super::{ApiKey, Protocol};
 use super::*;
 
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
+}
+
+fn key(name: &str) -> (String, ApiKey) {
+    (name.to_owned(), ApiKey::new("sk-test-canary").unwrap())
 }
 
 fn local() -> ModelsConfig {
@@ -15,14 +21,14 @@ fn local() -> ModelsConfig {
 
 fn openai() -> ModelsConfig {
     ModelsConfig {
-        openai_api_key: some("sk-test"),
+        keys: vec![key("openai")],
         ..ModelsConfig::default()
     }
 }
 
 fn groq() -> ModelsConfig {
     ModelsConfig {
-        groq_api_key: some("gsk-test"),
+        keys: vec![key("groq")],
         ..ModelsConfig::default()
     }
 }
@@ -86,7 +92,7 @@ fn presets_map_aliases_ids_and_anything_under_their_name() {
         ],
     );
     let both = ModelsConfig {
-        groq_api_key: some("gsk"),
+        keys: vec![key("groq"), key("openai")],
         ..openai()
     };
     check(
@@ -142,21 +148,13 @@ fn the_configured_default_resolves_or_the_start_fails() {
             ("gpt-4.1-nano", "groq/openai/gpt-oss-120b"),
         ],
     );
-    let error = Registry::new(config("gpt-4o")).err().unwrap();
+    let error = Registry::new(config("gpt-4o")).unwrap().check_default().unwrap_err();
     assert!(error.message().contains("\"gpt-4o\""), "{}", error.message());
     let own = ModelsConfig {
         default_model: some("llama3"),
         ..local()
     };
     check(own, &[("", "openai/llama3"), ("other", "openai/other")]);
-}
-
-#[test]
-fn what_is_known_needs_no_network() {
-    assert_eq!(Registry::new(local()).unwrap().known(), ["echo", "library"]);
-    let known = Registry::new(groq()).unwrap().known();
-    assert_eq!(known.first().map(String::as_str), Some("llama-3.3-70b-versatile"));
-    assert_eq!(known.last().map(String::as_str), Some("library"));
 }
 
 #[test]
@@ -180,4 +178,231 @@ fn what_is_available_begins_with_the_default() {
     check(own, "llama3", 3);
     // Which one is the first of a server's own is known when it has been asked.
     check(local(), "echo", 2);
+}
+
+fn named(name: &str, url: Option<&str>) -> NamedProvider {
+    NamedProvider {
+        name: name.to_owned(),
+        protocol: None,
+        base_url: url.map(str::to_owned),
+        key: None,
+    }
+}
+
+fn alias(name: &str, models: &[&str]) -> Alias {
+    Alias {
+        name: name.to_owned(),
+        models: models.iter().map(|&model| model.to_owned()).collect(),
+    }
+}
+
+#[test]
+fn providers_are_named_with_an_address_or_known_by_name() {
+    let config = ModelsConfig {
+        providers: vec![named("box", Some("http://10.0.0.7:8000/v1/")), named("vllm", None)],
+        ..groq()
+    };
+    check(
+        config,
+        &[
+            ("", "groq/llama-3.3-70b-versatile"),
+            ("box/llama", "box/llama"),
+            ("vllm/meta/llama", "vllm/meta/llama"),
+            ("other/llama", "box/other/llama"),
+            ("llama", "box/llama"),
+        ],
+    );
+    for (providers, why) in [
+        (vec![named("box", None)], "base URL"),
+        (vec![named("Box", Some("http://b/v1"))], "lower-case"),
+        (vec![named("echo", Some("http://b/v1"))], "built in"),
+        (
+            vec![named("box", Some("http://169.254.169.254/v1"))],
+            "never connected to",
+        ),
+        (vec![named("groq", None)], "two providers"),
+    ] {
+        let error = Registry::new(ModelsConfig { providers, ..groq() }).err().unwrap();
+        assert!(error.message().contains(why), "{}", error.message());
+    }
+}
+
+#[test]
+fn an_alias_stands_for_models_and_goes_before_everything() {
+    let config = ModelsConfig {
+        aliases: vec![
+            alias("fast", &["echo"]),
+            alias("both", &["groq/a", "openai/b"]),
+            alias("nobody", &["mistral/x"]),
+            alias("some", &["mistral/x", "openai/gpt-5"]),
+            alias("gpt-4.1", &["smart"]),
+        ],
+        keys: vec![key("groq"), key("openai")],
+        ..ModelsConfig::default()
+    };
+    check(
+        config.clone(),
+        &[
+            ("fast", "echo/echo"),
+            ("balanced", "openai/gpt-4.1-mini"),
+            ("both", "both/a"),
+            ("nobody", "?"),
+            ("some", "openai/gpt-5"),
+            // An alias stands for models, not for aliases; this one's name is a model's.
+            ("gpt-4.1", "openai/gpt-4.1"),
+        ],
+    );
+    let broken = |alias| {
+        Registry::new(ModelsConfig {
+            aliases: vec![alias],
+            ..config.clone()
+        })
+        .err()
+    };
+    for wrong in [
+        alias("a/b", &["echo"]),
+        alias("", &["echo"]),
+        alias("echo", &["openai/x"]),
+        alias("none", &[]),
+        alias("many", &["echo"; 9]),
+    ] {
+        assert!(broken(wrong.clone()).is_some(), "{wrong:?}");
+    }
+}
+
+fn stored(id: i64, name: &str, url: &str) -> ProviderConfig {
+    ProviderConfig {
+        id: Some(id),
+        name: name.to_owned(),
+        protocol: Protocol::OpenAi,
+        base_url: url.to_owned(),
+        key: ApiKey::new("sk-stored-canary"),
+        origin: Origin::Stored,
+        is_enabled: true,
+    }
+}
+
+fn resolved(registry: &Registry, name: &str) -> String {
+    registry
+        .resolve(Some(name))
+        .map_or("?".to_owned(), |choice| format!("{choice:?}"))
+}
+
+#[test]
+fn what_is_stored_comes_and_goes_while_the_server_runs() {
+    let registry = Registry::new(groq()).unwrap();
+    assert_eq!(resolved(&registry, "box/m"), "?");
+    let one = StoredModels {
+        providers: vec![
+            stored(1, "box", "http://10.0.0.7/v1"),
+            stored(2, "groq", "http://10.0.0.8/v1"),
+            stored(3, "bad", "http://169.254.169.254/v1"),
+            ProviderConfig {
+                is_enabled: false,
+                ..stored(4, "rest", "http://10.0.0.9/v1")
+            },
+        ],
+        aliases: vec![alias("fast", &["box/m"])],
+        default_model: Some("box/d".to_owned()),
+    };
+    registry.store(one.clone());
+    assert_eq!(resolved(&registry, "fast"), "box/m");
+    assert_eq!(resolved(&registry, ""), "box/d");
+    assert_eq!(resolved(&registry, "groq/x"), "groq/x");
+    assert_eq!(resolved(&registry, "rest/x"), "box/rest/x");
+    let states: Vec<(String, State, bool)> = registry
+        .providers()
+        .into_iter()
+        .map(|status| (status.config.name, status.state, status.reason.is_some()))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("groq".to_owned(), State::Unknown, false),
+            ("box".to_owned(), State::Unknown, false),
+            ("groq".to_owned(), State::Down, true),
+            ("bad".to_owned(), State::Down, true),
+            ("rest".to_owned(), State::Off, false),
+        ]
+    );
+    // A call keeps its provider, and what stays the same stays.
+    let before = registry.resolve(Some("box/m")).unwrap();
+    registry.store(one);
+    let same = registry.resolve(Some("box/m")).unwrap();
+    assert!(Arc::ptr_eq(&before.provider, &same.provider));
+    registry.store(StoredModels::default());
+    assert_eq!(resolved(&registry, "box/m"), "?");
+    assert_eq!(resolved(&registry, ""), "groq/llama-3.3-70b-versatile");
+    assert_eq!(before.provider.name(), "box");
+}
+
+#[test]
+fn the_environment_goes_before_what_is_stored() {
+    let registry = Registry::new(ModelsConfig {
+        default_model: some("smart"),
+        aliases: vec![alias("fast", &["echo"])],
+        ..groq()
+    })
+    .unwrap();
+    registry.store(StoredModels {
+        aliases: vec![alias("fast", &["groq/x"]), alias("own", &["groq/y"])],
+        default_model: Some("echo".to_owned()),
+        ..StoredModels::default()
+    });
+    assert_eq!(resolved(&registry, "fast"), "echo/echo");
+    assert_eq!(resolved(&registry, "own"), "groq/y");
+    assert_eq!(resolved(&registry, ""), "groq/openai/gpt-oss-120b");
+    let origins: Vec<Origin> = registry.aliases().into_iter().map(|(_, origin)| origin).collect();
+    assert_eq!(origins, [Origin::Environment, Origin::Stored]);
+    assert_eq!(
+        registry.default_setting(),
+        Some(("smart".to_owned(), Origin::Environment))
+    );
+}
+
+/// A default that was stored and has nobody to run it any more must not leave everybody without an answer.
+#[test]
+fn a_stored_default_that_is_gone_is_no_default() {
+    let registry = Registry::new(groq()).unwrap();
+    registry.store(StoredModels {
+        default_model: Some("gone/m".to_owned()),
+        ..StoredModels::default()
+    });
+    assert_eq!(resolved(&registry, ""), "groq/llama-3.3-70b-versatile");
+}
+
+#[test]
+fn servers_of_this_machine_are_nobody_until_they_are_found() {
+    let config = |default: Option<&str>| ModelsConfig {
+        discovery: Discovery::On,
+        default_model: default.map(str::to_owned),
+        ..ModelsConfig::default()
+    };
+    let registry = Registry::new(config(None)).unwrap();
+    assert_eq!(resolved(&registry, "ollama/llama3"), "?");
+    assert_eq!(resolved(&registry, ""), "echo/echo");
+    assert!(registry.providers().is_empty());
+    assert_eq!(registry.available(), ["echo", "library"]);
+    // Whoever wants one as the default may start it later.
+    let registry = Registry::new(config(Some("ollama/llama3"))).unwrap();
+    registry.check_default().unwrap();
+    assert_eq!(resolved(&registry, ""), "ollama/llama3");
+    assert!(
+        Registry::new(config(Some("box/llama3")))
+            .unwrap()
+            .check_default()
+            .is_err()
+    );
+}
+
+#[test]
+fn no_key_is_ever_printed() {
+    let config = groq().configured().unwrap();
+    let registry = Registry::new(groq()).unwrap();
+    registry.store(StoredModels {
+        providers: vec![stored(1, "box", "http://10.0.0.7/v1")],
+        ..StoredModels::default()
+    });
+    let printed = format!("{config:?} {:?}", registry.providers());
+    assert!(printed.contains("[key]") && !printed.contains("canary"), "{printed}");
 }

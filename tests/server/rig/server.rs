@@ -152,7 +152,9 @@ impl Launch {
         command.args(&self.args).env_clear().current_dir(self.home.join("work"));
         command
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.home.join("home"));
+            .env("HOME", self.home.join("home"))
+            // Whatever else runs on this machine is nothing to the tests.
+            .env("FIRESIDE_NO_DISCOVERY", "true");
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
             .stdin(Stdio::null())
