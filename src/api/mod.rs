@@ -8,12 +8,15 @@ mod changes;
 mod chat_form;
 mod chatai;
 mod docs;
+mod events;
 mod flutter;
 mod library;
+mod openai;
 mod send;
 mod session;
 mod sign_in;
 mod sockets;
+mod stream;
 mod swagger;
 mod system;
 mod tags;
@@ -31,7 +34,9 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Issue, Kind};
-use crate::http::{Auth, FORM_BYTES_MAX, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing};
+use crate::http::{
+    Auth, FORM_BYTES_MAX, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing, Wording,
+};
 use crate::models::FailureKind;
 use crate::store::{self, Ref, User};
 use crate::turn::Fault;
@@ -55,6 +60,7 @@ const TABLES: &[Family<Ctx>] = &[
         flutter::ROUTES,
     ),
     family("Events", "What happens, as it happens", sockets::ROUTES),
+    family("Replies", "Replies while they are written", events::ROUTES),
     family(
         "Todo assistant",
         "The user's id in the path, integer conversation ids",
@@ -72,6 +78,11 @@ const TABLES: &[Family<Ctx>] = &[
         tags::ROUTES,
     ),
     family("Files", "Uploads and attachments", attachments::ROUTES),
+    family(
+        "OpenAI",
+        "OpenAI's routes: what is asked here is passed on to a model, and not kept",
+        openai::ROUTES,
+    ),
     family("Library", "The documents that replies may draw on", library::ROUTES),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
@@ -228,6 +239,7 @@ impl Handler for Service {
             return respond.send_result(Err(error));
         }
         match self.router.find(&request) {
+            Err(reply) if openai::is_ours(&request) => respond.send(openai::say_unknown(&request, reply)),
             Err(reply) => respond.send(reply),
             Ok(call) => call.answer(request, respond, |request, auth| {
                 let caller = session::find_caller(&self.app, &request, auth)?;
@@ -264,6 +276,14 @@ impl Handler for Service {
         match self.app.origins.sharing(request) {
             Sharing::With(_) if self.is_for_own_pages(request) => Sharing::Nobody,
             sharing => sharing,
+        }
+    }
+
+    fn wording(&self, request: &Request) -> Wording {
+        if openai::is_ours(request) {
+            openai::say
+        } else {
+            Reply::error
         }
     }
 
@@ -334,9 +354,8 @@ fn fault(fault: Fault, requested: Option<&str>) -> Error {
     match fault {
         Fault::Store(error) => error,
         Fault::Kept(error) => {
-            // Neither the store's sentence, which may say that nothing was stored, nor when to try again.
-            let message = "Failed to get AI response: the server's store is in trouble. Your message is stored";
-            Error::new(Kind::Unavailable, message).caused_by(error)
+            // Nor does it say when to try again.
+            Error::new(Kind::Unavailable, KEPT).caused_by(error)
         }
         Fault::Model(failure) => {
             if let (FailureKind::UnknownModel, Some(requested)) = (failure.kind, requested) {
@@ -348,6 +367,24 @@ fn fault(fault: Fault, requested: Option<&str>) -> Error {
                 Some(seconds) => error.retry_after(seconds),
                 None => error,
             }
+        }
+    }
+}
+
+/// Not the store's own sentence, which may say that nothing was stored.
+const KEPT: &str = "Failed to get AI response: the server's store is in trouble. Your message is stored";
+
+/// A failed turn where there is no status to say it with: the same sentence, and a word for programs.
+fn fault_words(fault: &Fault) -> (String, &'static str) {
+    match fault {
+        Fault::Store(error) if error.kind() == Kind::Internal => {
+            ("Internal Server Error".to_owned(), error.kind().name())
+        }
+        Fault::Store(error) => (error.message().to_owned(), error.kind().name()),
+        Fault::Kept(_) => (KEPT.to_owned(), Kind::Unavailable.name()),
+        Fault::Model(failure) => {
+            let words = format!("Failed to get AI response: {}", failure.message);
+            (words, failure.kind.name())
         }
     }
 }

@@ -160,6 +160,13 @@ pub(super) struct MessageView<'a, Id> {
     state: &'static str,
     model: Option<String>,
     error: Option<String>,
+    /// What the model thought before it replied. Left out where there is none, as the tools that it called: existing
+    /// clients know no such keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<serde_json::Value>>")]
+    tool_calls: Option<serde_json::Value>,
     /// The message before it; with `?tree=1` only, and none for a conversation's first.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<Id>,
@@ -217,5 +224,7 @@ fn with_id<Id>(id: Id, message: Message, chat_id: &str) -> MessageView<'_, Id> {
         error: message.error,
         parent_id: None,
         siblings: None,
+        reasoning: message.reasoning,
+        tool_calls: message.tool_calls.and_then(|calls| serde_json::from_str(&calls).ok()),
     }
 }

@@ -10,6 +10,7 @@ mod anthropic;
 mod api_key;
 mod calls;
 mod config;
+mod data_url;
 mod discovery;
 mod echo;
 mod enclosed;
@@ -43,6 +44,7 @@ use serde_json::{Map, Value};
 
 pub use api_key::ApiKey;
 pub use config::{ALIAS_MODELS_MAX, Alias, Discovery, ModelsConfig, NamedProvider, Origin, ProviderConfig, check_name};
+pub use data_url::read_data_url;
 pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
 pub use library::LIBRARY;

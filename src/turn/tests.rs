@@ -2,6 +2,7 @@
 
 mod endings;
 mod files;
+mod listeners;
 mod places;
 
 use std::sync::mpsc::{Receiver, channel};
@@ -129,7 +130,9 @@ impl Rig {
             choice,
             library: None,
             api_key: None,
+            prompt: None,
             details: MessageDetails::default(),
+            queue: true,
         }
     }
 

@@ -32,6 +32,8 @@ mod flutter;
 #[cfg(test)]
 mod library;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod rig;
@@ -41,6 +43,8 @@ mod scripts;
 mod settings;
 #[cfg(test)]
 mod sockets;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 mod tags;
 #[cfg(test)]
