@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use self::views::{ConversationView, MessageView, Parts, UsageView};
 use super::ai_chat::{ListMessages, find_messages, page_limit};
+use super::changes::{self, UpdateChat};
 use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Body, Json, Path, Query, Route, delete, get, post, put};
+use crate::http::{Auth, Body, Json, Path, Query, Route, delete, get, patch, post, put};
 use crate::models::{ECHO, LIBRARY};
 use crate::store::{self, Conversation, ConversationPatch, NewConversation, Page, Ref};
 
@@ -31,6 +32,12 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         Auth::User,
         "List a conversation's messages, oldest first, with tokens and prices",
         &Json(messages),
+    ),
+    patch(
+        "/conversations/{conversation_id}",
+        Auth::User,
+        "Change a conversation and what its replies are made with",
+        &Json(update),
     ),
     put(
         "/conversations/{conversation_id}/rename",
@@ -71,12 +78,12 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
 ];
 
 #[derive(Deserialize, JsonSchema)]
-struct ConversationPath {
+pub(super) struct ConversationPath {
     conversation_id: AnyId,
 }
 
 impl ConversationPath {
-    fn conversation(&self) -> Result<Ref, Error> {
+    pub(super) fn conversation(&self) -> Result<Ref, Error> {
         self.conversation_id
             .parse()
             .ok_or_else(|| Error::new(Kind::NotFound, "Conversation not found"))
@@ -114,7 +121,7 @@ fn list(ctx: &Ctx, Query(query): Query<ListConversations>) -> Result<Vec<Convers
         .app
         .store
         .read(|read| store::list_conversations_by_age(read, owner, page))?;
-    Ok(conversations.into_iter().map(views::conversation).collect())
+    Ok(conversations.into_iter().map(views::listed_conversation).collect())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -156,8 +163,9 @@ fn messages(
 ) -> Result<MessageList, Error> {
     let (owner, which) = (ctx.user()?.id, path.conversation()?);
     let (conversation_id, parts) = ctx.app.store.read(|read| {
-        let (conversation, messages) = find_messages(read, owner, &which, query)?;
-        Ok((conversation.id, Parts::read(read, messages)?))
+        let page = find_messages(read, owner, &which, query)?;
+        let parts = Parts::read(read, page.messages)?;
+        Ok((page.conversation.id, parts.within(page.around)))
     })?;
     Ok(MessageList {
         conversation_id,
@@ -183,6 +191,13 @@ fn rename(ctx: &Ctx, (Path(path), Query(query)): (Path<ConversationPath>, Query<
     Ok(Detail {
         detail: "Conversation renamed successfully",
     })
+}
+
+fn update(
+    ctx: &Ctx,
+    (Path(path), Body(body)): (Path<ConversationPath>, Body<UpdateChat>),
+) -> Result<ConversationView, Error> {
+    changes::update(ctx, path.conversation()?, body).map(views::conversation)
 }
 
 fn remove(ctx: &Ctx, Path(path): Path<ConversationPath>) -> Result<Detail, Error> {

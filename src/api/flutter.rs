@@ -70,7 +70,7 @@ fn list(ctx: &Ctx, (): ()) -> Result<Vec<ChatView>, Error> {
         .read(|read| store::list_conversations_pinned_first(read, user.id, CHATS_MAX))?;
     let views = conversations
         .into_iter()
-        .map(|conversation| views::chat(conversation, user));
+        .map(|conversation| views::listed_chat(conversation, user));
     Ok(views.collect())
 }
 
@@ -106,10 +106,14 @@ fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMe
         .app
         .store
         .read(|read| ai_chat::find_messages(read, owner, &chat, query));
-    let (chat, messages) = found.map_err(in_own_words)?;
-    let views: Vec<_> = messages
+    let mut page = found.map_err(in_own_words)?;
+    let views: Vec<_> = page
+        .messages
         .into_iter()
-        .map(|message| views::message_with_uuid(message, &chat.uuid))
+        .map(|message| {
+            let around = page.around.remove(&message.id);
+            views::message_with_uuid(message, &page.conversation.uuid).within(around)
+        })
         .collect();
     Typed::json(&views)
 }
@@ -163,6 +167,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         .store
         .read(|read| store::find_conversation(read, user.id, &chat));
     let conversation = found.map_err(in_own_words)?;
+    let choice = send::choose(ctx, None, Some(&conversation))?;
     let api_key = ctx.count_message()?;
     let reply_to_id = body
         .reply_to_id
@@ -175,7 +180,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         text: body.content,
         // Those that it names by their addresses are sent with it by the store.
         attachments: Vec::new(),
-        choice: ctx.app.models.default_model().clone(),
+        choice,
         library: body.library,
         api_key,
         prompt: None,

@@ -5,6 +5,7 @@ mod admin;
 mod ai_chat;
 mod api_keys;
 mod attachments;
+mod changes;
 mod chat_form;
 mod chatai;
 mod docs;
@@ -22,7 +23,9 @@ mod sockets;
 mod stream;
 mod swagger;
 mod system;
+mod tags;
 mod todo;
+mod tree;
 mod ui;
 mod usage;
 mod views;
@@ -72,6 +75,12 @@ const TABLES: &[Family<Ctx>] = &[
         "ChatAI",
         "ChatAI's routes: conversations with integer ids, and what replies cost",
         chatai::ROUTES,
+    ),
+    family("Branches", "A conversation as the tree that it is", tree::ROUTES),
+    family(
+        "Tags and settings",
+        "What users file conversations under, and what clients keep for them",
+        tags::ROUTES,
     ),
     family("Files", "Uploads and attachments", attachments::ROUTES),
     family(

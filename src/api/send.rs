@@ -5,9 +5,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::stream::Line;
-use super::{Ctx, fault};
+use super::{Ctx, fault, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{Either, EventStream, Later, Media, Request, TextStream, Typed};
+use crate::models::Choice;
+use crate::store::Conversation;
 use crate::turn::{Ask, Done};
 
 /// What a send route answers: the family's own object, or the reply as it comes.
@@ -70,6 +72,19 @@ pub(super) struct Words {
     pub(super) missing: String,
     /// How the reply is read while it is written, if it is.
     pub(super) media: Option<Media>,
+}
+
+/// Who replies: the model that was asked for, else the conversation's own, else the server's default. One that the
+/// conversation had chosen and nobody serves any more is not replaced: what is said to a model on one's own machine is
+/// not for the next best provider.
+///
+/// # Errors
+/// [`Kind::Invalid`] when nobody serves it.
+pub(super) fn choose(ctx: &Ctx, requested: Option<&str>, conversation: Option<&Conversation>) -> Result<Choice, Error> {
+    let requested = requested.filter(|name| !name.trim().is_empty());
+    let name = requested.or_else(|| conversation?.model.as_deref());
+    let choice = ctx.app.models.resolve(name);
+    choice.map_err(|_| unknown_model(name.unwrap_or("")))
 }
 
 /// Begins a turn with what was asked, if that can be, and answers with the `view` of what came of it.

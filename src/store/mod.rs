@@ -19,8 +19,11 @@ mod portable;
 mod readers;
 mod search;
 mod sessions;
+mod settings;
+mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tree;
 mod usage;
 mod users;
 mod writer;
@@ -58,7 +61,8 @@ pub use documents::{
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
-    interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts, withdraw_reply,
+    insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts,
+    withdraw_reply,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{
@@ -71,6 +75,9 @@ pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
     find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
 };
+pub use settings::{find_settings, update_settings};
+pub use tags::{Tag, count_tagged, delete_tag, list_tagged, list_tags, rename_tag};
+pub use tree::{Around, MessageIds, Node, Tree, list_around, list_tree, show_branch};
 pub use usage::{
     NewUsage, Scope, UsageBy, UsageDetail, UsageOf, UsageRange, UsageSum, insert_usage, list_conversation_usage,
     list_usage, sum_usage,

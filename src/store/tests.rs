@@ -12,6 +12,9 @@ mod housekeeping;
 mod message_index;
 mod messages;
 mod plans;
+mod settings;
+mod tags;
+mod tree;
 mod usage;
 mod writer;
 

@@ -110,6 +110,10 @@ pub enum Target {
         uuid: String,
         /// Its own system prompt, which goes before the user's.
         system_prompt: Option<String>,
+        /// The sampling temperature that it has chosen.
+        temperature: Option<f64>,
+        /// The most tokens that its replies may have.
+        max_tokens: Option<u32>,
         /// Whether its replies draw on the owner's documents.
         library: bool,
     },
@@ -134,6 +138,8 @@ impl std::convert::From<Conversation> for Target {
             id: conversation.id,
             uuid: conversation.uuid,
             system_prompt: conversation.system_prompt,
+            temperature: conversation.temperature,
+            max_tokens: conversation.max_tokens,
             library: conversation.library,
         }
     }

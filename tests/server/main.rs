@@ -46,11 +46,17 @@ mod scripts;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod sockets;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod tags;
+#[cfg(test)]
 mod todo;
+#[cfg(test)]
+mod tree;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

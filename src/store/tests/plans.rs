@@ -16,6 +16,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("portable", include_str!("../portable.rs")),
     ("search", include_str!("../search.rs")),
     ("sessions", include_str!("../sessions.rs")),
+    ("settings", include_str!("../settings.rs")),
+    ("tags", include_str!("../tags.rs")),
+    ("tree", include_str!("../tree.rs")),
     ("usage", include_str!("../usage.rs")),
     ("users", include_str!("../users.rs")),
     ("api_keys", include_str!("../api_keys.rs")),
@@ -120,7 +123,7 @@ fn either_id_is_looked_up_and_not_searched_for() {
             count += 1;
         }
     }
-    assert_eq!(count, 9);
+    assert_eq!(count, 10);
 }
 
 #[test]
