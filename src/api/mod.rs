@@ -11,6 +11,7 @@ mod chatai;
 mod docs;
 mod events;
 mod flutter;
+mod html;
 mod library;
 mod metrics;
 mod openai;

@@ -12,6 +12,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("documents", include_str!("../documents.rs")),
     ("housekeeping", include_str!("../housekeeping.rs")),
     ("message_index", include_str!("../message_index.rs")),
+    ("html", include_str!("../html.rs")),
     ("messages", include_str!("../messages.rs")),
     ("portable", include_str!("../portable.rs")),
     ("search", include_str!("../search.rs")),
