@@ -1,10 +1,12 @@
 //! `App`: what a handler may reach. Built once from the settings; everything in it is shared and thread-safe.
 
+mod models;
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::auth::{self, Hasher, LastUse, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
@@ -64,6 +66,7 @@ pub struct App {
     /// When API keys were used last.
     pub keys_used: LastUse,
     messages: RateLimit,
+    reloading_models: Mutex<()>,
     setup: SetupCode,
 }
 
@@ -103,6 +106,7 @@ impl App {
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
         })?);
+        models::load(&store, &models)?;
         models.check_default()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
@@ -136,6 +140,7 @@ impl App {
                 Some(limit) => limit,
                 None => MESSAGES_PER_MINUTE,
             }),
+            reloading_models: Mutex::default(),
             setup: SetupCode::default(),
             keys_used: LastUse::default(),
             store,

@@ -9,6 +9,8 @@ mod chatai;
 mod docs;
 mod flutter;
 mod library;
+mod models;
+mod providers;
 mod send;
 mod session;
 mod sign_in;
@@ -64,6 +66,16 @@ const TABLES: &[Family<Ctx>] = &[
     ),
     family("Files", "Uploads and attachments", attachments::ROUTES),
     family("Library", "The documents that replies may draw on", library::ROUTES),
+    family(
+        "Providers",
+        "Who runs the models, for administrators",
+        providers::ROUTES,
+    ),
+    family(
+        "Models",
+        "Names for models and the default, for administrators",
+        models::ROUTES,
+    ),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
 ];

@@ -272,6 +272,14 @@ impl Registry {
         self.table().default.clone()
     }
 
+    /// Whether a provider like this could be asked.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`] if its base URL or its key cannot be used.
+    pub fn check(&self, config: &ProviderConfig) -> Result<(), Error> {
+        Member::new(config.clone(), &self.making).map(drop)
+    }
+
     /// Whether a model of an alias or a default has somebody to run it. An alias stands for models, not for aliases.
     pub fn serves(&self, name: &str) -> bool {
         self.find_model(&self.table(), name).is_some()

@@ -12,6 +12,7 @@ mod housekeeping;
 mod messages;
 mod migrate;
 mod open;
+mod providers;
 mod readers;
 mod search;
 mod sessions;
@@ -52,6 +53,10 @@ pub use messages::{
     insert_message, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial,
 };
 pub use open::{DATABASE_FILE, Location};
+pub use providers::{
+    ModelSettings, NewProvider, ProviderPatch, StoredProvider, delete_provider, find_model_settings, find_provider,
+    insert_provider, list_providers, save_model_settings, update_provider,
+};
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
 pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,

@@ -9,6 +9,7 @@ mod documents;
 mod housekeeping;
 mod messages;
 mod plans;
+mod providers;
 mod usage;
 mod writer;
 

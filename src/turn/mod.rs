@@ -212,6 +212,11 @@ impl Turns {
         }
     }
 
+    /// How many replies are being written, on threads of their own.
+    pub fn running(&self) -> usize {
+        self.live().turns()
+    }
+
     /// Ends the reply that is being written in a conversation, if there is one.
     pub fn stop(&self, conversation_id: i64) {
         self.live().stop(conversation_id);
