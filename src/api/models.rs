@@ -107,12 +107,9 @@ fn of_environment(what: &str) -> Error {
 }
 
 /// A name with a mistake in it would be found out by those who ask for it.
-fn check_served(ctx: &Ctx, model: &str) -> Result<(), Error> {
-    if ctx.app.models.serves(model) {
-        return Ok(());
-    }
+fn not_served(model: &str) -> Error {
     let message = format!("No provider serves {model:?}. Name it as provider/model");
-    Err(Error::new(Kind::Malformed, message))
+    Error::new(Kind::Malformed, message)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -129,11 +126,8 @@ fn set_default(ctx: &Ctx, Body(body): Body<SetDefault>) -> Result<ModelsView, Er
     }
     let name = body.default_model.map(|name| name.trim().to_owned());
     let name = name.filter(|name| !name.is_empty());
-    if let Some(name) = &name {
-        let is_alias = models.aliases().iter().any(|(alias, _)| alias.name == *name);
-        if !is_alias {
-            check_served(ctx, name)?;
-        }
+    if let Some(name) = name.as_ref().filter(|name| !models.serves_name(name)) {
+        return Err(not_served(name));
     }
     save(ctx, move |settings| {
         settings.default_model.clone_from(&name);
@@ -172,8 +166,8 @@ fn set_alias(ctx: &Ctx, (Path(path), Body(body)): (Path<AliasPath>, Body<SetAlia
         models: body.models.iter().map(|model| model.trim().to_owned()).collect(),
     };
     alias.check()?;
-    for model in &alias.models {
-        check_served(ctx, model)?;
+    if let Some(model) = alias.models.iter().find(|model| !ctx.app.models.serves(model)) {
+        return Err(not_served(model));
     }
     save(ctx, move |settings| {
         let Alias { name, models } = alias.clone();

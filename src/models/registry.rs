@@ -280,9 +280,15 @@ impl Registry {
         Member::new(config.clone(), &self.making).map(drop)
     }
 
-    /// Whether a model of an alias or a default has somebody to run it. An alias stands for models, not for aliases.
-    pub fn serves(&self, name: &str) -> bool {
-        self.find_model(&self.table(), name).is_some()
+    /// Whether somebody is known to serve this model. What only a server of the administrator's own might make something
+    /// of does not count, nor does an alias: it stands for models, not for aliases.
+    pub fn serves(&self, model: &str) -> bool {
+        self.find_model(&self.table(), model).is_some()
+    }
+
+    /// The same, or an alias.
+    pub fn serves_name(&self, name: &str) -> bool {
+        self.known_as(&self.table(), name).is_some()
     }
 
     pub(super) fn members(&self) -> Vec<Arc<Member>> {

@@ -324,16 +324,18 @@ fn names_and_the_default_are_set_and_survive() {
     );
     for (body, status) in [
         (json!({"models": []}), 400),
-        (json!({"models": ["nobody/x/"]}), 200),
-        (json!({"models": ["smart"]}), 200),
+        (json!({"models": ["nobody/x"]}), 400),
+        (json!({"models": ["box/fake", "smart"]}), 400),
+        (json!({"models": [""]}), 400),
         (json!({"models": "echo"}), 422),
         (json!({}), 422),
         (json!({"models": ["a", "b", "c", "d", "e", "f", "g", "h", "i"]}), 422),
     ] {
-        // A server of one's own takes any name at all.
         office.check("PUT", "/admin/models/other", body, status);
     }
     office.check("PUT", "/admin/models/echo", json!({"models": ["box/fake"]}), 400);
+    office.check("PUT", "/admin/models", json!({"default_model": "nobody/x"}), 400);
+    assert_eq!(office.call("DELETE", "/admin/models/other", None).status, 404);
     let launch = office.server.launch().clone();
     let user = office.user.clone();
     drop(office);
