@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::fmt::rfc2822;
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::Offset;
 
@@ -13,6 +14,13 @@ const MICROS: i64 = 1_000_000;
 pub struct Moment(i64);
 
 impl Moment {
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`, as headers of HTTP have it; none if it is no such date.
+    pub fn from_http_date(text: &str) -> Option<Moment> {
+        const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new();
+        let timestamp = PARSER.parse_timestamp(text).ok()?;
+        Some(Moment(timestamp.as_microsecond()))
+    }
+
     /// Seconds since 1970.
     pub fn seconds(self) -> u64 {
         u64::try_from(self.0 / MICROS).unwrap_or(0)
@@ -87,5 +95,14 @@ mod tests {
             assert_eq!(Moment::parse(text), None, "{text}");
         }
         assert_eq!(moment.plus_s(-2).text(), "2026-11-21T05:17:00.616428+00:00");
+    }
+
+    #[test]
+    fn dates_of_http() {
+        let moment = Moment::from_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        assert_eq!(moment.text(), "1994-11-06T08:49:37.000000+00:00");
+        for wrong in ["", "7", "Sun, 36 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(Moment::from_http_date(wrong), None, "{wrong:?}");
+        }
     }
 }

@@ -344,6 +344,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         choice,
         library: body.library,
         api_key,
+        prompt: None,
         details: store::MessageDetails::default(),
     })
 }

@@ -104,6 +104,7 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
         choice,
         library: form.library,
         api_key,
+        prompt: None,
         details: MessageDetails::default(),
     };
     Ok((ask, uploads))

@@ -170,6 +170,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         choice: ctx.app.models.default_model().clone(),
         library: body.library,
         api_key,
+        prompt: None,
         details: MessageDetails {
             kind: body.r#type,
             media_urls: body.media_urls.unwrap_or_default(),

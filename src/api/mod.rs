@@ -10,6 +10,7 @@ mod docs;
 mod flutter;
 mod library;
 mod models;
+mod openai;
 mod providers;
 mod send;
 mod session;
@@ -30,7 +31,9 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Issue, Kind};
-use crate::http::{Auth, FORM_BYTES_MAX, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing};
+use crate::http::{
+    Auth, FORM_BYTES_MAX, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing, Wording,
+};
 use crate::models::FailureKind;
 use crate::store::{self, Ref, User};
 use crate::turn::Fault;
@@ -65,6 +68,11 @@ const TABLES: &[Family<Ctx>] = &[
         chatai::ROUTES,
     ),
     family("Files", "Uploads and attachments", attachments::ROUTES),
+    family(
+        "OpenAI",
+        "OpenAI's routes: what is asked here is passed on to a model, and not kept",
+        openai::ROUTES,
+    ),
     family("Library", "The documents that replies may draw on", library::ROUTES),
     family(
         "Providers",
@@ -231,6 +239,7 @@ impl Handler for Service {
             return respond.send_result(Err(error));
         }
         match self.router.find(&request) {
+            Err(reply) if openai::is_ours(&request) => respond.send(openai::say_unknown(&request, reply)),
             Err(reply) => respond.send(reply),
             Ok(call) => call.answer(request, respond, |request, auth| {
                 let caller = session::find_caller(&self.app, &request, auth)?;
@@ -267,6 +276,14 @@ impl Handler for Service {
         match self.app.origins.sharing(request) {
             Sharing::With(_) if self.is_for_own_pages(request) => Sharing::Nobody,
             sharing => sharing,
+        }
+    }
+
+    fn wording(&self, request: &Request) -> Wording {
+        if openai::is_ours(request) {
+            openai::say
+        } else {
+            Reply::error
         }
     }
 

@@ -107,6 +107,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         choice,
         library: body.library,
         api_key,
+        prompt: None,
         details: store::MessageDetails::default(),
     })
 }

@@ -57,7 +57,7 @@ pub use inbox::{Listen, Said};
 pub use listener::Engine;
 pub use multipart::FORM_BYTES_MAX;
 pub use push::{Gone, Media, Push};
-pub use reply::Reply;
+pub use reply::{Reply, Wording};
 pub use request::{Request, RequestId};
 pub use respond::Responder;
 pub use router::{Auth, Call, Family, Route, Router, body_bytes_max, delete, get, patch, post, put};
@@ -82,6 +82,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Which other origin's pages may read the reply. Called on the poll thread: no waiting.
     fn sharing(&self, _request: &Request) -> Sharing {
         Sharing::Off
+    }
+
+    /// How errors are put to whoever sends this request.
+    fn wording(&self, _request: &Request) -> Wording {
+        Reply::error
     }
 
     /// The server is stopping and requests are still being answered: come to an end. Called on the poll thread.

@@ -24,6 +24,9 @@ pub(super) enum ReplyBody {
     },
 }
 
+/// How errors are put into words.
+pub type Wording = fn(&Error, RequestId) -> Reply;
+
 impl Reply {
     /// A reply without a body.
     pub fn empty(status: u16) -> Reply {
@@ -78,6 +81,17 @@ impl Reply {
             reply = reply.header("Retry-After", &seconds.to_string());
         }
         reply
+    }
+
+    /// The same error in other words: its header fields stay.
+    #[must_use]
+    pub fn rephrased(mut self, status: u16, body: &impl Serialize) -> Reply {
+        self.status = status;
+        // What it said before is better than nothing.
+        if let Ok(bytes) = serde_json::to_vec(body) {
+            self.body = ReplyBody::Bytes(bytes);
+        }
+        self
     }
 
     /// A body that is certainly JSON already.

@@ -10,6 +10,7 @@ use super::handshake::Handshake;
 use super::inbox::Listen;
 use super::listener::Shared;
 use super::push::{Media, Push};
+use super::reply::Wording;
 use super::reply::{Framed, Reply, print, print_open};
 use super::request::{Request, RequestId};
 use super::socket::Socket;
@@ -34,6 +35,8 @@ pub(super) struct Exchange {
     line: String,
     /// Which other origin's pages may read the reply.
     sharing: Sharing,
+    /// How errors are put.
+    wording: Wording,
 }
 
 impl Responder {
@@ -51,6 +54,7 @@ impl Responder {
                 },
                 started: Instant::now(),
                 sharing: shared.handler.sharing(request),
+                wording: shared.handler.wording(request),
                 line: if log::log_enabled!(target: "access", log::Level::Info) {
                     format!("{} {}", request.method(), request.path())
                 } else {
@@ -74,15 +78,21 @@ impl Responder {
         }
     }
 
-    /// Sends a reply or an error in its common form.
+    /// Sends a reply, or an error as this client reads them.
     pub fn send_result(self, result: Result<Reply, Error>) {
-        let reply = result.unwrap_or_else(|error| Reply::error(&error, self.id()));
+        let reply = result.unwrap_or_else(|error| self.put(&error));
         self.send(reply);
+    }
+
+    /// An error as this client reads them.
+    fn put(&self, error: &Error) -> Reply {
+        let wording = self.exchange.as_ref().map(|exchange| exchange.wording);
+        wording.unwrap_or(Reply::error)(error, self.id())
     }
 
     /// Sends an error and closes: what is left of the request is not read.
     pub(super) fn refuse(mut self, error: &Error) {
-        let reply = Reply::error(error, self.id());
+        let reply = self.put(error);
         if let Some(mut exchange) = self.exchange.take() {
             exchange.framed.keep_alive = false;
             exchange.send(reply);
@@ -137,7 +147,7 @@ impl Drop for Responder {
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take() {
             let error = Error::new(Kind::Internal, "a handler ended without an answer");
-            let reply = Reply::error(&error, exchange.framed.id);
+            let reply = (exchange.wording)(&error, exchange.framed.id);
             exchange.send(reply);
         }
     }
@@ -306,7 +316,7 @@ impl Job {
         };
         let mut responder = job.1;
         let error = Error::new(Kind::Unavailable, "The server is busy; try again").retry_after(1);
-        let reply = Reply::error(&error, responder.id());
+        let reply = responder.put(&error);
         if let Some(exchange) = responder.exchange.take()
             && exchange.load(reply)
         {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value};
 use tiny_http::Method;
@@ -19,8 +20,12 @@ use super::validate::json_invalid;
 use super::{forms, multipart};
 use crate::error::{Error, Kind};
 
-/// Bytes of a JSON or form body.
+/// Bytes of a JSON or form body, where its route does not say otherwise.
 pub(super) const BODY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Larger bodies that are read at the same time: each is in memory as bytes and as values, and there are dozens of
+/// workers.
+const LARGE_BODIES_MAX: usize = 4;
 
 /// Who may use a route. Every route says it; there is no default to forget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +67,8 @@ pub struct Route<C: 'static> {
     /// Its files are read and not kept, and have at most so many bytes together. Without it they are kept, and each may
     /// have as many as a file may.
     pub read_bytes_max: Option<u64>,
+    /// Bytes of a JSON or form body.
+    pub body_bytes_max: u64,
     /// How it may fail, beyond what every route with its method, its inputs and its `auth` may; for the documentation.
     pub errors: &'static [Kind],
 }
@@ -71,6 +78,13 @@ impl<C> Route<C> {
     #[must_use]
     pub const fn fails(mut self, errors: &'static [Kind]) -> Route<C> {
         self.errors = errors;
+        self
+    }
+
+    /// The same row, whose JSON body may have so many bytes. Few that are larger than others take are read at a time.
+    #[must_use]
+    pub const fn takes(mut self, bytes_max: u64) -> Route<C> {
+        self.body_bytes_max = bytes_max;
         self
     }
 
@@ -91,7 +105,7 @@ macro_rules! methods {
             summary: &'static str,
             endpoint: &'static dyn Endpoint<C>,
         ) -> Route<C> {
-            Route { method: Method::$method, path, auth, summary, endpoint, read_bytes_max: None, errors: &[] }
+            Route { method: Method::$method, path, auth, summary, endpoint, read_bytes_max: None, body_bytes_max: BODY_BYTES_MAX, errors: &[] }
         }
     )* };
 }
@@ -113,6 +127,7 @@ pub struct Router<C: 'static> {
     root: Node,
     entries: Vec<Entry<C>>,
     file_bytes_max: u64,
+    large_bodies: AtomicUsize,
 }
 
 /// A row of a table, and who answers it.
@@ -155,6 +170,7 @@ pub struct Call<'r, C: 'static> {
     spec: &'r Spec,
     path: Map<String, Value>,
     file_bytes_max: u64,
+    large_bodies: &'r AtomicUsize,
 }
 
 impl<C> Router<C> {
@@ -174,6 +190,7 @@ impl<C> Router<C> {
             root,
             entries,
             file_bytes_max,
+            large_bodies: AtomicUsize::new(0),
         }
     }
 
@@ -221,6 +238,7 @@ impl<C> Router<C> {
                 spec: &answers.spec,
                 path: parameters,
                 file_bytes_max: self.file_bytes_max,
+                large_bodies: &self.large_bodies,
             });
         }
         let mut allowed: Vec<&str> = Vec::new();
@@ -252,7 +270,7 @@ impl<C> Call<'_, C> {
                 Some(bytes_max) => bytes_max + multipart::FORM_BYTES_MAX,
                 None => body_bytes_max(self.file_bytes_max),
             },
-            (None, Some(_)) => BODY_BYTES_MAX,
+            (None, Some(_)) => self.route.body_bytes_max,
             (None, None) => 0,
         }
     }
@@ -277,6 +295,10 @@ impl<C> Call<'_, C> {
         respond: Responder,
         enter: impl FnOnce(Request, Auth) -> Result<C, Error>,
     ) {
+        let _large = match LargeBody::take(self.large_bodies, &request) {
+            Ok(large) => large,
+            Err(error) => return respond.send_result(Err(error)),
+        };
         let prepared = self.parse(&mut request).and_then(|mut values| {
             let query = self.parse_query(&request);
             let ctx = enter(request, self.route.auth)?;
@@ -295,7 +317,7 @@ impl<C> Call<'_, C> {
         let mut files = Vec::new();
         let body = match &self.spec.body {
             None if self.spec.files.is_none() => None,
-            Some((BodyKind::Json, _)) => parse_json(&request.body(BODY_BYTES_MAX)?)?,
+            Some((BodyKind::Json, _)) => parse_json(&request.body(self.route.body_bytes_max)?)?,
             None | Some((BodyKind::Form, _)) => {
                 let file_bytes_max = self.spec.files.map(|_| self.file_bytes_max);
                 let (mut fields, uploads) = parse_form(request, file_bytes_max)?;
@@ -318,6 +340,30 @@ impl<C> Call<'_, C> {
             (Some(_), Some(query)) => forms::parse_pairs(query),
             _ => Ok(Map::new()),
         }
+    }
+}
+
+/// A place among the large bodies that are read. Given back when dropped.
+struct LargeBody<'r>(&'r AtomicUsize);
+
+impl<'r> LargeBody<'r> {
+    /// Takes one, if this request's body is that large and is not read from its file.
+    fn take(taken: &'r AtomicUsize, request: &Request) -> Result<Option<LargeBody<'r>>, Error> {
+        if request.body_length() <= BODY_BYTES_MAX || FormKind::of(request) == Some(FormKind::Multipart) {
+            return Ok(None);
+        }
+        let place = LargeBody(taken);
+        if taken.fetch_add(1, Ordering::Relaxed) < LARGE_BODIES_MAX {
+            return Ok(Some(place));
+        }
+        let message = "Too many large requests are being read; try again";
+        Err(Error::new(Kind::Unavailable, message).retry_after(1))
+    }
+}
+
+impl Drop for LargeBody<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -5,14 +5,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::{Failure, Reporter, cut, printable};
-use super::{Completion, Delta, Prompt, Stop, Usage};
-
-/// A book has about 1 MiB; a reply beyond this is a server that does not stop.
-const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
-const FINISH_REASON_CHARS_MAX: usize = 64;
-/// No model reads or writes more, and sums of this still fit everywhere: a server may claim anything.
-const TOKENS_MAX: u64 = 1_000_000_000;
+use super::calls::{Calls, Function, Piece};
+use super::failure::Failure;
+use super::link::Listener;
+use super::outlet::{Counted, Outlet, finish_reason};
+use super::think::Think;
+use super::{Completion, Delta, Prompt};
 
 /// A chunk of a stream, or a whole answer: they differ in `delta` and `message`.
 #[derive(Deserialize)]
@@ -36,14 +34,27 @@ struct Content {
     content: Option<Text>,
     reasoning_content: Option<Text>,
     reasoning: Option<Text>,
+    /// What OpenAI's models say in place of an answer in a form that was asked for.
+    refusal: Option<Text>,
+    tool_calls: Option<Vec<Piece>>,
+    /// The older form of one call.
+    function_call: Option<Function>,
 }
 
-/// Text, or something newer that is not shown.
+/// Text, parts of it, or something newer that is not shown.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Text {
     Plain(String),
+    Parts(Vec<TextPart>),
     Other(serde::de::IgnoredAny),
+}
+
+/// As Mistral's models that reason send it. <https://docs.mistral.ai/capabilities/reasoning/>
+#[derive(Deserialize)]
+struct TextPart {
+    text: Option<String>,
+    thinking: Option<Box<Text>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -51,6 +62,8 @@ struct WireUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
+    /// DeepSeek's word for the cached ones.
+    prompt_cache_hit_tokens: Option<u64>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -58,39 +71,132 @@ struct PromptDetails {
     cached_tokens: Option<u64>,
 }
 
+impl From<WireUsage> for Counted {
+    fn from(usage: WireUsage) -> Counted {
+        let details = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        Counted {
+            input: usage.prompt_tokens.unwrap_or(0),
+            output: usage.completion_tokens.unwrap_or(0),
+            cached: details.or(usage.prompt_cache_hit_tokens).unwrap_or(0),
+        }
+    }
+}
+
 /// A reply under way.
 pub(super) struct Answer<'a> {
-    reporter: &'a Reporter,
-    stop: &'a Stop,
-    on_delta: &'a mut dyn FnMut(Delta<'_>),
-    reply_bytes: usize,
-    reply_chars: u64,
+    outlet: Outlet<'a>,
+    think: Think,
+    calls: Calls,
     finish_reason: Option<String>,
     usage: Option<WireUsage>,
     complete: bool,
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(reporter: &'a Reporter, stop: &'a Stop, on_delta: &'a mut dyn FnMut(Delta<'_>)) -> Answer<'a> {
+    pub(super) fn new(outlet: Outlet<'a>) -> Answer<'a> {
         Answer {
-            reporter,
-            stop,
-            on_delta,
-            reply_bytes: 0,
-            reply_chars: 0,
+            outlet,
+            think: Think::default(),
+            calls: Calls::default(),
             finish_reason: None,
             usage: None,
             complete: false,
         }
     }
 
-    /// Whether the server has said that nothing follows.
-    pub(super) fn is_complete(&self) -> bool {
-        self.complete
+    /// Takes an answer that came in one piece.
+    pub(super) fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
+        let chunk = self.parse(body)?;
+        if chunk.error.is_none() && chunk.choices.as_ref().is_none_or(Vec::is_empty) {
+            return Err(self.outlet.reporter.broken("sent an answer without a reply in it"));
+        }
+        self.complete = true;
+        self.take(chunk)
     }
 
-    /// Takes the data of one event of a stream.
-    pub(super) fn event(&mut self, data: &str) -> Result<(), Failure> {
+    /// The end of the answer, read to its end or not.
+    pub(super) fn finish(mut self, read: Result<(), Failure>, prompt: &Prompt) -> Result<Completion, Failure> {
+        // What has come is delivered whatever became of the rest; a call of a tool only if it is whole.
+        let flushed = self.think.end(&mut |delta| self.outlet.say(delta));
+        read.and(flushed)?;
+        if !self.complete && self.finish_reason.is_none() {
+            return Err(self.outlet.reporter.broken("was cut off before the end of its answer"));
+        }
+        self.calls.end(&mut self.outlet)?;
+        let counted = self.usage.map(Counted::from);
+        Ok(Completion {
+            finish_reason: self.finish_reason.as_deref().map(finish_reason),
+            ..self.outlet.completion(prompt, counted)
+        })
+    }
+
+    fn parse(&self, json: &[u8]) -> Result<Chunk, Failure> {
+        serde_json::from_slice(json).map_err(|_| self.outlet.reporter.broken("sent malformed JSON"))
+    }
+
+    fn take(&mut self, chunk: Chunk) -> Result<(), Failure> {
+        if let Some(error) = chunk.error {
+            let error = serde_json::json!({ "error": error });
+            return Err(self.outlet.reporter.error_object(&error));
+        }
+        // Some servers count from nothing in every chunk.
+        let counted = chunk
+            .usage
+            .filter(|usage| usage.prompt_tokens.is_some_and(|tokens| tokens > 0));
+        self.usage = counted.or(self.usage);
+        // Only one reply was asked for.
+        let Some(part) = chunk.choices.unwrap_or_default().into_iter().next() else {
+            return Ok(());
+        };
+        if let Some(content) = part.delta.or(part.message) {
+            self.deliver(content)?;
+        }
+        if part.finish_reason.is_some() {
+            self.finish_reason = part.finish_reason;
+            self.calls.end(&mut self.outlet)?;
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, content: Content) -> Result<(), Failure> {
+        if let Some(text) = content.reasoning_content.or(content.reasoning) {
+            self.reason(text)?;
+        }
+        for text in content.content.into_iter().chain(content.refusal) {
+            self.speak(text)?;
+        }
+        let older = content.function_call.map(Piece::from);
+        for piece in content.tool_calls.into_iter().flatten().chain(older) {
+            self.calls.take(piece, &mut self.outlet)?;
+        }
+        Ok(())
+    }
+
+    fn speak(&mut self, text: Text) -> Result<(), Failure> {
+        match text {
+            Text::Plain(text) => self.think.take(&text, &mut |delta| self.outlet.say(delta)),
+            Text::Parts(parts) => parts.into_iter().try_for_each(|part| {
+                part.thinking.map_or(Ok(()), |thought| self.reason(*thought))?;
+                part.text.map_or(Ok(()), |text| self.speak(Text::Plain(text)))
+            }),
+            Text::Other(_) => Ok(()),
+        }
+    }
+
+    fn reason(&mut self, text: Text) -> Result<(), Failure> {
+        match text {
+            Text::Plain(text) => self.outlet.say(Delta::Reasoning(&text)),
+            Text::Parts(parts) => parts
+                .into_iter()
+                .filter_map(|part| part.text)
+                .try_for_each(|text| self.reason(Text::Plain(text))),
+            Text::Other(_) => Ok(()),
+        }
+    }
+}
+
+impl Listener for Answer<'_> {
+    fn event(&mut self, data: &str) -> Result<(), Failure> {
         if data.trim() == "[DONE]" {
             self.complete = true;
             return Ok(());
@@ -102,89 +208,7 @@ impl<'a> Answer<'a> {
         self.take(chunk)
     }
 
-    /// Takes an answer that came in one piece.
-    pub(super) fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
-        let chunk = self.parse(body)?;
-        if chunk.error.is_none() && chunk.choices.as_ref().is_none_or(Vec::is_empty) {
-            return Err(self.reporter.broken("sent an answer without a reply in it"));
-        }
-        self.complete = true;
-        self.take(chunk)
-    }
-
-    /// The end of the answer.
-    pub(super) fn finish(self, prompt: &Prompt, model: &str) -> Result<Completion, Failure> {
-        if !self.complete && self.finish_reason.is_none() {
-            return Err(self.reporter.broken("was cut off before the end of its answer"));
-        }
-        let usage = match self.usage {
-            None => Usage::estimate(prompt, self.reply_chars),
-            Some(usage) => {
-                let tokens = |count: Option<u64>| count.unwrap_or(0).min(TOKENS_MAX);
-                Usage {
-                    input_tokens: tokens(usage.prompt_tokens),
-                    output_tokens: tokens(usage.completion_tokens),
-                    cached_tokens: tokens(usage.prompt_tokens_details.and_then(|details| details.cached_tokens)),
-                    estimated: false,
-                }
-            }
-        };
-        let finish_reason = self
-            .finish_reason
-            .map(|reason| cut(&printable(&reason), FINISH_REASON_CHARS_MAX));
-        Ok(Completion {
-            provider: self.reporter.name.clone(),
-            model: model.to_owned(),
-            finish_reason,
-            usage,
-        })
-    }
-
-    fn parse(&self, json: &[u8]) -> Result<Chunk, Failure> {
-        serde_json::from_slice(json).map_err(|_| self.reporter.broken("sent malformed JSON"))
-    }
-
-    fn take(&mut self, chunk: Chunk) -> Result<(), Failure> {
-        if let Some(error) = chunk.error {
-            return Err(self.reporter.error_object(&serde_json::json!({ "error": error })));
-        }
-        // Some servers count from nothing in every chunk.
-        let counted = chunk
-            .usage
-            .filter(|usage| usage.prompt_tokens.is_some_and(|tokens| tokens > 0));
-        self.usage = counted.or(self.usage);
-        // Only one reply was asked for.
-        let Some(part) = chunk.choices.unwrap_or_default().into_iter().next() else {
-            return Ok(());
-        };
-        self.finish_reason = part.finish_reason.or(self.finish_reason.take());
-        if let Some(content) = part.delta.or(part.message) {
-            if let Some(Text::Plain(text)) = content.reasoning_content.or(content.reasoning) {
-                self.deliver(Delta::Reasoning(&text))?;
-            }
-            if let Some(Text::Plain(text)) = content.content {
-                self.deliver(Delta::Text(&text))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn deliver(&mut self, delta: Delta<'_>) -> Result<(), Failure> {
-        let text = match delta {
-            Delta::Text(text) | Delta::Reasoning(text) => text,
-            Delta::Tool(call) => call.arguments.as_str(),
-        };
-        if self.stop.is_stopped() {
-            return Err(Failure::stopped());
-        }
-        self.reply_bytes += text.len();
-        if self.reply_bytes > REPLY_BYTES_MAX {
-            return Err(self.reporter.broken("sent a reply that does not end"));
-        }
-        self.reply_chars += text.chars().count() as u64;
-        if !text.is_empty() {
-            (self.on_delta)(delta);
-        }
-        Ok(())
+    fn is_complete(&self) -> bool {
+        self.complete
     }
 }

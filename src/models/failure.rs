@@ -84,6 +84,11 @@ impl Reporter {
         Failure::new(FailureKind::Broken, format!("{} {what}", self.name))
     }
 
+    /// A page for people in place of an answer.
+    pub(super) fn web_page(&self) -> Failure {
+        self.broken("answered with a web page. Check its base URL.")
+    }
+
     /// An error of ureq's, while asking or while reading the answer.
     pub(super) fn transport(&self, error: &ureq::Error, call: &Call) -> Failure {
         if call.stop().is_stopped() {

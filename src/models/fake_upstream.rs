@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::openai::{OpenAi, Server};
 use super::request::LengthField;
-use super::{Completion, Delta, Failure, Prompt, PromptMessage, Provider, Role, Stop, Timeouts};
+use super::{Completion, Delta, Failure, Prompt, PromptMessage, Provider, Role, Stop, Timeouts, ToolCall};
 
 /// A key that must not turn up anywhere.
 pub(super) const KEY: &str = "sk-canary-1234567890";
@@ -47,6 +47,7 @@ pub(super) struct Upstream {
 pub(super) struct Outcome {
     pub(super) text: String,
     pub(super) reasoning: String,
+    pub(super) calls: Vec<ToolCall>,
     pub(super) result: Result<Completion, Failure>,
 }
 
@@ -101,8 +102,13 @@ pub(super) fn client(base_url: &str) -> OpenAi {
 
 /// A client with this timeout between bytes.
 pub(super) fn client_with(base_url: &str, between_bytes: Duration) -> OpenAi {
-    OpenAi::new(Server {
-        name: "openai",
+    OpenAi::new(server("openai", base_url, between_bytes)).unwrap()
+}
+
+/// What a client of any protocol is made with.
+pub(super) fn server<'a>(name: &'a str, base_url: &'a str, between_bytes: Duration) -> Server<'a> {
+    Server {
+        name,
         base_url,
         key: Some(KEY),
         length_field: LengthField::MaxTokens,
@@ -114,8 +120,7 @@ pub(super) fn client_with(base_url: &str, between_bytes: Duration) -> OpenAi {
             whole: Duration::from_secs(30),
         },
         pictures: Arc::default(),
-    })
-    .unwrap()
+    }
 }
 
 pub(super) fn prompt(model: &str) -> Prompt {
@@ -133,11 +138,11 @@ pub(super) fn prompt(model: &str) -> Prompt {
 
 /// Asks, and collects what arrives. The key must not be in what fails.
 pub(super) fn ask(provider: &dyn Provider, stop: &Stop) -> Outcome {
-    let (mut text, mut reasoning) = (String::new(), String::new());
+    let (mut text, mut reasoning, mut calls) = (String::new(), String::new(), Vec::new());
     let result = provider.complete(&prompt("m-1"), stop, &mut |delta| match delta {
         Delta::Text(piece) => text.push_str(piece),
         Delta::Reasoning(piece) => reasoning.push_str(piece),
-        Delta::Tool(call) => panic!("{call:?}"),
+        Delta::Tool(call) => calls.push(call.clone()),
     });
     if let Err(failure) = &result {
         assert!(!failure.message.contains(KEY), "{failure}");
@@ -147,6 +152,7 @@ pub(super) fn ask(provider: &dyn Provider, stop: &Stop) -> Outcome {
     Outcome {
         text,
         reasoning,
+        calls,
         result,
     }
 }

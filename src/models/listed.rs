@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::failure::{Failure, FailureKind};
 use super::member::Member;
 use super::{Completion, Delta, Prompt, Provider, Stop};
@@ -91,6 +93,10 @@ impl Provider for Listed {
             ..prompt.clone()
         };
         self.server.complete(&prompt, stop, on_delta)
+    }
+
+    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Failure> {
+        self.server.embed(body, stop)
     }
 }
 

@@ -6,6 +6,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value};
+
+use super::anthropic::Anthropic;
 use super::config::{Origin, ProviderConfig};
 use super::failure::{Failure, FailureKind};
 use super::listed::chats;
@@ -27,6 +30,12 @@ pub(super) const LIST_EVERY: Duration = Duration::from_secs(60);
 pub(super) trait Lists: Provider {
     /// The models it has, in its order.
     fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure>;
+}
+
+impl Lists for Anthropic {
+    fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure> {
+        Anthropic::list(self, stop)
+    }
 }
 
 impl Lists for OpenAi {
@@ -261,6 +270,10 @@ impl Provider for Member {
         self.learn(&outcome);
         outcome
     }
+
+    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Failure> {
+        self.client.embed(body, stop)
+    }
 }
 
 /// Whether what was listed at the address of a local server was listed by that server: its port may be anybody's.
@@ -294,10 +307,7 @@ fn connect(
     };
     match config.protocol {
         Protocol::OpenAi => Ok(Arc::new(OpenAi::new(server)?)),
-        Protocol::Anthropic => Err(Error::new(
-            crate::error::Kind::Malformed,
-            format!("{}: Anthropic's protocol is not spoken yet", config.name),
-        )),
+        Protocol::Anthropic => Ok(Arc::new(Anthropic::new(server)?)),
     }
 }
 

@@ -6,24 +6,32 @@
 mod address;
 mod agent;
 mod answer;
+mod anthropic;
 mod api_key;
+mod calls;
 mod config;
+mod data_url;
 mod discovery;
 mod echo;
+mod enclosed;
 mod failure;
 #[cfg(test)]
 mod fake_upstream;
 mod fallback;
 mod library;
+mod link;
 mod listed;
 mod member;
 mod openai;
+mod outlet;
 mod presets;
 mod registry;
 mod request;
+mod retry;
 mod room;
 mod sse;
 mod stop;
+mod think;
 mod transport;
 mod vision;
 mod watch;
@@ -36,6 +44,7 @@ use serde_json::{Map, Value};
 
 pub use api_key::ApiKey;
 pub use config::{ALIAS_MODELS_MAX, Alias, Discovery, ModelsConfig, NamedProvider, Origin, ProviderConfig, check_name};
+pub use data_url::read_data_url;
 pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
 pub use library::LIBRARY;
@@ -77,6 +86,8 @@ pub struct PromptMessage {
     pub content: String,
     /// The pictures that go with it.
     pub images: Vec<Image>,
+    /// The documents that go with it.
+    pub documents: Vec<Document>,
     /// The tools that the model called in it.
     pub tool_calls: Vec<ToolCall>,
     /// The call that it answers, if a tool speaks.
@@ -90,6 +101,7 @@ impl PromptMessage {
             role,
             content: content.into(),
             images: Vec::new(),
+            documents: Vec::new(),
             tool_calls: Vec::new(),
             tool_call_id: None,
         }
@@ -126,6 +138,35 @@ impl PartialEq for Image {
 }
 
 impl Eq for Image {}
+
+/// A document that some models read as a file and all others as a text.
+#[derive(Clone)]
+pub struct Document {
+    /// What the user calls it.
+    pub filename: String,
+    /// `application/pdf`.
+    pub media_type: String,
+    /// How many bytes it has.
+    pub size: u64,
+    /// What is added to the message for a model that does not get the file.
+    pub text: String,
+    /// Its bytes, fetched as those of an [`Image`] are.
+    pub fetch: Fetch,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.filename, self.media_type)
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Document) -> bool {
+        (&self.filename, &self.media_type, &self.text) == (&other.filename, &other.media_type, &other.text)
+    }
+}
+
+impl Eq for Document {}
 
 /// Everything a model is asked with.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -201,7 +242,11 @@ impl Usage {
         let prompt_chars = prompt
             .messages
             .iter()
-            .map(|message| message.content.chars().count() as u64)
+            .flat_map(|message| {
+                let documents = message.documents.iter().map(|document| document.text.as_str());
+                documents.chain([message.content.as_str()])
+            })
+            .map(|text| text.chars().count() as u64)
             .sum::<u64>();
         Usage {
             input_tokens: prompt_chars.div_ceil(4),
@@ -219,7 +264,8 @@ pub struct Completion {
     pub provider: String,
     /// The id of the model that ran, by the name it was asked under.
     pub model: String,
-    /// Why the reply ended, in the provider's word (`stop`, `length`), at most 64 characters.
+    /// Why the reply ended, in OpenAI's word where it has one (`stop`, `length`, `tool_calls`), else in the provider's, at
+    /// most 64 characters.
     pub finish_reason: Option<String>,
     /// What it cost.
     pub usage: Usage,
@@ -246,6 +292,13 @@ pub trait Provider: Send + Sync {
         stop: &Stop,
         on_delta: &mut dyn FnMut(Delta<'_>),
     ) -> Result<Completion, Failure>;
+
+    /// Blocks until texts are turned into vectors. Question and answer are those of OpenAI's `/embeddings`; `model` is
+    /// the id as this provider knows it.
+    fn embed(&self, _body: &Map<String, Value>, _stop: &Stop) -> Result<Value, Failure> {
+        let message = format!("{} does not make embeddings", self.name());
+        Err(Failure::new(FailureKind::UnknownModel, message))
+    }
 }
 
 /// How long a model's server may take. A server that is silent is given up; one that is slow is not.

@@ -4,14 +4,22 @@
 //! handle for that; who holds which socket when is the business of `transport`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use ureq::unversioned::transport::ShutdownHandle;
 
 /// Ends one call. Clones are handles to the same call.
 #[derive(Clone, Default)]
 pub struct Stop {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// The call has been stopped.
+    stopped: Condvar,
 }
 
 #[derive(Default)]
@@ -38,11 +46,22 @@ impl Stop {
         if let Some(socket) = state.socket.take().and_then(|socket| socket.upgrade()) {
             socket.shutdown();
         }
+        drop(state);
+        self.shared.stopped.notify_all();
     }
 
     /// Whether [`stop`](Stop::stop) has been called.
     pub fn is_stopped(&self) -> bool {
         self.lock().stopped
+    }
+
+    /// Waits, less if the call is stopped meanwhile; returns whether it may go on.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let waited = self
+            .shared
+            .stopped
+            .wait_timeout_while(self.lock(), pause, |state| !state.stopped);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.stopped
     }
 
     /// From now on the call depends on this socket. False if the call has been stopped: then it must not go on.
@@ -60,7 +79,7 @@ impl Stop {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

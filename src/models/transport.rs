@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Error;
 use ureq::unversioned::transport::time::Duration as UreqDuration;
@@ -17,9 +17,6 @@ use ureq::unversioned::transport::{
 };
 
 use super::stop::Stop;
-
-/// How long the end of a body that says it is complete is waited for, so that its connection can be used again.
-const DRAIN_PATIENCE: Duration = Duration::from_millis(250);
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Call>>> = const { RefCell::new(None) };
@@ -32,8 +29,8 @@ pub(super) struct Call {
     progress: Cell<Progress>,
     /// Whether the current request travels on a connection made for it, rather than one from the pool.
     fresh: Cell<bool>,
-    /// Whether only the end of the body is still waited for.
-    draining: Cell<bool>,
+    /// When nothing more of the current response is waited for, if that is sooner than its timeouts say.
+    ends: Cell<Option<Instant>>,
 }
 
 /// How far a request has come.
@@ -61,7 +58,7 @@ impl Current {
             stop: stop.clone(),
             progress: Cell::new(Progress::Connecting),
             fresh: Cell::new(false),
-            draining: Cell::new(false),
+            ends: Cell::new(None),
         });
         let outer = CURRENT.replace(Some(Rc::clone(&call)));
         Current { call, outer }
@@ -93,6 +90,7 @@ impl Call {
     pub(super) fn restart(&self) {
         self.progress.set(Progress::Connecting);
         self.fresh.set(false);
+        self.ends.set(None);
     }
 
     /// How far the current request has come.
@@ -106,9 +104,9 @@ impl Call {
         !self.fresh.get() && self.progress.get() == Progress::Sent
     }
 
-    /// From now on reads are given up after a moment.
-    pub(super) fn drain(&self) {
-        self.draining.set(true);
+    /// What is still to come of the current response is given up after this, however often a byte of it comes.
+    pub(super) fn wait_no_longer_than(&self, patience: Duration) {
+        self.ends.set(Instant::now().checked_add(patience));
     }
 
     fn hold(&self, socket: &Weak<dyn ShutdownHandle>) -> Result<(), Error> {
@@ -193,8 +191,14 @@ impl Transport for Watched {
         let call = current();
         if let Some(call) = &call {
             call.hold(&self.socket)?;
-            if call.draining.get() && *timeout.after > DRAIN_PATIENCE {
-                timeout.after = UreqDuration::Exact(DRAIN_PATIENCE);
+            if let Some(ends) = call.ends.get() {
+                let left = ends.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(Error::Io(io::ErrorKind::TimedOut.into()));
+                }
+                if *timeout.after > left {
+                    timeout.after = UreqDuration::Exact(left);
+                }
             }
         }
         let more = self.inner.await_input(timeout)?;

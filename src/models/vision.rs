@@ -1,4 +1,5 @@
-//! Which models see pictures. Servers do not say (their lists hold ids alone), so it goes by the name.
+//! Which models see pictures, and which read documents. Servers do not say (their lists hold ids alone), so it goes by
+//! the name.
 
 /// How the ids of families that see begin, behind the provider's name. Smaller ones that do not see come first.
 /// <https://platform.openai.com/docs/models>, <https://console.groq.com/docs/vision>, <https://ollama.com/search?c=vision>
@@ -14,6 +15,8 @@ const FAMILIES: &[(&str, bool)] = &[
     ("gpt-4-turbo", true),
     ("gpt-5", true),
     ("chatgpt-4o", true),
+    ("claude-2", false),
+    ("claude-instant", false),
     ("claude-", true),
     ("gemini-", true),
     ("gemma3:1b", false),
@@ -45,9 +48,37 @@ pub(super) fn sees(model: &str) -> bool {
     is_named || id.starts_with("internvl") || family.is_some_and(|(_, sees)| *sees)
 }
 
+/// Whether a model that speaks Anthropic's protocol reads documents: Claude's do, since those of 2024.
+/// <https://docs.anthropic.com/en/docs/build-with-claude/pdf-support>
+pub(super) fn reads_documents(model: &str) -> bool {
+    let id = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+    let is_old = [
+        "claude-2",
+        "claude-instant",
+        "claude-3-haiku",
+        "claude-3-sonnet",
+        "claude-3-opus",
+    ]
+    .iter()
+    .any(|old| id.starts_with(old));
+    id.starts_with("claude-") && !is_old
+}
+
 #[cfg(test)]
 mod tests {
-    use super::sees;
+    use super::{reads_documents, sees};
+
+    #[test]
+    fn documents_by_name() {
+        for (model, reads) in [
+            ("claude-sonnet-4-5", true),
+            ("anthropic/claude-3-5-haiku-latest", true),
+            ("claude-3-haiku-20240307", false),
+            ("kimi-k2", false),
+        ] {
+            assert_eq!(reads_documents(model), reads, "{model}");
+        }
+    }
 
     #[test]
     fn by_name() {

@@ -115,11 +115,11 @@ fn map(row: &Row<'_>) -> rusqlite::Result<UsageDetail> {
     })
 }
 
-/// Accounts for a call that was made for the reply `message_id`.
+/// Accounts for a call that was made for the reply `message_id`; `None`: for an exchange that is not kept.
 ///
 /// # Errors
 /// Those of the store.
-pub fn insert_usage(tx: &Tx<'_>, message_id: i64, new: &NewUsage) -> Result<(), Error> {
+pub fn insert_usage(tx: &Tx<'_>, message_id: impl Into<Option<i64>>, new: &NewUsage) -> Result<(), Error> {
     // The key may be deleted by now; what was spent is to be known all the same.
     tx.execute(
         "INSERT INTO usage_details (message_id, user_id, scope, model, input_tokens, output_tokens, cached_tokens,
@@ -127,7 +127,7 @@ pub fn insert_usage(tx: &Tx<'_>, message_id: i64, new: &NewUsage) -> Result<(), 
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
              (SELECT id FROM api_keys WHERE id = ?11))",
         params![
-            message_id,
+            message_id.into(),
             new.user_id,
             new.scope.name(),
             new.model,

@@ -1,6 +1,6 @@
 //! What a model is told: the system prompt and the newest turns of the branch that fit a budget of tokens.
 
-use super::attached::Images;
+use super::attached::{Enclosed, Enclosures};
 use crate::models::{PromptMessage, Role};
 use crate::store::{self, Message};
 
@@ -9,16 +9,16 @@ use crate::store::{self, Message};
 const TOKENS_MAX: usize = 6_000;
 
 /// The messages of a prompt. `branch` is oldest first and ends with the user's new message, which is always kept,
-/// however long it is, and does not count as one of the `messages_max`. `images` go with their messages.
+/// however long it is, and does not count as one of the `messages_max`. What is `enclosed` goes with its message.
 pub(super) fn build(
     system_prompt: Option<&str>,
     branch: &[Message],
-    images: Images,
+    enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
     match branch.split_last() {
-        Some((question, history)) => assemble(system_prompt, history, Some(question), images, messages_max),
-        None => assemble(system_prompt, branch, None, images, messages_max),
+        Some((question, history)) => assemble(system_prompt, history, Some(question), enclosed, messages_max),
+        None => assemble(system_prompt, branch, None, enclosed, messages_max),
     }
 }
 
@@ -26,10 +26,10 @@ pub(super) fn build(
 pub(super) fn before_next(
     system_prompt: Option<&str>,
     history: &[Message],
-    images: Images,
+    enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
-    assemble(system_prompt, history, None, images, messages_max)
+    assemble(system_prompt, history, None, enclosed, messages_max)
 }
 
 /// A prompt as people read it: of pictures, their names.
@@ -56,18 +56,19 @@ fn assemble(
     system_prompt: Option<&str>,
     history: &[Message],
     question: Option<&Message>,
-    mut images: Images,
+    mut enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
-    let says_something = |message: &&Message| !message.content.is_empty() || images.contains_key(&message.id);
+    let says_something = |message: &&Message| !message.content.is_empty() || enclosed.contains_key(&message.id);
     let system = system_prompt.filter(|prompt| !prompt.trim().is_empty());
     let fixed = system
         .into_iter()
         .chain(question.map(|question| question.content.as_str()));
-    let mut left = TOKENS_MAX.saturating_sub(fixed.map(tokens).sum());
+    let documents = question.map_or(0, |question| documents_tokens(&enclosed, question));
+    let mut left = TOKENS_MAX.saturating_sub(fixed.map(tokens).sum::<usize>() + documents);
     let mut kept: Vec<&Message> = Vec::new();
     for message in history.iter().rev().filter(says_something) {
-        let tokens = tokens(&message.content);
+        let tokens = tokens(&message.content) + documents_tokens(&enclosed, message);
         if tokens > left || kept.len() == messages_max {
             break;
         }
@@ -88,12 +89,22 @@ fn assemble(
             store::Role::User => Role::User,
             store::Role::Assistant => Role::Assistant,
         };
+        let Enclosed { images, documents } = enclosed.remove(&message.id).unwrap_or_default();
         PromptMessage {
-            images: images.remove(&message.id).unwrap_or_default(),
+            images,
+            documents,
             ..PromptMessage::text(role, message.content.as_str())
         }
     });
     system.into_iter().chain(spoken).collect()
+}
+
+/// Those of the documents of a message, as texts: what a file itself takes only the provider knows.
+fn documents_tokens(enclosed: &Enclosures, message: &Message) -> usize {
+    let documents = enclosed
+        .get(&message.id)
+        .map_or(&[][..], |enclosed| &enclosed.documents);
+    documents.iter().map(|document| tokens(&document.text)).sum()
 }
 
 fn tokens(text: &str) -> usize {
@@ -134,7 +145,7 @@ mod tests {
 
     #[track_caller]
     fn check(system: Option<&str>, texts: &[&str], messages_max: usize, wanted: &[&str]) {
-        let prompt = build(system, &branch(texts), Images::new(), messages_max);
+        let prompt = build(system, &branch(texts), Enclosures::new(), messages_max);
         let got: Vec<&str> = prompt.iter().map(|message| message.content.as_str()).collect();
         let lengths = |texts: &[&str]| texts.iter().map(|text| text.len()).collect::<Vec<usize>>();
         assert!(
@@ -187,12 +198,12 @@ mod tests {
     #[test]
     fn what_the_next_message_is_sent_behind() {
         let texts = ["> Hi there", "Hello", "> u", "v"];
-        let before = before_next(Some("be kind"), &branch(&texts), Images::new(), 3);
+        let before = before_next(Some("be kind"), &branch(&texts), Enclosures::new(), 3);
         assert_eq!(text(&before), "system: be kind\n---\nuser: u\n---\nassistant: v");
         let mut asked = texts.to_vec();
         asked.push("> next");
-        let sent = build(Some("be kind"), &branch(&asked), Images::new(), 3);
+        let sent = build(Some("be kind"), &branch(&asked), Enclosures::new(), 3);
         assert_eq!(before, sent[..sent.len() - 1]);
-        assert_eq!(text(&before_next(None, &[], Images::new(), 100)), "");
+        assert_eq!(text(&before_next(None, &[], Enclosures::new(), 100)), "");
     }
 }

@@ -20,6 +20,10 @@ const WAITING_MAX: usize = 1024;
 /// Bytes of their texts: one may be 1 MiB, and together they must not fill the memory of a small machine.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Bytes of the prompts of exchanges that are not kept, together: their senders bring pictures along, which stay in memory
+/// until the reply has ended. Four of the largest requests.
+const PASSING_BYTES_MAX: usize = 128 * 1024 * 1024;
+
 /// What is being written right now.
 #[derive(Default)]
 pub(super) struct Live {
@@ -27,9 +31,20 @@ pub(super) struct Live {
     busy: HashMap<String, Busy>,
     /// Turns on threads of their own: counted against the limit.
     turns: usize,
+    /// Exchanges that are not kept, by number: turns without a conversation.
+    passing: HashMap<u64, Passing>,
+    /// How many of those there have been.
+    passed: u64,
     waiting: usize,
     waiting_bytes: usize,
     stopping_since: Option<Instant>,
+}
+
+/// An exchange that is not kept.
+struct Passing {
+    stop: Stop,
+    /// Of its prompt.
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -151,6 +166,36 @@ impl Live {
         is_awaited
     }
 
+    /// Takes a place for an exchange that is not kept, whose prompt has so many bytes; to be given back with
+    /// [`Live::leave_passing`].
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] when too many write, or too much is being written to.
+    pub(super) fn enter_passing(&mut self, stop: &Stop, bytes: usize, turns_max: usize) -> Result<u64, Error> {
+        if self.turns >= turns_max || self.is_stopping() {
+            return Err(unavailable("Too many replies are being written; try again", 2));
+        }
+        let taken: usize = self.passing.values().map(|passing| passing.bytes).sum();
+        if taken + bytes > PASSING_BYTES_MAX {
+            return Err(unavailable(
+                "There is no room for a prompt of this size now; try again",
+                5,
+            ));
+        }
+        self.turns += 1;
+        self.passed += 1;
+        let stop = stop.clone();
+        self.passing.insert(self.passed, Passing { stop, bytes });
+        Ok(self.passed)
+    }
+
+    /// Gives the place of an exchange back.
+    pub(super) fn leave_passing(&mut self, number: u64) {
+        if self.passing.remove(&number).is_some() {
+            self.turns -= 1;
+        }
+    }
+
     /// Whether instant sends are still being stored in a conversation.
     pub(super) fn has_instants(&self, conversation: &str) -> bool {
         self.busy.get(conversation).is_some_and(|busy| busy.instants > 0)
@@ -175,6 +220,7 @@ impl Live {
         self.stopping_since.get_or_insert_with(Instant::now);
         let turns = self.busy.values().filter_map(|busy| busy.turn.as_ref());
         turns.for_each(Stop::stop);
+        self.passing.values().for_each(|passing| passing.stop.stop());
     }
 
     /// When the server began to stop.

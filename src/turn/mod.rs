@@ -10,6 +10,7 @@ mod hub;
 mod live;
 mod marks;
 mod passages;
+mod passing;
 mod place;
 mod prompt;
 mod reply;
@@ -37,6 +38,7 @@ use place::{InstantPlace, Place};
 use reply::{Reply, SAVE_MAX_STOPPING};
 
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
+pub use passing::{Hear, Vectors};
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
@@ -83,6 +85,8 @@ pub struct Ask {
     pub library: Option<bool>,
     /// The API key that it was sent with, whose budget pays for the reply.
     pub api_key: Option<i64>,
+    /// What the model is asked with, where the sender brings the whole conversation along; without it, the branch.
+    pub prompt: Option<Prompt>,
     /// What the sender says besides.
     pub details: MessageDetails,
 }

@@ -25,7 +25,7 @@ impl Turns {
         let system_prompt = conversation.system_prompt.as_deref().or(user.system_prompt.as_deref());
         let system_prompt = files.behind(system_prompt);
         let system_prompt = system_prompt.as_deref();
-        let prompt = context::before_next(system_prompt, &history, files.images, self.limits.context_messages);
+        let prompt = context::before_next(system_prompt, &history, files.enclosed, self.limits.context_messages);
         Ok(context::text(&prompt))
     }
 
@@ -44,6 +44,12 @@ impl Turns {
 
     /// The question and what came before it, as the model will read them. Once it is stopped it waits for nothing.
     pub(super) fn prompt(&self, ask: &Ask, question: &Question, stop: &Stop) -> Result<Prompt, Error> {
+        if let Some(prompt) = &ask.prompt {
+            return Ok(Prompt {
+                model: ask.choice.model.clone(),
+                ..prompt.clone()
+            });
+        }
         let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
         let until = Until {
             deadline: Instant::now() + READING_MAX,
@@ -60,7 +66,7 @@ impl Turns {
         let found = library.as_ref().map_or(&[][..], |library| &library.passages);
         let system_prompt = passages::behind(files.behind(system_prompt).as_deref(), found);
         let system_prompt = system_prompt.as_deref();
-        let messages = context::build(system_prompt, &branch, files.images, self.limits.context_messages);
+        let messages = context::build(system_prompt, &branch, files.enclosed, self.limits.context_messages);
         Ok(Prompt {
             model: ask.choice.model.clone(),
             messages,

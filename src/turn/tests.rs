@@ -129,6 +129,7 @@ impl Rig {
             choice,
             library: None,
             api_key: None,
+            prompt: None,
             details: MessageDetails::default(),
         }
     }

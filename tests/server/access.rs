@@ -44,6 +44,12 @@ const SECRET: &str = "a secret of more than thirty-two bytes, for tests";
 /// Stands in everything that the owner writes, and must never reach anybody else.
 const MARK: &str = "between-me-and-the-model";
 
+/// What belongs to nobody: parameters of paths that name it, and one that is there.
+const COMMON: &[(&str, &str)] = &[("model_id", "echo")];
+
+/// Routes that nothing answers without a model's server, which says so in its own status.
+const NEEDS_SERVER: &[&str] = &["POST /v1/embeddings"];
+
 /// Stands for a file in a form.
 const FILE: &str = "a file";
 
@@ -87,7 +93,9 @@ fn nobody_gets_in_without_a_token_that_is_valid() {
                     assert_eq!(reply.status == 401, asks, "{at}");
                     if asks {
                         assert_eq!(reply.header("WWW-Authenticate"), Some("Bearer"), "{at}");
-                        assert!(reply.json()["detail"].is_string(), "{at}");
+                        let body = reply.json();
+                        let words = [&body["detail"], &body["error"]["message"]];
+                        assert!(words.iter().any(|words| words.is_string()), "{at}");
                     }
                 }
             }
@@ -150,7 +158,7 @@ fn an_api_key_opens_what_is_not_about_the_account() {
             let reply = request.call(&server, &request.target).bearer(&key).send();
             let at = format!("{} {}: {} {}", route.method, request.target, reply.status, reply.text());
             if route.auth == Auth::User {
-                assert!((200..300).contains(&reply.status), "{at}");
+                assert!(is_served(&route, &reply), "{at}");
             } else {
                 assert_eq!(reply.status, 403, "{at}");
             }
@@ -186,7 +194,7 @@ fn nobody_reaches_what_is_somebody_elses() {
                     assert!(matches!(reply.status, 403 | 404), "{at}");
                     refused += 1;
                 } else {
-                    assert!((200..300).contains(&reply.status), "{at}");
+                    assert!(is_served(&route, &reply), "{at}");
                 }
                 for mark in [MARK, &owner.email, &owner.id, &owner.token] {
                     assert!(!reply.text().contains(mark), "{at}");
@@ -198,11 +206,19 @@ fn nobody_reaches_what_is_somebody_elses() {
                 .bearer(&server.login(&owner))
                 .send();
             let at = format!("{} {}: {} {}", route.method, request.target, reply.status, reply.text());
-            assert!((200..300).contains(&reply.status), "{at}");
+            assert!(is_served(&route, &reply), "{at}");
         }
     }
     assert!(refused >= 16, "only {refused} requests were about the owner's things");
     server.check_alive();
+}
+
+/// Whether a request got as far as its sender may go.
+fn is_served(route: &RouteFacts, reply: &Reply) -> bool {
+    if NEEDS_SERVER.contains(&&*name(route)) {
+        return reply.status == 404 && reply.json()["error"]["code"] == "model_not_found";
+    }
+    (200..300).contains(&reply.status)
 }
 
 /// One of each thing that a route may be about, all of them the owner's.
@@ -326,6 +342,10 @@ fn requests(document: &Value, route: &RouteFacts, estate: &Estate<'_>) -> Vec<Re
         let name = text(&parameter["name"]);
         let schema = &parameter["schema"];
         if parameter["in"] == "path" {
+            if let Some((_, id)) = COMMON.iter().find(|(common, _)| *common == name) {
+                target = target.replace(&format!("{{{name}}}"), id);
+                continue;
+            }
             let id = estate.id(&name);
             assert!(
                 id.is_some() || !matches!(route.auth, Auth::User | Auth::Session),
@@ -396,6 +416,9 @@ fn resolve<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {
 /// Something that fits a schema.
 fn sample(document: &Value, schema: &Value) -> Value {
     let schema = resolve(document, schema);
+    if let Some(value) = schema["examples"].get(0) {
+        return value.clone();
+    }
     if let Some(value) = schema["enum"].get(0) {
         return value.clone();
     }

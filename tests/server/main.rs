@@ -32,6 +32,8 @@ mod flutter;
 #[cfg(test)]
 mod library;
 #[cfg(test)]
+mod openai;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod rig;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::reading::Until;
-use crate::store::{Attachment, NewAttachment};
+use crate::store::{Attachment, NewAttachment, Reading};
 
 /// A model that keeps what it is told.
 #[derive(Default)]
@@ -102,6 +102,39 @@ fn a_picture_needs_no_words() {
     let image = &later[0].images[0];
     assert_eq!((image.fetch)().as_deref(), Some(&png[..]));
     assert_eq!(context::text(&later[..2]), "user: [a.png]\n---\nassistant: I see");
+}
+
+/// Which of the two a model gets, its provider decides.
+#[test]
+fn a_document_goes_along_as_a_file_and_as_its_text() {
+    let rig = Rig::new();
+    let to = rig.conversation();
+    let upload = |name: &str, bytes: &[u8]| {
+        let file = rig.upload(name, "application/pdf", bytes);
+        let (id, text) = (file.id, Reading::Text(format!("It says {name}")));
+        let save = move |tx: &Tx<'_>| store::save_reading(tx, id, &text);
+        rig.stored.store.write(save).unwrap();
+        file
+    };
+    let pdf = b"%PDF-1.4";
+    let large = [&pdf[..], &vec![b' '; 5 * 1024 * 1024]].concat();
+    let told = rig.told(&to, "Read", &[upload("a.pdf", pdf), upload("b.pdf", &large)]);
+    let message = told.last().expect("a message");
+    let text = |name: &str| format!("\n\n<attachment name=\"{name}\">\nIt says {name}\n</attachment>");
+    assert_eq!(message.content, format!("Read{}", text("b.pdf")));
+    let [document] = &message.documents[..] else {
+        panic!("{message:?}");
+    };
+    assert_eq!(
+        (document.filename.as_str(), document.text.clone()),
+        ("a.pdf", text("a.pdf"))
+    );
+    assert_eq!((document.fetch)().as_deref(), Some(&pdf[..]));
+    // What only says that it is one is not sent as one.
+    let told = rig.told(&rig.conversation(), "", &[upload("c.pdf", b"words")]);
+    let message = told.last().expect("a message");
+    assert_eq!((message.content.as_str(), message.documents.len()), ("", 1));
+    assert_eq!((message.documents[0].fetch)(), None);
 }
 
 #[test]

@@ -1,0 +1,180 @@
+//! Exchanges that are passed on and not kept: the sender brings the whole conversation along, the reply is handed over as
+//! it comes, and nothing is stored but what it cost. Each is a turn without a question: it has a thread, and counts among
+//! those that may be written at a time.
+//!
+//! Nobody can come back for such a reply, so unlike a turn that is kept it ends when its reader has left.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use serde_json::{Map, Value};
+
+use super::{Ask, Fault, Turns, live, passages};
+use crate::error::Error;
+use crate::models::{Completion, Delta, Prompt, Stop, Usage};
+use crate::store;
+
+/// One who waits for an exchange. Called on the thread that it is run on.
+pub trait Hear: Send {
+    /// Takes a piece of the reply. Must not wait.
+    fn hear(&mut self, delta: Delta<'_>);
+
+    /// Is told how it ended.
+    fn end(self: Box<Self>, outcome: Result<Completion, Fault>);
+}
+
+/// What is done with the answer to a request for vectors. Called once.
+pub type Vectors = Box<dyn FnOnce(Result<Value, Fault>) + Send>;
+
+/// A place among the turns. Given back when dropped.
+struct PassingPlace {
+    turns: Arc<Turns>,
+    /// `None`: it takes none, since it waits for nothing.
+    number: Option<u64>,
+}
+
+impl Drop for PassingPlace {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.turns.live().leave_passing(number);
+            self.turns.moved.notify_all();
+        }
+    }
+}
+
+type Work = Box<dyn FnOnce(Result<PassingPlace, Error>) + Send>;
+
+impl Turns {
+    /// Asks the model of `ask` with its own prompt ([`Ask::prompt`]) and hands over what it says. `stop` ends it.
+    pub fn pass(self: &Arc<Self>, ask: Ask, stop: Stop, mut listener: Box<dyn Hear>) {
+        let is_instant = ask.choice.provider.instant();
+        let bytes = ask.prompt.as_ref().map_or(0, size);
+        self.aside(is_instant, bytes, &stop.clone(), move |place| {
+            let outcome = match place {
+                Ok(place) => place.turns.run_passing(&ask, &stop, &mut *listener),
+                Err(error) => Err(error.into()),
+            };
+            listener.end(outcome);
+        });
+    }
+
+    /// Has the provider of `ask` turn texts into vectors. Question and answer are those of OpenAI's `/embeddings`.
+    pub fn embed(self: &Arc<Self>, ask: Ask, body: Map<String, Value>, stop: Stop, answer: Vectors) {
+        self.aside(false, 0, &stop.clone(), move |place| {
+            let outcome = match place {
+                Ok(place) => place.turns.run_embedding(&ask, &body, &stop),
+                Err(error) => Err(error.into()),
+            };
+            answer(outcome);
+        });
+    }
+
+    fn run_passing(&self, ask: &Ask, stop: &Stop, listener: &mut dyn Hear) -> Result<Completion, Fault> {
+        let prompt = Prompt {
+            model: ask.choice.model.clone(),
+            library: passages::look_up(&self.store, ask)?,
+            ..ask.prompt.clone().unwrap_or_default()
+        };
+        let mut chars = 0;
+        let outcome = ask.choice.provider.complete(&prompt, stop, &mut |delta| {
+            chars += match delta {
+                Delta::Text(piece) | Delta::Reasoning(piece) => piece.chars().count() as u64,
+                Delta::Tool(call) => call.arguments.chars().count() as u64,
+            };
+            listener.hear(delta);
+        });
+        match &outcome {
+            Ok(completion) => self.account_aside(ask, completion),
+            // What has come is paid for, or a key that always hangs up would have no budget.
+            Err(_) if chars > 0 => self.account_aside(ask, &broken_off(ask, Usage::estimate(&prompt, chars))),
+            Err(_) => {}
+        }
+        outcome.map_err(Fault::Model)
+    }
+
+    fn run_embedding(&self, ask: &Ask, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Fault> {
+        let answer = ask.choice.provider.embed(body, stop).map_err(Fault::Model)?;
+        let usage = Usage {
+            input_tokens: answer["usage"]["prompt_tokens"].as_u64().unwrap_or(0),
+            output_tokens: 0,
+            cached_tokens: 0,
+            estimated: false,
+        };
+        self.account_aside(ask, &broken_off(ask, usage));
+        Ok(answer)
+    }
+
+    /// Accounts for an exchange that has no message. A store in trouble must not cost the reply, which is there.
+    fn account_aside(&self, ask: &Ask, completion: &Completion) {
+        let usage = self.usage(ask, completion, &self.clock.now().text());
+        let stored = self.store.write(move |tx| store::insert_usage(tx, None, &usage));
+        if let Err(error) = stored {
+            log::warn!("an exchange was not accounted for: {error}");
+        }
+    }
+
+    /// Runs `work` with a place among the turns, on a thread of its own unless it is instant; or tells it why not.
+    fn aside(
+        self: &Arc<Self>,
+        is_instant: bool,
+        bytes: usize,
+        stop: &Stop,
+        work: impl FnOnce(Result<PassingPlace, Error>) + Send + 'static,
+    ) {
+        let entered = if is_instant {
+            Ok(None)
+        } else {
+            self.live().enter_passing(stop, bytes, self.limits.turns_max).map(Some)
+        };
+        let place = entered.map(|number| PassingPlace {
+            turns: Arc::clone(self),
+            number,
+        });
+        match place {
+            Ok(place) if !is_instant => self.spawn_aside(place, Box::new(work)),
+            place => work(place),
+        }
+    }
+
+    fn spawn_aside(&self, place: PassingPlace, work: Work) {
+        // Shared, because a thread that does not come to be does not give back what it was to run with.
+        let exchange = Arc::new(Mutex::new(Some((place, work))));
+        let take = |exchange: &Mutex<Option<_>>| exchange.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = Arc::clone(&exchange);
+        let spawned = thread::Builder::new()
+            .name("turn".into())
+            .stack_size(self.stack_bytes)
+            .spawn(move || {
+                if let Some((place, work)) = take(&taken) {
+                    work(Ok(place));
+                }
+            });
+        if let Err(error) = spawned {
+            log::error!("an exchange's thread did not start: {error}");
+            if let Some((place, work)) = take(&exchange) {
+                drop(place);
+                let message = "The server has no thread left to write a reply on; try again";
+                work(Err(live::unavailable(message, 5)));
+            }
+        }
+    }
+}
+
+/// What is paid for without a whole reply.
+fn broken_off(ask: &Ask, usage: Usage) -> Completion {
+    Completion {
+        provider: ask.choice.provider.name().to_owned(),
+        model: ask.choice.model.clone(),
+        finish_reason: None,
+        usage,
+    }
+}
+
+/// Bytes that a prompt keeps in memory until its reply has ended.
+fn size(prompt: &Prompt) -> usize {
+    let messages = prompt.messages.iter().map(|message| {
+        let images = message.images.iter().map(|image| image.size).sum::<u64>();
+        message.content.len() + usize::try_from(images).unwrap_or(usize::MAX)
+    });
+    messages.sum()
+}
