@@ -14,8 +14,10 @@ mod flutter;
 mod html;
 mod library;
 mod metrics;
+mod models;
 mod openai;
 mod portable;
+mod providers;
 mod search;
 mod send;
 mod session;
@@ -103,6 +105,16 @@ const TABLES: &[Family<Ctx>] = &[
     ),
     family("Metrics", "The server in figures", metrics::ROUTES),
     family("Search", "Finding what was said and kept", search::ROUTES),
+    family(
+        "Providers",
+        "Who runs the models, for administrators",
+        providers::ROUTES,
+    ),
+    family(
+        "Models",
+        "Names for models and the default, for administrators",
+        models::ROUTES,
+    ),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
 ];

@@ -17,6 +17,7 @@ mod messages;
 mod migrate;
 mod open;
 mod portable;
+mod providers;
 mod readers;
 mod search;
 mod sessions;
@@ -71,6 +72,10 @@ pub use portable::{
     Arrival, Naming, PortableConversation, PortableMessage, derived_uuid, find_portable_settings, import_conversation,
     import_settings, list_portable_attachments, list_portable_conversations, list_portable_messages,
     owner_of_attachment,
+};
+pub use providers::{
+    ModelSettings, NewProvider, ProviderPatch, StoredProvider, delete_provider, find_model_settings, find_provider,
+    insert_provider, list_providers, save_model_settings, update_provider,
 };
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits, search_chunks};
 pub use sessions::{

@@ -262,6 +262,11 @@ impl Turns {
         }
     }
 
+    /// How many replies are being written, on threads of their own.
+    pub fn running(&self) -> usize {
+        self.live().turns()
+    }
+
     /// Lets somebody listen to the reply that is being written in a conversation. Gives the listener back when there is
     /// none, or another one than it has a part of.
     ///
