@@ -31,8 +31,9 @@ mod engine;
 mod flutter;
 #[cfg(test)]
 mod library;
-#[cfg(test)]
 mod openai;
+#[cfg(test)]
+mod protocols;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]
