@@ -37,6 +37,8 @@ mod protocols;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]
+mod rendering;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;
