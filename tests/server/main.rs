@@ -38,6 +38,8 @@ mod openai;
 #[cfg(test)]
 mod portable;
 #[cfg(test)]
+mod protocols;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod rendering;
