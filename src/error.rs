@@ -41,6 +41,28 @@ pub enum Kind {
     Internal,
 }
 
+impl Kind {
+    /// A word for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Malformed => "malformed",
+            Kind::Invalid => "invalid",
+            Kind::Unauthenticated => "unauthenticated",
+            Kind::OverBudget => "over_budget",
+            Kind::Forbidden => "forbidden",
+            Kind::NotFound => "not_found",
+            Kind::Conflict => "conflict",
+            Kind::TooLarge => "too_large",
+            Kind::RateLimited => "rate_limited",
+            Kind::Unavailable => "unavailable",
+            Kind::StorageFull => "storage_full",
+            Kind::Upstream => "upstream",
+            Kind::UpstreamTimeout => "upstream_timeout",
+            Kind::Internal => "internal",
+        }
+    }
+}
+
 /// One reason why input does not fit its schema, in the form that pydantic's clients read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Issue {

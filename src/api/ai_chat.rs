@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::send::{self, Words};
+use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
 use super::{AnyId, Ctx, chat_form, parse_id, unknown_model};
 use crate::error::{Error, Kind};
@@ -50,10 +50,10 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     post(
         "/chat",
         Auth::User,
-        "Send a message and wait for the reply: as JSON, or as a form, which may hold files",
+        "Send a message as JSON, or as a form, which may hold files; wait for the reply, or read it as it comes",
         &ByType(&Deferred(chat), &Deferred(chat_form::send)),
     )
-    .fails(&[Kind::NotFound, Kind::OverBudget, Kind::RateLimited]),
+    .fails(&[Kind::NotFound, Kind::OverBudget, Kind::Conflict, Kind::RateLimited]),
 ];
 
 #[derive(Deserialize, JsonSchema)]
@@ -270,6 +270,9 @@ struct SendMessage {
     /// Whether the reply draws on the caller's documents; without it, as the chat is set.
     #[serde(default)]
     library: Option<bool>,
+    /// Whether the message waits for a reply that is being written in its conversation; else it is refused.
+    #[serde(default)]
+    queue: Option<bool>,
 }
 
 /// An id that is sent as text, or as a number all the same.
@@ -305,13 +308,17 @@ struct Replied {
     chat_id: String,
 }
 
-fn chat(ctx: &Ctx, Body(body): Body<SendMessage>, respond: Later<Typed<Replied>>) {
+type ChatInput = (Query<SendQuery>, Body<SendMessage>);
+
+fn chat(ctx: &Ctx, (Query(query), Body(mut body)): ChatInput, respond: Later<Sent<Replied>>) {
+    body.queue = Some(query.queue(body.queue));
     let words = Words {
         requested: body.model.clone(),
         missing: match &body.chat_id {
             Some(chat_id) => no_chat(&chat_id.text()),
             None => "Chat not found".to_owned(),
         },
+        media: query.media(&ctx.request),
     };
     let view = |done: Done| {
         let replied = Replied {
@@ -346,5 +353,6 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         api_key,
         prompt: None,
         details: store::MessageDetails::default(),
+        queue: body.queue == Some(true),
     })
 }

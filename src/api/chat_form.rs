@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attachments::keep;
-use super::send::{self, Words};
+use super::send::{self, SendQuery, Sent, Words};
 use super::{AnyId, Ctx, unknown_model};
 use crate::app::App;
 use crate::error::{Error, Kind};
-use crate::http::{Form, FormFiles, Later, Typed, Upload};
+use crate::http::{Form, FormFiles, Later, Query, Typed, Upload};
 use crate::store::{self, MessageDetails};
 use crate::turn::{Ask, Done, Target};
 
@@ -30,6 +30,9 @@ pub(super) struct SendForm {
     /// Whether the reply draws on the caller's documents; without it, as the conversation is set.
     #[serde(default)]
     library: Option<bool>,
+    /// Whether the message waits for a reply that is being written in its conversation; else it is refused.
+    #[serde(default)]
+    queue: Option<bool>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -42,12 +45,14 @@ pub(super) struct Answered {
 
 pub(super) fn send(
     ctx: &Ctx,
-    (Form(form), FormFiles(files)): (Form<SendForm>, FormFiles),
-    respond: Later<Typed<Answered>>,
+    (Query(query), (Form(mut form), FormFiles(files))): (Query<SendQuery>, (Form<SendForm>, FormFiles)),
+    respond: Later<Sent<Answered>>,
 ) {
+    form.queue = Some(query.queue(form.queue));
     let words = Words {
         requested: form.model.clone(),
         missing: MISSING.to_owned(),
+        media: query.media(&ctx.request),
     };
     let (ask, uploads) = match prepare(ctx, form, &files) {
         Ok(prepared) => prepared,
@@ -106,6 +111,7 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
         api_key,
         prompt: None,
         details: MessageDetails::default(),
+        queue: form.queue == Some(true),
     };
     Ok((ask, uploads))
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ai_chat::{self, ListMessages, TextId};
-use super::send::{self, Words};
+use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
 use super::{Ctx, parse_id};
 use crate::app::App;
@@ -33,10 +33,10 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     post(
         "/chats/{chat_id}/messages/",
         Auth::User,
-        "Send a message; answered with it once the reply is stored",
+        "Send a message; answered with it once the reply is stored, or with the reply as it comes",
         &Deferred(send),
     )
-    .fails(&[Kind::OverBudget, Kind::RateLimited]),
+    .fails(&[Kind::OverBudget, Kind::Conflict, Kind::RateLimited]),
     put(
         "/messages/{message_id}/read",
         Auth::User,
@@ -132,12 +132,20 @@ struct SendMessage {
     /// Whether the reply draws on the caller's documents; without it, as the chat is set.
     #[serde(default)]
     library: Option<bool>,
+    /// Whether the message waits for a reply that is being written in its conversation; else it is refused.
+    #[serde(default)]
+    queue: Option<bool>,
 }
 
-fn send(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<SendMessage>), respond: Later<OneMessage>) {
+type SendInput = ((Path<ChatPath>, Query<SendQuery>), Body<SendMessage>);
+type Respond = Later<Sent<MessageView<'static, Uuid>>>;
+
+fn send(ctx: &Ctx, ((Path(path), Query(query)), Body(mut body)): SendInput, respond: Respond) {
+    body.queue = Some(query.queue(body.queue));
     let words = Words {
         requested: None,
         missing: CHAT_NOT_FOUND.to_owned(),
+        media: query.media(&ctx.request),
     };
     let (app, user_id) = (Arc::clone(&ctx.app), ctx.user().map(|user| user.id));
     let view = move |done: Done| {
@@ -176,6 +184,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
             media_urls: body.media_urls.unwrap_or_default(),
             reply_to_id,
         },
+        queue: body.queue == Some(true),
     })
 }
 

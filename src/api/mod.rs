@@ -7,6 +7,7 @@ mod attachments;
 mod chat_form;
 mod chatai;
 mod docs;
+mod events;
 mod flutter;
 mod library;
 mod openai;
@@ -14,6 +15,7 @@ mod send;
 mod session;
 mod sign_in;
 mod sockets;
+mod stream;
 mod swagger;
 mod system;
 mod todo;
@@ -55,6 +57,7 @@ const TABLES: &[Family<Ctx>] = &[
         flutter::ROUTES,
     ),
     family("Events", "What happens, as it happens", sockets::ROUTES),
+    family("Replies", "Replies while they are written", events::ROUTES),
     family(
         "Todo assistant",
         "The user's id in the path, integer conversation ids",
@@ -342,9 +345,8 @@ fn fault(fault: Fault, requested: Option<&str>) -> Error {
     match fault {
         Fault::Store(error) => error,
         Fault::Kept(error) => {
-            // Neither the store's sentence, which may say that nothing was stored, nor when to try again.
-            let message = "Failed to get AI response: the server's store is in trouble. Your message is stored";
-            Error::new(Kind::Unavailable, message).caused_by(error)
+            // Nor does it say when to try again.
+            Error::new(Kind::Unavailable, KEPT).caused_by(error)
         }
         Fault::Model(failure) => {
             if let (FailureKind::UnknownModel, Some(requested)) = (failure.kind, requested) {
@@ -356,6 +358,24 @@ fn fault(fault: Fault, requested: Option<&str>) -> Error {
                 Some(seconds) => error.retry_after(seconds),
                 None => error,
             }
+        }
+    }
+}
+
+/// Not the store's own sentence, which may say that nothing was stored.
+const KEPT: &str = "Failed to get AI response: the server's store is in trouble. Your message is stored";
+
+/// A failed turn where there is no status to say it with: the same sentence, and a word for programs.
+fn fault_words(fault: &Fault) -> (String, &'static str) {
+    match fault {
+        Fault::Store(error) if error.kind() == Kind::Internal => {
+            ("Internal Server Error".to_owned(), error.kind().name())
+        }
+        Fault::Store(error) => (error.message().to_owned(), error.kind().name()),
+        Fault::Kept(_) => (KEPT.to_owned(), Kind::Unavailable.name()),
+        Fault::Model(failure) => {
+            let words = format!("Failed to get AI response: {}", failure.message);
+            (words, failure.kind.name())
         }
     }
 }

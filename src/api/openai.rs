@@ -173,6 +173,7 @@ fn ask(ctx: &Ctx, choice: Choice, api_key: Option<i64>, prompt: Option<Prompt>) 
         api_key,
         prompt,
         details: store::MessageDetails::default(),
+        queue: false,
     })
 }
 

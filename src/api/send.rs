@@ -1,16 +1,75 @@
-//! Sending a message, which every family does in its own form and words: a turn begins, and is answered when it ends.
+//! Sending a message, which every family does in its own form and words: a turn begins, and is answered when it ends, or
+//! while it is written to those who ask for that.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::stream::Line;
 use super::{Ctx, fault};
 use crate::error::{Error, Kind};
-use crate::http::{Later, Typed};
+use crate::http::{Either, EventStream, Later, Media, Request, TextStream, Typed};
 use crate::turn::{Ask, Done};
 
-/// What a family says when there is no reply.
+/// What a send route answers: the family's own object, or the reply as it comes.
+pub(super) type Sent<T> = Either<Typed<T>, Either<EventStream, TextStream>>;
+
+/// What every send route reads from its query.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct SendQuery {
+    /// Whether the reply comes as server-sent events while it is written; without it, as `Accept` says.
+    #[serde(default)]
+    stream: Option<bool>,
+    /// The same as `queue` in the body.
+    #[serde(default)]
+    queue: Option<bool>,
+}
+
+impl SendQuery {
+    /// Whether the message waits for a reply that is being written.
+    pub(super) fn queue(&self, of_body: Option<bool>) -> bool {
+        self.queue.or(of_body).unwrap_or(false)
+    }
+
+    /// How the caller wants to have the reply: as a whole (`None`), or while it is written.
+    pub(super) fn media(&self, request: &Request) -> Option<Media> {
+        match self.stream {
+            Some(true) => Some(Media::Events),
+            Some(false) => None,
+            None => accepted(request.headers("Accept")),
+        }
+    }
+}
+
+/// What a list of media types asks for: the first of the best that there is. Many clients write `application/json,
+/// text/plain, */*` and mean the first of these.
+fn accepted<'r>(fields: impl Iterator<Item = &'r str>) -> Option<Media> {
+    let mut best = (0.0, None);
+    for word in fields.flat_map(|field| field.split(',')) {
+        let (name, parameters) = word.split_once(';').unwrap_or((word, ""));
+        let media = match name.trim().to_ascii_lowercase().as_str() {
+            "text/event-stream" => Some(Media::Events),
+            "text/plain" => Some(Media::Text),
+            "application/json" | "application/*" | "*/*" => None,
+            _ => continue,
+        };
+        let parameters = parameters.split(';').map(str::trim);
+        let weight = parameters.filter_map(|parameter| parameter.strip_prefix("q=")).next();
+        let weight: f64 = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+        if weight > best.0 {
+            best = (weight, media);
+        }
+    }
+    best.1
+}
+
+/// What a family says when there is no reply, and how it is read.
 pub(super) struct Words {
     /// The model as it was asked for, where these clients may name one.
     pub(super) requested: Option<String>,
     /// That the conversation is not there: it was deleted after it was found, or made.
     pub(super) missing: String,
+    /// How the reply is read while it is written, if it is.
+    pub(super) media: Option<Media>,
 }
 
 /// Begins a turn with what was asked, if that can be, and answers with the `view` of what came of it.
@@ -19,20 +78,68 @@ pub(super) fn send<T: 'static>(
     asked: Result<Ask, Error>,
     words: Words,
     view: impl FnOnce(Done) -> Result<Typed<T>, Error> + Send + 'static,
-    respond: Later<Typed<T>>,
+    respond: Later<Sent<T>>,
 ) {
     let ask = match asked {
         Ok(ask) => ask,
         Err(error) => return respond.send(Err(error)),
     };
-    ctx.app.turns.begin(
-        ask,
-        Box::new(move |outcome| {
+    let turns = &ctx.app.turns;
+    let Some(media) = words.media else {
+        let answer = move |outcome: Result<Done, _>| {
             let outcome = outcome.map_err(|problem| fault(problem, words.requested.as_deref()));
-            respond.send(outcome.and_then(view).map_err(|error| match error.kind() {
-                Kind::NotFound => Error::new(Kind::NotFound, words.missing),
-                _ => error,
-            }));
-        }),
-    );
+            let answer = outcome.and_then(view).map(Either::This);
+            respond.send(answer.map_err(|error| in_words(error, words.missing)));
+        };
+        return turns.begin(ask, Box::new(answer));
+    };
+    let Some(line) = Line::new(ctx, media, respond) else {
+        return;
+    };
+    let reader = Box::new(line.reader(0));
+    let answer = move |outcome: Result<Done, _>| {
+        if let Err(problem) = outcome {
+            let error = fault(problem, words.requested.as_deref());
+            line.answer(Err(in_words(error, words.missing)));
+        }
+        // Not earlier: what it holds is needed until the turn has ended.
+        drop(view);
+    };
+    turns.stream(ask, reader, Box::new(answer));
+}
+
+fn in_words(error: Error, missing: String) -> Error {
+    match error.kind() {
+        Kind::NotFound => Error::new(Kind::NotFound, missing),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_best_is_meant() {
+        use Media::{Events, Text};
+        for (accept, wanted) in [
+            ("", None),
+            ("*/*", None),
+            ("application/json", None),
+            ("application/json, text/plain, */*", None),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", None),
+            ("text/event-stream", Some(Events)),
+            ("Text/Event-Stream; charset=utf-8", Some(Events)),
+            ("text/event-stream, application/json", Some(Events)),
+            ("application/json;q=0.5, text/event-stream", Some(Events)),
+            ("application/json, text/event-stream", None),
+            ("text/event-stream;q=0", None),
+            ("text/plain", Some(Text)),
+            ("text/plain, */*", Some(Text)),
+            ("text/plain;q=0.9, text/event-stream", Some(Events)),
+            ("text/plain;q=high", None),
+        ] {
+            assert_eq!(accepted([accept].into_iter()), wanted, "{accept}");
+        }
+    }
 }

@@ -43,7 +43,7 @@ pub(super) fn not_authenticated() -> Error {
     Error::new(Kind::Unauthenticated, "Not authenticated")
 }
 
-fn refused() -> Error {
+pub(super) fn refused() -> Error {
     Error::new(Kind::Unauthenticated, "Could not validate credentials")
 }
 

@@ -4,20 +4,26 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::send::{self, Words};
+use super::send::{self, SendQuery, Sent, Words};
 use super::{AnyId, Ctx};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Body, Deferred, Later, Path, Route, Typed, post};
+use crate::http::{Auth, Body, Deferred, Later, Path, Query, Route, Typed, post};
 use crate::store;
-use crate::turn::{Ask, Done, Target};
+use crate::turn::{self, Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[post(
     "/api/{user_id}/chat",
     Auth::User,
-    "Send a message and wait for the reply",
+    "Send a message and wait for the reply, or read it as it comes",
     &Deferred(chat),
 )
-.fails(&[Kind::Malformed, Kind::NotFound, Kind::OverBudget, Kind::RateLimited])];
+.fails(&[
+    Kind::Malformed,
+    Kind::NotFound,
+    Kind::OverBudget,
+    Kind::Conflict,
+    Kind::RateLimited,
+])];
 
 #[derive(Deserialize, JsonSchema)]
 struct ChatPath {
@@ -33,6 +39,9 @@ struct ChatRequest {
     /// Whether the reply draws on the caller's documents; without it, as the conversation is set.
     #[serde(default)]
     library: Option<bool>,
+    /// Whether the message waits for a reply that is being written in its conversation; else it is refused.
+    #[serde(default)]
+    queue: Option<bool>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -40,23 +49,26 @@ struct ChatRequest {
 struct ChatResponse {
     conversation_id: i64,
     response: String,
-    tool_calls: Vec<Value>,
+    #[schemars(with = "Vec<Value>")]
+    tool_calls: Value,
 }
 
 const MISSING: &str = "Conversation not found";
 
-type Respond = Later<Typed<ChatResponse>>;
+type Input = ((Path<ChatPath>, Query<SendQuery>), Body<ChatRequest>);
 
-fn chat(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<ChatRequest>), respond: Respond) {
+fn chat(ctx: &Ctx, ((Path(path), Query(query)), Body(mut body)): Input, respond: Later<Sent<ChatResponse>>) {
+    body.queue = Some(query.queue(body.queue));
     let words = Words {
         requested: None,
         missing: MISSING.to_owned(),
+        media: query.media(&ctx.request),
     };
     let view = |done: Done| {
         let response = ChatResponse {
             conversation_id: done.conversation_id,
             response: done.text,
-            tool_calls: Vec::new(),
+            tool_calls: turn::tool_calls_json(&done.tools),
         };
         Typed::json(&response)
     };
@@ -109,5 +121,6 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         api_key,
         prompt: None,
         details: store::MessageDetails::default(),
+        queue: body.queue == Some(true),
     })
 }

@@ -112,6 +112,13 @@ pub(super) struct MessageView<'a, Id> {
     state: &'static str,
     model: Option<String>,
     error: Option<String>,
+    /// What the model thought before it replied. Left out where there is none, as the tools that it called: existing
+    /// clients know no such keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<serde_json::Value>>")]
+    tool_calls: Option<serde_json::Value>,
 }
 
 /// As the families with integer ids emit it.
@@ -150,5 +157,7 @@ fn with_id<Id>(id: Id, message: Message, chat_id: &str) -> MessageView<'_, Id> {
         state: message.state.name(),
         model: message.model,
         error: message.error,
+        reasoning: message.reasoning,
+        tool_calls: message.tool_calls.and_then(|calls| serde_json::from_str(&calls).ok()),
     }
 }

@@ -172,11 +172,11 @@ impl<A: Answer, B: Answer> Answer for Either<A, B> {
 }
 
 /// An answer that may be a stream: [`Later::stream`] begins it.
-pub trait Streams: Answer {}
+pub trait Streams {}
 
 impl Streams for EventStream {}
 impl Streams for TextStream {}
-impl<A: Answer, B: Streams> Streams for Either<A, B> {}
+impl<A, B: Streams> Streams for Either<A, B> {}
 
 /// The right to answer one request later, with an `A`.
 pub struct Later<A>(Responder, PhantomData<fn(A)>);

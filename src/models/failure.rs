@@ -33,6 +33,20 @@ pub enum FailureKind {
     Stopped,
 }
 
+impl FailureKind {
+    /// A word for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Timeout => "timeout",
+            FailureKind::UnknownModel => "unknown_model",
+            FailureKind::Refused => "refused",
+            FailureKind::Broken => "broken",
+            FailureKind::Stopped => "stopped",
+        }
+    }
+}
+
 /// A failed call: its kind, a sentence for the user, and when trying again makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

@@ -92,6 +92,10 @@ pub struct Message {
     pub error: Option<String>,
     /// A short account of it, where somebody has given one.
     pub summary: Option<String>,
+    /// What the model thought before it replied, where it shows that.
+    pub reasoning: Option<String>,
+    /// JSON array of the tools that the model called.
+    pub tool_calls: Option<String>,
     /// `text`, `image`, `audio` …
     pub kind: String,
     /// JSON array of strings.
@@ -163,7 +167,10 @@ pub struct Branch {
 }
 
 const COLUMNS: &str = "messages.id, uuid, parent_id, role, content, state, model, error, type, media_urls, \
-    reply_to_id, status, importance_level, created_at, conversation_id, summary";
+    reply_to_id, status, importance_level, created_at, conversation_id, summary, reasoning, tool_calls";
+
+/// How many those are.
+const COLUMN_COUNT: usize = 18;
 
 fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
     let role: String = row.get(3)?;
@@ -185,6 +192,8 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
         created_at: row.get(13)?,
         conversation_id: row.get(14)?,
         summary: row.get(15)?,
+        reasoning: row.get(16)?,
+        tool_calls: row.get(17)?,
     })
 }
 
@@ -199,7 +208,9 @@ pub fn find_message(read: &Read<'_>, owner: i64, which: &Ref) -> Result<(Message
          WHERE (id = ?1 OR uuid = ?2) AND user_id = ?3
              AND EXISTS (SELECT 1 FROM conversations WHERE id = conversation_id AND deleted_at IS NULL)"
     );
-    let found = read.first(&sql, params![id, uuid, owner], |row| Ok((map(row)?, row.get(16)?)))?;
+    let found = read.first(&sql, params![id, uuid, owner], |row| {
+        Ok((map(row)?, row.get(COLUMN_COUNT)?))
+    })?;
     found.ok_or_else(|| Error::new(Kind::NotFound, "Message not found"))
 }
 
@@ -269,7 +280,8 @@ pub fn list_branch(read: &Read<'_>, branch: &Branch) -> Result<Vec<Message>, Err
 }
 
 /// Stores a message after `parent` (`None`: after the branch's newest) and makes it the conversation's newest.
-/// A conversation without a title takes it from its first message, as `title` gives it.
+/// A conversation without a title takes it from its first message, as `title` gives it; a reply that is being written
+/// and has no words yet leaves lists as they are.
 ///
 /// # Errors
 /// [`Kind::NotFound`] when the conversation is not there (any more).
@@ -302,11 +314,13 @@ pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title:
             new.details.reply_to_id
         ],
     )?;
+    let shown = Some(preview(&new.content)).filter(|text| !text.is_empty() || new.state != State::Streaming);
     tx.execute(
         "UPDATE conversations SET leaf_id = ?2, message_count = message_count + 1, updated_at = max(updated_at, ?3),
-             last_message_time = ?3, last_message_content = ?4, title = coalesce(title, ?5)
+             last_message_time = iif(?4 IS NULL, last_message_time, ?3),
+             last_message_content = coalesce(?4, last_message_content), title = coalesce(title, ?5)
          WHERE id = ?1",
-        params![new.conversation_id, id, new.created_at, preview(&new.content), title],
+        params![new.conversation_id, id, new.created_at, shown, title],
     )?;
     Ok(id)
 }
@@ -323,12 +337,37 @@ pub fn save_partial(tx: &Tx<'_>, id: i64, content: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The message with this UUID.
+/// Replaces what the model of a reply has thought and which tools it has called (JSON). Nobody else writes these, so it is
+/// all the same whether the reply has ended.
 ///
 /// # Errors
 /// Those of the store.
-pub fn find_message_id(read: &Read<'_>, uuid: &str) -> Result<Option<i64>, Error> {
-    read.first("SELECT id FROM messages WHERE uuid = ?1", [uuid], |row| row.get(0))
+pub fn save_thoughts(tx: &Tx<'_>, id: i64, reasoning: Option<&str>, tool_calls: Option<&str>) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE messages SET reasoning = ?2, tool_calls = ?3 WHERE id = ?1",
+        params![id, reasoning, tool_calls],
+    )?;
+    Ok(())
+}
+
+/// Takes back a reply that was to be written and of which nothing came: its question is the newest message again.
+///
+/// # Errors
+/// Those of the store.
+pub fn withdraw_reply(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
+    let withdrawn: Option<(i64, Option<i64>)> = tx.first(
+        "DELETE FROM messages WHERE id = ?1 AND state = 'streaming' RETURNING conversation_id, parent_id",
+        [id],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let Some((conversation_id, parent_id)) = withdrawn else {
+        return Ok(());
+    };
+    tx.execute(
+        "UPDATE conversations SET leaf_id = ?3, message_count = message_count - 1 WHERE id = ?1 AND leaf_id = ?2",
+        params![conversation_id, id, parent_id],
+    )?;
+    Ok(())
 }
 
 /// Ends a reply that was stored while it was being written; returns whether it had not ended yet.

@@ -48,8 +48,8 @@ pub use documents::{
     read_document, remove_hidden, show_document,
 };
 pub use messages::{
-    Branch, Message, MessageDetails, NewMessage, Role, State, find_message, find_message_id, finish_message,
-    insert_message, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial,
+    Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
+    interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts, withdraw_reply,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};

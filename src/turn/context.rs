@@ -133,6 +133,8 @@ mod tests {
             model: None,
             error: None,
             summary: None,
+            reasoning: None,
+            tool_calls: None,
             kind: "text".to_owned(),
             media_urls: None,
             reply_to_id: None,

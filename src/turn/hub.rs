@@ -84,6 +84,16 @@ struct Subscription {
 struct Listening {
     session: SessionKey,
     subscriber: Arc<dyn Subscriber>,
+    ear: Ear,
+}
+
+/// What a subscriber wants to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ear {
+    /// Everything.
+    Open,
+    /// Nothing but that its session has ended.
+    Deaf,
 }
 
 /// Everybody who listens.
@@ -120,10 +130,38 @@ impl Hub {
     /// Tells `subscriber`, for whom a place was kept, of everything that happens to this user from now on, as long as the
     /// session lasts.
     pub fn subscribe(&self, user_id: i64, id: SubscriptionId, session: SessionKey, subscriber: Arc<dyn Subscriber>) {
+        let ear = Ear::Open;
+        self.fill(
+            user_id,
+            id,
+            Listening {
+                session,
+                subscriber,
+                ear,
+            },
+        );
+    }
+
+    /// Tells `subscriber`, for whom a place was kept, of nothing but that the session has ended: it hears elsewhere what it
+    /// is here for.
+    pub fn watch(&self, user_id: i64, id: SubscriptionId, session: SessionKey, subscriber: Arc<dyn Subscriber>) {
+        let ear = Ear::Deaf;
+        self.fill(
+            user_id,
+            id,
+            Listening {
+                session,
+                subscriber,
+                ear,
+            },
+        );
+    }
+
+    fn fill(&self, user_id: i64, id: SubscriptionId, listening: Listening) {
         let mut inner = self.lock();
         let mut subscriptions = inner.by_user.get_mut(&user_id).into_iter().flatten();
         if let Some(subscription) = subscriptions.find(|subscription| subscription.id == id) {
-            subscription.listening = Some(Listening { session, subscriber });
+            subscription.listening = Some(listening);
         }
     }
 
@@ -141,8 +179,9 @@ impl Hub {
     /// Whether anybody listens for this user.
     pub fn has_listeners(&self, user_id: i64) -> bool {
         let inner = self.lock();
-        let mut subscriptions = inner.by_user.get(&user_id).into_iter().flatten();
-        subscriptions.any(|subscription| subscription.listening.is_some())
+        let subscriptions = inner.by_user.get(&user_id).into_iter().flatten();
+        let mut listening = subscriptions.filter_map(|subscription| subscription.listening.as_ref());
+        listening.any(|listening| listening.ear == Ear::Open)
     }
 
     /// Tells all who listen for this user, except the one it comes from. The event is made only if there are any.
@@ -153,6 +192,7 @@ impl Hub {
                 .iter()
                 .filter(|subscription| Some(subscription.id) != from)
                 .filter_map(|subscription| subscription.listening.as_ref())
+                .filter(|listening| listening.ear == Ear::Open)
                 .map(|listening| Arc::clone(&listening.subscriber))
                 .collect(),
         };
@@ -243,12 +283,12 @@ mod tests {
 
     /// Counts what it hears.
     #[derive(Default)]
-    struct Ear {
+    struct Counter {
         heard: Mutex<Vec<String>>,
         dismissals: Mutex<usize>,
     }
 
-    impl Subscriber for Ear {
+    impl Subscriber for Counter {
         fn notify(&self, notice: &Notice) {
             let text = notice.text(|event| format!("{event:?}"));
             self.heard.lock().unwrap().push(text.to_owned());
@@ -263,8 +303,8 @@ mod tests {
         SessionKey::Local(id.to_owned())
     }
 
-    fn subscribe(hub: &Hub, user_id: i64, session: &str) -> (SubscriptionId, Arc<Ear>) {
-        let (id, ear) = (hub.reserve(user_id).unwrap(), Arc::new(Ear::default()));
+    fn subscribe(hub: &Hub, user_id: i64, session: &str) -> (SubscriptionId, Arc<Counter>) {
+        let (id, ear) = (hub.reserve(user_id).unwrap(), Arc::new(Counter::default()));
         hub.subscribe(user_id, id, local(session), Arc::clone(&ear) as Arc<dyn Subscriber>);
         (id, ear)
     }
@@ -277,7 +317,7 @@ mod tests {
         }
     }
 
-    fn heard(ear: &Ear) -> usize {
+    fn heard(ear: &Counter) -> usize {
         ear.heard.lock().unwrap().len()
     }
 
@@ -324,6 +364,17 @@ mod tests {
         assert_eq!(hub.reserve(1), None);
         hub.publish(1, None, typing);
         assert_eq!(heard(&ear), 1);
+    }
+
+    #[test]
+    fn who_only_watches_its_session_hears_nothing_else() {
+        let hub = Hub::default();
+        let (id, ear) = (hub.reserve(1).unwrap(), Arc::new(Counter::default()));
+        hub.watch(1, id, local("a"), Arc::clone(&ear) as Arc<dyn Subscriber>);
+        assert!(!hub.has_listeners(1));
+        hub.publish(1, None, || panic!("made for nobody"));
+        hub.dismiss(&hub.sessions(None));
+        assert_eq!((heard(&ear), *ear.dismissals.lock().unwrap()), (0, 1));
     }
 
     #[test]

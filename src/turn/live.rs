@@ -5,9 +5,11 @@
 //! anybody else can find the conversation.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Answer, Ask, Target};
+use super::feed::Feed;
+use super::{Ask, Asker, Target};
 use crate::error::{Error, Kind};
 use crate::models::Stop;
 
@@ -51,21 +53,30 @@ struct Passing {
 struct Busy {
     /// Unknown until a new conversation is stored.
     id: Option<i64>,
-    /// Stops the turn that has a thread of its own, if there is one.
-    turn: Option<Stop>,
+    /// The turn that has a thread of its own, if there is one.
+    turn: Option<Running>,
     /// Questions that are being stored together with their replies. Each is one commit, so they need not wait for one
     /// another; but a turn begins after them, or its reply would leave them on a branch that is not shown.
     instants: usize,
     /// Behind the turn.
-    waiting: VecDeque<(Ask, Answer)>,
+    waiting: VecDeque<(Ask, Asker)>,
+}
+
+/// A turn as others see it.
+#[derive(Clone, Default)]
+pub(super) struct Running {
+    /// Ends it.
+    pub(super) stop: Stop,
+    /// What comes of it.
+    pub(super) feed: Arc<Feed>,
 }
 
 /// How a send may go on.
 pub(super) enum Entrance {
     /// At once: question and reply are one commit. To be given back with [`Live::leave_instant`].
     Instant,
-    /// On a thread of its own, which this ends. To be given back with [`Live::leave`].
-    Turn(Stop),
+    /// On a thread of its own. To be given back with [`Live::leave`].
+    Turn(Running),
     /// Behind the turn that is there: to be handed to [`Live::wait`].
     Behind,
 }
@@ -74,10 +85,14 @@ impl Live {
     /// Takes a place in a conversation for this send.
     ///
     /// # Errors
+    /// [`Kind::Conflict`] when a reply is being written there and the send does not want to wait;
     /// [`Kind::Unavailable`] when too much waits, or too many write.
     pub(super) fn enter(&mut self, conversation: &str, ask: &Ask, turns_max: usize) -> Result<Entrance, Error> {
         let ahead = self.busy.get(conversation).filter(|busy| busy.turn.is_some());
         if let Some(busy) = ahead {
+            if !ask.queue {
+                return Err(Error::new(Kind::Conflict, "A reply is being written"));
+            }
             self.check_room(busy, ask)?;
             return Ok(Entrance::Behind);
         }
@@ -94,9 +109,9 @@ impl Live {
             return Ok(Entrance::Instant);
         }
         self.turns += 1;
-        let stop = Stop::new();
-        busy.turn = Some(stop.clone());
-        Ok(Entrance::Turn(stop))
+        let running = Running::default();
+        busy.turn = Some(running.clone());
+        Ok(Entrance::Turn(running))
     }
 
     fn check_room(&self, busy: &Busy, ask: &Ask) -> Result<(), Error> {
@@ -114,37 +129,36 @@ impl Live {
     }
 
     /// Puts a send behind the turn in its conversation.
-    pub(super) fn wait(&mut self, conversation: &str, ask: Ask, answer: Answer) {
+    pub(super) fn wait(&mut self, conversation: &str, ask: Ask, asker: Asker) {
         if let Some(busy) = self.busy.get_mut(conversation) {
             self.waiting += 1;
             self.waiting_bytes += ask.text.len();
-            busy.waiting.push_back((ask, answer));
+            busy.waiting.push_back((ask, asker));
         }
     }
 
-    /// The send behind the turn that has ended, and what stops it; it keeps the turn's place. When the server stops
-    /// nobody comes next.
-    pub(super) fn next(&mut self, conversation: &str) -> Option<(Ask, Answer, Stop)> {
+    /// The send behind the turn that has ended; it keeps the turn's place. When the server stops nobody comes next.
+    pub(super) fn next(&mut self, conversation: &str) -> Option<(Ask, Asker, Running)> {
         if self.is_stopping() {
             return None;
         }
         let busy = self.busy.get_mut(conversation)?;
-        let (ask, answer) = busy.waiting.pop_front()?;
-        let stop = Stop::new();
-        busy.turn = Some(stop.clone());
+        let (ask, asker) = busy.waiting.pop_front()?;
+        let running = Running::default();
+        busy.turn = Some(running.clone());
         self.waiting -= 1;
         self.waiting_bytes -= ask.text.len();
-        Some((ask, answer, stop))
+        Some((ask, asker, running))
     }
 
     /// Gives a turn's place back; returns those who waited behind it.
-    pub(super) fn leave(&mut self, conversation: &str) -> Vec<(Ask, Answer)> {
+    pub(super) fn leave(&mut self, conversation: &str) -> Vec<(Ask, Asker)> {
         self.turns -= 1;
         let Some(busy) = self.busy.get_mut(conversation) else {
             return Vec::new();
         };
         busy.turn = None;
-        let left: Vec<(Ask, Answer)> = busy.waiting.drain(..).collect();
+        let left: Vec<(Ask, Asker)> = busy.waiting.drain(..).collect();
         if busy.instants == 0 {
             self.busy.remove(conversation);
         }
@@ -208,18 +222,18 @@ impl Live {
         }
     }
 
-    /// Ends the turn in a conversation, if there is one.
-    pub(super) fn stop(&self, id: i64) {
+    /// The turn in a conversation, if there is one.
+    pub(super) fn running(&self, id: i64) -> Option<&Running> {
         // There are as many as there may be turns, which are hundreds.
-        let turns = self.busy.values().filter(|busy| busy.id == Some(id));
-        turns.filter_map(|busy| busy.turn.as_ref()).for_each(Stop::stop);
+        let mut turns = self.busy.values().filter(|busy| busy.id == Some(id));
+        turns.find_map(|busy| busy.turn.as_ref())
     }
 
     /// Ends every turn, and lets no other begin.
     pub(super) fn stop_all(&mut self) {
         self.stopping_since.get_or_insert_with(Instant::now);
         let turns = self.busy.values().filter_map(|busy| busy.turn.as_ref());
-        turns.for_each(Stop::stop);
+        turns.for_each(|turn| turn.stop.stop());
         self.passing.values().for_each(|passing| passing.stop.stop());
     }
 
@@ -244,6 +258,10 @@ pub(super) fn unavailable(message: &'static str, retry_after_s: u32) -> Error {
 
 #[cfg(test)]
 impl Live {
+    pub(super) fn is_writing_in(&self, id: i64) -> bool {
+        self.running(id).is_some()
+    }
+
     /// Sends that wait, and the bytes of their texts.
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.waiting, self.waiting_bytes)

@@ -6,6 +6,7 @@
 
 mod attached;
 mod context;
+mod feed;
 mod hub;
 mod live;
 mod marks;
@@ -24,7 +25,7 @@ use std::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::models::{Choice, Completion, Delta, Failure, Prompt, PromptMessage, Stop, Usage};
+use crate::models::{Choice, Completion, Delta, Failure, Prompt, PromptMessage, Stop, ToolCall, Usage};
 use crate::pricing::{Pricing, Tokens};
 use crate::reading::Reader;
 use crate::store::{
@@ -32,13 +33,16 @@ use crate::store::{
     Tx, User,
 };
 
+use feed::Feed;
 use hub::Typing;
-use live::{Entrance, Live};
+use live::{Entrance, Live, Running};
 use place::{InstantPlace, Place};
 use reply::{Reply, SAVE_MAX_STOPPING};
 
+pub use feed::{Ended, From, Heard, Listen, Position, Said, Start};
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
 pub use passing::{Hear, Vectors};
+pub use reply::{arguments_json, parse_tool_calls, tool_calls_json};
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
@@ -89,6 +93,8 @@ pub struct Ask {
     pub prompt: Option<Prompt>,
     /// What the sender says besides.
     pub details: MessageDetails,
+    /// Whether it waits for a reply that is being written in its conversation, instead of being refused.
+    pub queue: bool,
 }
 
 /// Where a message goes.
@@ -114,9 +120,15 @@ impl Ask {
         let of_conversation = matches!(self.to, Target::Existing { library: true, .. });
         self.library.unwrap_or(of_conversation)
     }
+
+    /// The model as the reply's row names it until it is known which one ran. The name it is asked by may be empty (the
+    /// server's own default); what ran has a name.
+    fn model(&self) -> Option<String> {
+        Some(self.choice.model.clone()).filter(|name| !name.is_empty())
+    }
 }
 
-impl From<Conversation> for Target {
+impl std::convert::From<Conversation> for Target {
     fn from(conversation: Conversation) -> Target {
         Target::Existing {
             id: conversation.id,
@@ -140,6 +152,8 @@ pub struct Done {
     pub response_message_id: i64,
     /// The reply.
     pub text: String,
+    /// The tools that its model called.
+    pub tools: Vec<ToolCall>,
 }
 
 /// Why a turn did not end with a reply.
@@ -157,17 +171,27 @@ pub enum Fault {
 /// What is done with the end of a turn. Called once, on whatever thread the turn ends.
 pub type Answer = Box<dyn FnOnce(Result<Done, Fault>) + Send>;
 
-impl From<Error> for Fault {
+/// Who waits for a turn.
+struct Asker {
+    answer: Answer,
+    /// Reads along from the beginning.
+    listener: Option<Box<dyn Listen>>,
+}
+
+impl std::convert::From<Error> for Fault {
     fn from(error: Error) -> Fault {
         Fault::Store(error)
     }
 }
 
-/// The question once it is stored.
+/// The question once it is stored, and the reply that is to be written.
 struct Question {
     conversation_id: i64,
     conversation_uuid: String,
     message_id: i64,
+    /// Neither is there for a reply that is stored with its question.
+    reply_id: i64,
+    reply_uuid: String,
 }
 
 impl Turns {
@@ -188,6 +212,18 @@ impl Turns {
 
     /// Begins a turn. With a model that never waits it ends before this returns; else on a thread of its own.
     pub fn begin(self: &Arc<Self>, ask: Ask, answer: Answer) {
+        let listener = None;
+        self.enter(ask, Asker { answer, listener });
+    }
+
+    /// The same for somebody who reads along. If nothing comes of it, `listener` may never hear of it: `answer` does. Both
+    /// hear of the end, `listener` first.
+    pub fn stream(self: &Arc<Self>, ask: Ask, listener: Box<dyn Listen>, answer: Answer) {
+        let listener = Some(listener);
+        self.enter(ask, Asker { answer, listener });
+    }
+
+    fn enter(self: &Arc<Self>, ask: Ask, asker: Asker) {
         let conversation = match &ask.to {
             Target::New => self.clock.uuid(),
             Target::Existing { uuid, .. } => uuid.clone(),
@@ -196,29 +232,61 @@ impl Turns {
         match live.enter(&conversation, &ask, self.limits.turns_max) {
             Err(error) => {
                 drop(live);
-                answer(Err(error.into()));
+                (asker.answer)(Err(error.into()));
             }
-            Ok(Entrance::Behind) => live.wait(&conversation, ask, answer),
+            Ok(Entrance::Behind) => live.wait(&conversation, ask, asker),
             Ok(Entrance::Instant) => {
                 drop(live);
+                let feed = asker.listener.map(Feed::heard_by);
                 let place = InstantPlace {
                     turns: self,
                     conversation: &conversation,
                 };
-                let outcome = self.run_instant(&conversation, &ask);
+                let outcome = self.run_instant(&conversation, &ask, feed.as_ref());
                 drop(place);
-                answer(outcome);
+                if let Some(feed) = feed {
+                    self.tell_end(&feed, &ask, &outcome);
+                }
+                (asker.answer)(outcome);
             }
-            Ok(Entrance::Turn(stop)) => {
+            Ok(Entrance::Turn(running)) => {
                 drop(live);
-                self.spawn(Place::new(self, conversation, stop), ask, answer);
+                self.spawn(Place::new(self, conversation, running), ask, asker);
             }
+        }
+    }
+
+    /// Lets somebody listen to the reply that is being written in a conversation. Gives the listener back when there is
+    /// none, or another one than it has a part of.
+    ///
+    /// # Errors
+    /// The listener.
+    pub fn attach(&self, conversation_id: i64, listener: Box<dyn Listen>, from: From) -> Result<(), Box<dyn Listen>> {
+        let running = self.live().running(conversation_id).cloned();
+        match running {
+            Some(running) => running.feed.attach(listener, from),
+            None => Err(listener),
         }
     }
 
     /// Ends the reply that is being written in a conversation, if there is one.
     pub fn stop(&self, conversation_id: i64) {
-        self.live().stop(conversation_id);
+        if let Some(running) = self.live().running(conversation_id) {
+            running.stop.stop();
+        }
+    }
+
+    /// The same for somebody who wants to know what came of it. Gives the listener back when no reply is being written.
+    ///
+    /// # Errors
+    /// The listener.
+    pub fn stop_for(&self, conversation_id: i64, listener: Box<dyn Listen>) -> Result<(), Box<dyn Listen>> {
+        let Some(running) = self.live().running(conversation_id).cloned() else {
+            return Err(listener);
+        };
+        running.feed.attach(listener, From::Now)?;
+        running.stop.stop();
+        Ok(())
     }
 
     /// Ends every reply that is being written; what has come is kept as interrupted.
@@ -245,25 +313,25 @@ impl Turns {
     }
 
     /// Runs a turn on a thread of its own. If that does not come to be, nothing has been stored.
-    fn spawn(&self, place: Place, ask: Ask, answer: Answer) {
+    fn spawn(&self, place: Place, ask: Ask, asker: Asker) {
         // Shared, because a thread that does not come to be does not give back what it was to run with.
-        let turn = Arc::new(Mutex::new(Some((place, ask, answer))));
+        let turn = Arc::new(Mutex::new(Some((place, ask, asker))));
         let take = |turn: &Mutex<Option<_>>| turn.lock().unwrap_or_else(PoisonError::into_inner).take();
         let taken = Arc::clone(&turn);
         let spawned = thread::Builder::new()
             .name("turn".into())
             .stack_size(self.stack_bytes)
             .spawn(move || {
-                if let Some((mut place, ask, answer)) = take(&taken) {
-                    place.run(ask, answer);
+                if let Some((mut place, ask, asker)) = take(&taken) {
+                    place.run(ask, asker);
                 }
             });
         if let Err(error) = spawned {
             log::error!("a turn's thread did not start: {error}");
-            if let Some((place, _, answer)) = take(&turn) {
+            if let Some((place, _, asker)) = take(&turn) {
                 drop(place);
                 let message = "The server has no thread left to write a reply on; try again";
-                answer(Err(live::unavailable(message, 5).into()));
+                (asker.answer)(Err(live::unavailable(message, 5).into()));
             }
         }
     }
@@ -275,7 +343,7 @@ impl Turns {
     }
 
     /// One commit for question and reply: a model that never waits leaves nothing to lose between them.
-    fn run_instant(&self, conversation: &str, ask: &Ask) -> Result<Done, Fault> {
+    fn run_instant(&self, conversation: &str, ask: &Ask, feed: Option<&Feed>) -> Result<Done, Fault> {
         let mut text = String::new();
         let prompt = Prompt {
             model: ask.choice.model.clone(),
@@ -298,8 +366,9 @@ impl Turns {
         let (uuid, reply_at) = (self.clock.uuid(), now.plus_us(1).text());
         let usage = self.usage(ask, &completion, &reply_at);
         let (reply, summary) = (text.clone(), summary::summarise(&ask.text, &text));
+        let model = completion.model.clone();
         let stored = self.store.write(move |tx| {
-            let question = question(tx)?;
+            let mut question = question(tx)?;
             let reply = NewMessage {
                 uuid: uuid.clone(),
                 conversation_id: question.conversation_id,
@@ -315,12 +384,23 @@ impl Turns {
             let id = store::insert_message(tx, &reply, Some(question.message_id), None)?;
             store::insert_usage(tx, id, &usage)?;
             store::summarise_conversation(tx, question.conversation_id, &summary)?;
-            Ok((question, id))
+            question.reply_id = id;
+            Ok(question)
         });
-        let (question, id) = stored?;
+        let question = stored?;
+        if let Some(feed) = feed {
+            feed.begin(question.start(Some(model)));
+            if !text.is_empty() {
+                feed.take(Delta::Text(&text));
+            }
+        }
         self.announce(user_id, question.message_id);
-        self.announce(user_id, id);
-        Ok(done(question, id, text))
+        self.announce(user_id, question.reply_id);
+        let said = Said {
+            text,
+            ..Said::default()
+        };
+        Ok(question.done(said))
     }
 
     /// Tells those who listen of a message, as it is stored by now.
@@ -385,48 +465,126 @@ impl Turns {
                 conversation_id,
                 conversation_uuid: conversation_uuid.clone(),
                 message_id,
+                reply_id: 0,
+                reply_uuid: String::new(),
             })
+        }
+    }
+
+    /// A reply before its first word, and before it is known where its question is stored.
+    fn reply_row(&self, ask: &Ask, uuid: String) -> NewMessage {
+        NewMessage {
+            uuid,
+            conversation_id: 0,
+            user_id: ask.user.id,
+            role: Role::Assistant,
+            content: String::new(),
+            state: State::Streaming,
+            model: ask.model(),
+            error: None,
+            // After the question, also for those who sort by it.
+            created_at: self.clock.now().plus_us(1).text(),
+            details: MessageDetails::default(),
         }
     }
 
     /// A turn with a model that waits.
     fn run(&self, place: &Place, ask: &Ask) -> Result<Done, Fault> {
-        let question = self.store.write(self.question(&place.conversation, ask))?;
+        let question = self.begin_reply(&place.conversation, ask)?;
         self.live().name(&place.conversation, question.conversation_id);
+        place.running.feed.begin(question.start(ask.model()));
         self.announce(ask.user.id, question.message_id);
         let replied = self.reply(place, ask, &question);
-        let (id, text) = replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
-        Ok(done(question, id, text))
+        replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
+        Ok(question.done(place.running.feed.said()))
     }
 
-    /// Asks the model and stores what it says; returns the row and the text.
-    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<(i64, String), Fault> {
+    /// Stores a question and, in the same commit, the row of the reply that is to be written: those who read along can be
+    /// told from the beginning which it is.
+    fn begin_reply(&self, conversation: &str, ask: &Ask) -> Result<Question, Error> {
+        let question = self.question(conversation, ask);
+        let reply = self.reply_row(ask, self.clock.uuid());
+        self.store.write(move |tx| {
+            let mut question = question(tx)?;
+            let reply = NewMessage {
+                conversation_id: question.conversation_id,
+                ..reply.clone()
+            };
+            question.reply_id = store::insert_message(tx, &reply, Some(question.message_id), None)?;
+            question.reply_uuid = reply.uuid;
+            Ok(question)
+        })
+    }
+
+    /// Asks the model and stores what it says.
+    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<(), Fault> {
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
-        let prompt = self.prompt(ask, question, &place.stop)?;
+        let Running { stop, feed } = &place.running;
         let mut reply = Reply {
             turns: self,
             ask,
             question,
-            uuid: self.clock.uuid(),
-            text: String::new(),
-            row: None,
+            feed,
             saved: Instant::now(),
+            has_ended: false,
+        };
+        let prompt = match self.prompt(ask, question, stop) {
+            Ok(prompt) => prompt,
+            Err(error) => {
+                reply.withdraw()?;
+                return Err(error.into());
+            }
         };
         let completion = ask
             .choice
             .provider
-            .complete(&prompt, &place.stop, &mut |delta| reply.take(delta));
+            .complete(&prompt, stop, &mut |delta| reply.take(delta));
         match completion {
-            Ok(completion) => {
-                let id = reply.complete(&completion)?;
-                Ok((id, std::mem::take(&mut reply.text)))
-            }
+            Ok(completion) => Ok(reply.complete(&completion)?),
             Err(failure) => {
                 let is_stopping = self.live().is_stopping();
                 reply.fail(&failure, is_stopping)?;
                 Err(Fault::Model(failure))
             }
         }
+    }
+
+    /// Tells those who read along how a turn has ended, and lets them go. What is stored decides: a reply that was stopped
+    /// is one, as far as it came.
+    fn tell_end(&self, feed: &Feed, ask: &Ask, outcome: &Result<Done, Fault>) {
+        let listeners = feed.end();
+        if listeners.is_empty() {
+            return;
+        }
+        let at = feed.position();
+        let ended = feed
+            .start()
+            .map(|start| self.find_ended(ask.user.id, start.response_message_id));
+        let heard = match (outcome, &ended) {
+            (_, Some(Ok(ended))) if is_kept(ended.message.state) => Heard::Done(ended),
+            (Err(fault), _) => Heard::Failed(fault),
+            // It ended well, and is gone by now.
+            (Ok(_), _) => return,
+        };
+        for mut listener in listeners {
+            listener.hear(&heard, at);
+        }
+    }
+
+    /// A reply that has ended, as those who read along are told of it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`].
+    pub fn find_ended(&self, user_id: i64, message_id: i64) -> Result<Ended, Error> {
+        self.store.read(|read| {
+            let (message, chat_id) = store::find_message(read, user_id, &Ref::Id(message_id))?;
+            let usage = store::list_usage(read, &[message.id])?;
+            Ok(Ended {
+                message,
+                chat_id,
+                usage,
+            })
+        })
     }
 
     /// What went wrong once the question was stored. A conversation that was deleted meanwhile is why the reply was
@@ -477,13 +635,34 @@ impl Turns {
     }
 }
 
-fn done(question: Question, response_message_id: i64, text: String) -> Done {
-    Done {
-        conversation_id: question.conversation_id,
-        conversation_uuid: question.conversation_uuid,
-        request_message_id: question.message_id,
-        response_message_id,
-        text,
+/// Whether a reply in this state is one that somebody may be shown as such: whole, or ended on purpose.
+pub fn is_kept(state: State) -> bool {
+    match state {
+        State::Complete | State::Interrupted | State::Stopped => true,
+        State::Streaming | State::Failed => false,
+    }
+}
+
+impl Question {
+    fn start(&self, model: Option<String>) -> Start {
+        Start {
+            conversation_id: self.conversation_id,
+            conversation_uuid: self.conversation_uuid.clone(),
+            request_message_id: self.message_id,
+            response_message_id: self.reply_id,
+            model,
+        }
+    }
+
+    fn done(self, said: Said) -> Done {
+        Done {
+            conversation_id: self.conversation_id,
+            conversation_uuid: self.conversation_uuid,
+            request_message_id: self.message_id,
+            response_message_id: self.reply_id,
+            text: said.text,
+            tools: said.tools,
+        }
     }
 }
 

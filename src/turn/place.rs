@@ -2,53 +2,60 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::live::{self, Live};
-use super::{Answer, Ask, Turns};
-use crate::models::Stop;
+use super::feed::From;
+use super::live::{self, Live, Running};
+use super::{Ask, Asker, Turns};
 
 /// A turn's place among the live ones. Given back when dropped.
 pub(super) struct Place {
     turns: Arc<Turns>,
     /// The conversation's UUID.
     pub(super) conversation: String,
-    pub(super) stop: Stop,
+    pub(super) running: Running,
     is_left: bool,
 }
 
 impl Place {
-    pub(super) fn new(turns: &Arc<Turns>, conversation: String, stop: Stop) -> Place {
+    pub(super) fn new(turns: &Arc<Turns>, conversation: String, running: Running) -> Place {
         Place {
             turns: Arc::clone(turns),
             conversation,
-            stop,
+            running,
             is_left: false,
         }
     }
 
     /// Runs a turn, then those that wait behind it.
-    pub(super) fn run(&mut self, ask: Ask, answer: Answer) {
+    pub(super) fn run(&mut self, ask: Ask, asker: Asker) {
         let turns = Arc::clone(&self.turns);
         turns.await_instants(&self.conversation);
-        let mut next = Some((ask, answer));
-        while let Some((ask, answer)) = next {
+        let mut next = Some((ask, asker));
+        while let Some((ask, Asker { answer, listener })) = next {
+            let feed = Arc::clone(&self.running.feed);
+            if let Some(listener) = listener {
+                // Nothing has ended it yet.
+                drop(feed.attach(listener, From::Start));
+            }
             let outcome = if ask.choice.provider.instant() {
-                turns.run_instant(&self.conversation, &ask)
+                turns.run_instant(&self.conversation, &ask, Some(&feed))
             } else {
                 turns.run(self, &ask)
             };
-            answer(outcome);
+            // Whoever learns of the end may send the next message at once, and must find the place free.
             next = self.next();
+            turns.tell_end(&feed, &ask, &outcome);
+            answer(outcome);
         }
     }
 
-    /// The send that waits behind the one that has ended; it can be stopped by itself. Without one the place is given
+    /// The send that waits behind the one that has ended; it is stopped and listened to by itself. Without one the place is given
     /// back under the same lock: whoever comes later finds it free instead of waiting behind nobody.
-    fn next(&mut self) -> Option<(Ask, Answer)> {
+    fn next(&mut self) -> Option<(Ask, Asker)> {
         let turns = Arc::clone(&self.turns);
         let mut live = turns.live();
-        if let Some((ask, answer, stop)) = live.next(&self.conversation) {
-            self.stop = stop;
-            return Some((ask, answer));
+        if let Some((ask, asker, running)) = live.next(&self.conversation) {
+            self.running = running;
+            return Some((ask, asker));
         }
         self.leave(live);
         None
@@ -59,9 +66,9 @@ impl Place {
         let left = live.leave(&self.conversation);
         drop(live);
         self.turns.moved.notify_all();
-        for (_, answer) in left {
+        for (_, asker) in left {
             let message = "The reply before this one broke off; nothing was stored. Try again";
-            answer(Err(live::unavailable(message, 5).into()));
+            (asker.answer)(Err(live::unavailable(message, 5).into()));
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
+use super::feed::{Feed, Position, Said};
 use super::live::Live;
 use super::{Ask, Event, Question, Turns, summary};
 use crate::error::{Error, Kind};
-use crate::models::{Completion, Delta, Failure, FailureKind};
-use crate::store::{self, MessageDetails, NewMessage, Role, State};
+use crate::models::{Completion, Delta, Failure, FailureKind, ToolCall};
+use crate::store::{self, NewMessage, State, Tx};
 
 /// How often the reply so far is saved. More often costs a commit each, less often loses more to a power cut.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
@@ -30,108 +33,165 @@ pub(super) struct Reply<'t> {
     pub(super) turns: &'t Turns,
     pub(super) ask: &'t Ask,
     pub(super) question: &'t Question,
-    /// Chosen before the first save: one whose outcome is not known is found again by it, and those who read along
-    /// know it by then.
-    pub(super) uuid: String,
-    pub(super) text: String,
-    /// The stored row, once there is one.
-    pub(super) row: Option<i64>,
+    /// What has come, and who is told of it.
+    pub(super) feed: &'t Feed,
     pub(super) saved: Instant,
+    pub(super) has_ended: bool,
+}
+
+/// A reply that nobody has ended (its model panicked, or its end could not be stored) must not seem to be written for ever.
+impl Drop for Reply<'_> {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let ended = if self.feed.position() == Position::default() {
+            let id = self.question.reply_id;
+            self.turns.store.write(move |tx| store::withdraw_reply(tx, id))
+        } else {
+            self.save(State::Failed, Some("The reply broke off".to_owned()), None)
+        };
+        if let Err(error) = ended {
+            log::error!("a reply is marked as being written until the server starts again: {error}");
+        }
+    }
 }
 
 impl Reply<'_> {
     pub(super) fn take(&mut self, delta: Delta<'_>) {
+        self.feed.take(delta);
         if let Delta::Text(piece) = delta {
-            self.text.push_str(piece);
             self.turns.hub.publish(self.ask.user.id, None, || Event::Delta {
                 chat_id: self.question.conversation_uuid.clone(),
-                message_id: self.uuid.clone(),
+                message_id: self.question.reply_uuid.clone(),
                 text: piece.to_owned(),
             });
         }
-        if self.saved.elapsed() >= SAVE_EVERY && !self.text.is_empty() {
+        if self.saved.elapsed() >= SAVE_EVERY {
             self.saved = Instant::now();
             // A failed save is tried again in a moment, and the last one decides.
-            match self.save(State::Streaming, None, None) {
-                Ok(id) => self.row = Some(id),
-                Err(error) => log::warn!("a reply was not saved while it is written: {error}"),
+            if let Err(error) = self.save_partial() {
+                log::warn!("a reply was not saved while it is written: {error}");
             }
         }
     }
 
-    /// Stores the reply so far, and at its end what it cost.
+    /// Stores the reply so far.
+    fn save_partial(&self) -> Result<(), Error> {
+        let (id, said) = (self.question.reply_id, self.feed.said());
+        self.turns.store.write(move |tx| {
+            store::save_partial(tx, id, &said.text)?;
+            save_thoughts(tx, id, &said)
+        })
+    }
+
+    /// Stores the reply as it has ended, and what it cost.
     pub(super) fn save(
         &self,
         state: State,
         error: Option<String>,
         completion: Option<&Completion>,
-    ) -> Result<i64, Error> {
+    ) -> Result<(), Error> {
         let now = self.turns.clock.now().text();
+        let said = self.feed.said();
         let message = NewMessage {
-            uuid: self.uuid.clone(),
-            conversation_id: self.question.conversation_id,
-            user_id: self.ask.user.id,
-            role: Role::Assistant,
-            content: self.text.clone(),
+            content: said.text.clone(),
             state,
-            // The name it was asked by may be empty (the server's own default); what ran has a name.
-            model: completion
-                .map(|completion| &completion.model)
-                .or(Some(&self.ask.choice.model))
-                .filter(|name| !name.is_empty())
-                .cloned(),
+            model: completion.map_or_else(|| self.ask.model(), |completion| Some(completion.model.clone())),
             error,
             created_at: now.clone(),
-            details: MessageDetails::default(),
+            conversation_id: self.question.conversation_id,
+            ..self.turns.reply_row(self.ask, self.question.reply_uuid.clone())
         };
-        let (row, parent) = (self.row, self.question.message_id);
+        let id = self.question.reply_id;
         let ended = completion.map(|completion| {
-            let summary = summary::summarise(&self.ask.text, &self.text);
+            let summary = summary::summarise(&self.ask.text, &said.text);
             (self.turns.usage(self.ask, completion, &now), summary)
         });
-        let id = self.turns.store.write(move |tx| {
-            let row = match row {
-                Some(id) => Some(id),
-                None => store::find_message_id(tx, &message.uuid)?,
-            };
-            let (id, is_news) = match row {
-                None => (store::insert_message(tx, &message, Some(parent), None)?, true),
-                Some(id) if message.state == State::Streaming => {
-                    store::save_partial(tx, id, &message.content)?;
-                    (id, true)
-                }
-                Some(id) => (id, store::finish_message(tx, id, &message)?),
-            };
+        self.turns.store.write(move |tx| {
+            let is_news = store::finish_message(tx, id, &message)?;
+            save_thoughts(tx, id, &said)?;
             if let Some((usage, summary)) = ended.as_ref().filter(|_| is_news) {
                 store::insert_usage(tx, id, usage)?;
                 store::summarise_conversation(tx, message.conversation_id, summary)?;
             }
-            Ok(id)
+            Ok(())
         })?;
-        if state != State::Streaming {
-            self.turns.announce(self.ask.user.id, id);
-        }
-        Ok(id)
+        self.turns.announce(self.ask.user.id, id);
+        Ok(())
     }
 
-    pub(super) fn complete(&self, completion: &Completion) -> Result<i64, Error> {
-        self.turns.insist(|| self.save(State::Complete, None, Some(completion)))
+    pub(super) fn complete(&mut self, completion: &Completion) -> Result<(), Error> {
+        let save = || self.save(State::Complete, None, Some(completion));
+        self.turns.insist(save)?;
+        self.has_ended = true;
+        Ok(())
     }
 
-    /// Keeps what had come. A reply of which nothing came leaves no row: the question stands unanswered.
-    /// [`Kind::NotFound`] when the conversation was deleted before anything was kept.
-    pub(super) fn fail(&self, failure: &Failure, is_server_stopping: bool) -> Result<(), Error> {
-        if self.text.is_empty() {
-            return Ok(());
-        }
+    /// Keeps what had come. A reply that failed before its first word leaves no row: the question stands unanswered. One
+    /// that was stopped, or interrupted, does: whoever stopped it is shown what came of it.
+    /// [`Kind::NotFound`] when the reply is not there any more.
+    pub(super) fn fail(&mut self, failure: &Failure, is_server_stopping: bool) -> Result<(), Error> {
         let state = match failure.kind {
             FailureKind::Stopped if is_server_stopping => State::Interrupted,
             FailureKind::Stopped => State::Stopped,
             _ => State::Failed,
         };
+        if state == State::Failed && self.feed.position() == Position::default() {
+            return self.withdraw();
+        }
         let save = || self.save(state, Some(failure.message.clone()), None);
-        self.turns.insist(save).map(drop)
+        self.turns.insist(save)?;
+        self.has_ended = true;
+        Ok(())
     }
+
+    /// Leaves no row of a reply of which nothing came.
+    pub(super) fn withdraw(&mut self) -> Result<(), Error> {
+        let id = self.question.reply_id;
+        let withdraw = || self.turns.store.write(move |tx| store::withdraw_reply(tx, id));
+        self.turns.insist(withdraw)?;
+        self.has_ended = true;
+        Ok(())
+    }
+}
+
+/// Stores what came besides the text, if anything did.
+fn save_thoughts(tx: &Tx<'_>, id: i64, said: &Said) -> Result<(), Error> {
+    if said.reasoning.is_empty() && said.tools.is_empty() {
+        return Ok(());
+    }
+    let reasoning = Some(said.reasoning.as_str()).filter(|text| !text.is_empty());
+    let tool_calls = (!said.tools.is_empty()).then(|| tool_calls_json(&said.tools).to_string());
+    store::save_thoughts(tx, id, reasoning, tool_calls.as_deref())
+}
+
+/// Calls of tools as they are stored and shown: `[{id, name, arguments, result}]`. Arguments that are no JSON stay the text
+/// that the model wrote.
+pub fn tool_calls_json(calls: &[ToolCall]) -> Value {
+    let calls = calls.iter();
+    let calls = calls
+        .map(|call| json!({ "id": call.id, "name": call.name, "arguments": arguments_json(call), "result": null }));
+    Value::Array(calls.collect())
+}
+
+/// What a tool is called with, as JSON.
+pub fn arguments_json(call: &ToolCall) -> Value {
+    serde_json::from_str(&call.arguments).unwrap_or_else(|_| Value::from(call.arguments.as_str()))
+}
+
+/// The calls of tools that are stored.
+pub fn parse_tool_calls(stored: Option<&str>) -> Vec<ToolCall> {
+    let calls: Vec<Value> = stored
+        .and_then(|calls| serde_json::from_str(calls).ok())
+        .unwrap_or_default();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let calls = calls.iter().map(|call| ToolCall {
+        id: text(&call["id"]),
+        name: text(&call["name"]),
+        arguments: text(&call["arguments"]),
+    });
+    calls.collect()
 }
 
 /// Whether the same save may succeed later.

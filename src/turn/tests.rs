@@ -2,6 +2,7 @@
 
 mod endings;
 mod files;
+mod listeners;
 mod places;
 
 use std::sync::mpsc::{Receiver, channel};
@@ -131,6 +132,7 @@ impl Rig {
             api_key: None,
             prompt: None,
             details: MessageDetails::default(),
+            queue: true,
         }
     }
 

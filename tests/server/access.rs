@@ -218,7 +218,9 @@ fn is_served(route: &RouteFacts, reply: &Reply) -> bool {
     if NEEDS_SERVER.contains(&&*name(route)) {
         return reply.status == 404 && reply.json()["error"]["code"] == "model_not_found";
     }
-    (200..300).contains(&reply.status)
+    // Nothing is being written that could be stopped.
+    let is_idle = route.path.ends_with("/stop") && reply.status == 409;
+    is_idle || (200..300).contains(&reply.status)
 }
 
 /// One of each thing that a route may be about, all of them the owner's.

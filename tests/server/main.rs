@@ -44,6 +44,8 @@ mod scripts;
 #[cfg(test)]
 mod sockets;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod todo;
 #[cfg(test)]
 mod uploads;

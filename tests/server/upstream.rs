@@ -35,7 +35,7 @@ fn new_chat(server: &Server, account: &Account) -> String {
 /// Sends the question and leaves the connection open, for turns that do not end.
 fn ask_and_wait(server: &Server, account: &Account, chat: &str, model: &str) -> Connection {
     let mut connection = server.connect();
-    let body = json!({"message": "hello?", "chat_id": chat, "model": model});
+    let body = json!({"message": "hello?", "chat_id": chat, "model": model, "queue": true});
     connection.send(&server.post("/chat").bearer(&account.token).json(&body).bytes());
     connection
 }

@@ -95,52 +95,38 @@ fn stopping_waits_until_what_has_come_is_stored() {
 fn an_end_that_is_saved_again_is_stored_once() {
     let rig = Rig::new();
     let to = rig.conversation();
-    outcome(&rig.send(&to, "question", saying("first"))).expect("a reply");
-    let Target::Existing { id, uuid, .. } = &to else {
+    let Target::Existing { uuid, .. } = &to else {
         unreachable!()
     };
-    let question = Question {
-        conversation_id: *id,
-        conversation_uuid: uuid.clone(),
-        message_id: 1,
-    };
     let ask = rig.ask(&to, "question", saying("reply"));
-    for has_partial in [false, true] {
-        let before = (rig.rows("messages"), rig.rows("usage_details"));
-        let reply = Reply {
-            turns: &rig.turns,
-            ask: &ask,
-            question: &question,
-            uuid: Clock.uuid(),
-            text: "reply".into(),
-            row: None,
-            saved: Instant::now(),
-        };
-        let completion = Completion {
-            provider: "test".into(),
-            model: "model".into(),
-            finish_reason: None,
-            usage: Usage {
-                input_tokens: 1,
-                output_tokens: 1,
-                cached_tokens: 0,
-                estimated: true,
-            },
-        };
-        if has_partial {
-            reply.save(State::Streaming, None, None).unwrap();
-        }
-        let ids = [
-            reply.complete(&completion).unwrap(),
-            reply.complete(&completion).unwrap(),
-        ];
-        assert_eq!(ids[0], ids[1]);
-        assert_eq!(
-            (rig.rows("messages"), rig.rows("usage_details")),
-            (before.0 + 1, before.1 + 1)
-        );
+    let question = rig.turns.begin_reply(uuid, &ask).unwrap();
+    let feed = Feed::default();
+    feed.take(Delta::Text("reply"));
+    let mut reply = Reply {
+        turns: &rig.turns,
+        ask: &ask,
+        question: &question,
+        feed: &feed,
+        saved: Instant::now(),
+        has_ended: false,
+    };
+    let completion = Completion {
+        provider: "test".into(),
+        model: "model".into(),
+        finish_reason: None,
+        usage: Usage {
+            input_tokens: 1,
+            output_tokens: 1,
+            cached_tokens: 0,
+            estimated: true,
+        },
+    };
+    for _ in 0..2 {
+        reply.complete(&completion).unwrap();
+        assert_eq!((rig.rows("messages"), rig.rows("usage_details")), (2, 1));
         assert_eq!(rig.rows("messages WHERE state = 'streaming'"), 0);
     }
+    assert_eq!(rig.branch(&to), ["question", "reply"]);
 }
 
 /// Whoever is told that nothing was stored sends the message again, and then has it there twice.

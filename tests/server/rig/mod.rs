@@ -8,6 +8,7 @@ mod http;
 mod server;
 mod shape;
 mod socket;
+mod stream;
 mod upstream;
 
 pub(crate) use desk::Desk;
@@ -17,6 +18,7 @@ pub(crate) use http::{Call, Connection, Ending, Reply, parse_replies, percent};
 pub(crate) use server::{Account, Exit, Launch, Server};
 pub(crate) use shape::{check_shape, invalid};
 pub(crate) use socket::{Socket, check_refused};
+pub(crate) use stream::{End, Event, Stream, text_of};
 pub(crate) use upstream::Upstream;
 
 use std::path::{Path, PathBuf};

@@ -59,6 +59,16 @@ struct Shared {
     changed: Condvar,
 }
 
+impl Shared {
+    fn wait_for_release(&self) {
+        let state = self.state.lock().expect("no one panics with it");
+        let waited = self
+            .changed
+            .wait_while(state, |state| !state.released && !state.closing);
+        drop(waited.expect("no one panics with it"));
+    }
+}
+
 /// The fake, stopped and waited for on drop.
 pub(crate) struct Upstream {
     address: SocketAddr,
@@ -279,6 +289,8 @@ fn answer(out: &mut Out<'_>, shared: &Shared, model: &str, question: &str) -> st
                 u16::try_from(status).unwrap_or(500),
                 &json!({"error": {"message": message, "type": "error", "code": null}}),
             );
+        } else if let Some(count) = number("pause") {
+            plan.pause = Some(usize::try_from(count).expect("a few words"));
         } else if word == "counts" {
             plan.counts = true;
         } else if word == "calls" {
@@ -286,24 +298,20 @@ fn answer(out: &mut Out<'_>, shared: &Shared, model: &str, question: &str) -> st
         } else if word == "vision" {
             // It sees; its reply is the same.
         } else if word == "hold" {
-            let state = shared.state.lock().expect("no one panics with it");
-            drop(
-                shared
-                    .changed
-                    .wait_while(state, |state| !state.released && !state.closing)
-                    .expect("no one panics with it"),
-            );
+            shared.wait_for_release();
         } else {
             return fault(out, word, &plan.text);
         }
     }
-    out.reply(&plan)
+    out.reply(&plan, shared)
 }
 
 #[derive(Default)]
 struct Plan {
     text: String,
     gap: Duration,
+    /// After so many words a stream waits until it is released.
+    pause: Option<usize>,
     /// Whether a stream ends with what it cost: 1000 tokens read, 600 of them cached, 100 written.
     counts: bool,
 }
@@ -369,12 +377,15 @@ impl Out<'_> {
         self.raw(status, "application/json", body.to_string().as_bytes())
     }
 
-    fn reply(&mut self, plan: &Plan) -> std::io::Result<()> {
+    fn reply(&mut self, plan: &Plan, shared: &Shared) -> std::io::Result<()> {
         if !self.stream {
             return self.json(200, &completion(&plan.text));
         }
         self.head(200, "text/event-stream", "Transfer-Encoding: chunked\r\n")?;
-        for word in plan.text.split_inclusive(' ') {
+        for (count, word) in plan.text.split_inclusive(' ').enumerate() {
+            if plan.pause == Some(count) {
+                shared.wait_for_release();
+            }
             self.chunk(event(word).as_bytes())?;
             std::thread::sleep(plan.gap);
         }
