@@ -20,6 +20,8 @@ mod captures;
 #[cfg(test)]
 mod chatai;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod cors;
