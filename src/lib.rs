@@ -7,7 +7,7 @@
 //!                                                                           ├→ models (echo, library, OpenAI-compatible)
 //!                                                                           ├→ library (cut, rank)
 //!                                                                           └→ store (readers; one writer)
-//! reply  ← http (frame, push)        ← api                                  ← the end of the turn
+//! reply  ← http (frame, push)        ← api                                  ← the turn, as it goes on
 //! ```
 //!
 //! A request goes down this list once and comes back up once. Nothing lower calls anything higher.

@@ -12,7 +12,7 @@ use crate::http::{
 };
 use crate::models::{Failure, FailureKind};
 use crate::store::{self, Conversation, Role, State};
-use crate::turn::{self, Ended, Fault, From, Heard, Listen, Position, Said};
+use crate::turn::{self, Ended, Fault, Heard, Listen, Position, Said, Since};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -61,7 +61,7 @@ fn attach(ctx: &Ctx, (Path(path), Query(query)): (Path<ConversationPath>, Query<
     };
     let last = ctx.request.header("Last-Event-ID").or(query.last_event_id.as_deref());
     let last = last.and_then(EventId::parse);
-    let from = last.map_or(From::Start, |last| From::After(last.message_id, last.at));
+    let from = last.map_or(Since::Start, |last| Since::After(last.message_id, last.at));
     let Some(line) = Line::new(ctx, Media::Events, respond) else {
         return;
     };

@@ -39,7 +39,7 @@ use live::{Entrance, Live, Running};
 use place::{InstantPlace, Place};
 use reply::{Reply, SAVE_MAX_STOPPING};
 
-pub use feed::{Ended, From, Heard, Listen, Position, Said, Start};
+pub use feed::{Ended, Heard, Listen, Position, Said, Since, Start};
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
 pub use passing::{Hear, Vectors};
 pub use reply::{arguments_json, parse_tool_calls, tool_calls_json};
@@ -132,7 +132,7 @@ impl Ask {
     }
 }
 
-impl std::convert::From<Conversation> for Target {
+impl From<Conversation> for Target {
     fn from(conversation: Conversation) -> Target {
         Target::Existing {
             id: conversation.id,
@@ -184,7 +184,7 @@ struct Asker {
     listener: Option<Box<dyn Listen>>,
 }
 
-impl std::convert::From<Error> for Fault {
+impl From<Error> for Fault {
     fn from(error: Error) -> Fault {
         Fault::Store(error)
     }
@@ -272,7 +272,7 @@ impl Turns {
     ///
     /// # Errors
     /// The listener.
-    pub fn attach(&self, conversation_id: i64, listener: Box<dyn Listen>, from: From) -> Result<(), Box<dyn Listen>> {
+    pub fn attach(&self, conversation_id: i64, listener: Box<dyn Listen>, from: Since) -> Result<(), Box<dyn Listen>> {
         let running = self.live().running(conversation_id).cloned();
         match running {
             Some(running) => running.feed.attach(listener, from),
@@ -295,7 +295,7 @@ impl Turns {
         let Some(running) = self.live().running(conversation_id).cloned() else {
             return Err(listener);
         };
-        running.feed.attach(listener, From::Now)?;
+        running.feed.attach(listener, Since::Now)?;
         running.stop.stop();
         Ok(())
     }
