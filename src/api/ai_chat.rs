@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::changes::{self, TAG_CHARS, UpdateChat};
+use super::html::{self, Html};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
 use super::{AnyId, Ctx, chat_form, parse_id};
 use crate::error::{Error, Kind};
 use crate::http::{
-    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
-    post,
+    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post,
 };
 use crate::store::{self, Around, Branch, Conversation, Message, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
@@ -30,7 +30,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/chats/{chat_id}/messages",
         Auth::User,
         "List a chat's messages, oldest first",
-        &Raw(messages),
+        &Deferred(messages),
     ),
     patch(
         "/chats/{chat_id}",
@@ -183,6 +183,10 @@ pub(super) struct ListMessages {
     /// Whether messages say what stands around them in the tree: `parent_id` and `siblings`.
     #[serde(default)]
     tree: bool,
+    /// Messages carry `html`, their text as HTML; without it where the server had no time to make it.
+    #[serde(default)]
+    #[schemars(with = "bool")]
+    pub(super) html: Html,
 }
 
 /// Clients that know no pages get as much in the first one as a page may hold.
@@ -192,19 +196,29 @@ pub(super) fn page_limit() -> i64 {
 
 type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
-fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
+fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
+    let html = query.html;
+    let MessagePage {
+        conversation,
+        messages,
+        mut around,
+    } = match page(ctx, &path, query) {
+        Ok(page) => page,
+        Err(error) => return respond.send(Err(path.or_missing(error))),
+    };
+    let view = move |messages: Vec<Message>| {
+        let view = |message: Message| {
+            let around = around.remove(&message.id);
+            views::message(message, &conversation.uuid).within(around)
+        };
+        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
+    };
+    html::answer(ctx, html, messages, view, respond);
+}
+
+fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<MessagePage, Error> {
     let (owner, chat) = (ctx.user()?.id, path.chat()?);
-    let found = ctx.app.store.read(|read| find_messages(read, owner, &chat, query));
-    let mut page = found.map_err(|error| path.or_missing(error))?;
-    let views: Vec<_> = page
-        .messages
-        .into_iter()
-        .map(|message| {
-            let around = page.around.remove(&message.id);
-            views::message(message, &page.conversation.uuid).within(around)
-        })
-        .collect();
-    Typed::json(&views)
+    ctx.app.store.read(|read| find_messages(read, owner, &chat, query))
 }
 
 /// A page of a conversation's messages.

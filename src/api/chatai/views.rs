@@ -75,6 +75,9 @@ pub(super) struct MessageView {
     /// All that stand at its place, itself included, oldest first; with `?tree=1` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     siblings: Option<Vec<i64>>,
+    /// With `?html=1`: the text as HTML that may stand in a page as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -119,9 +122,8 @@ pub(super) fn usage(detail: &UsageDetail) -> UsageView {
     }
 }
 
-/// Messages with all that is shown with them: one query each for all of them.
+/// All that is shown with messages: one query each for all of them.
 pub(super) struct Parts {
-    messages: Vec<Message>,
     usage: Vec<UsageDetail>,
     attachments: Vec<Attachment>,
     /// The model that answered a question.
@@ -131,7 +133,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn read(read: &Read<'_>, messages: Vec<Message>) -> Result<Parts, Error> {
+    pub(super) fn read(read: &Read<'_>, messages: &[Message]) -> Result<Parts, Error> {
         let (questions, replies): (Vec<&Message>, Vec<&Message>) =
             messages.iter().partition(|message| message.role == Role::User);
         let [questions, replies] = [questions, replies].map(|list| list.iter().map(|m| m.id).collect::<Vec<i64>>());
@@ -141,7 +143,6 @@ impl Parts {
             attachments: store::list_attachments(read, &all)?,
             answered_by: store::list_reply_models(read, &questions)?.into_iter().collect(),
             around: HashMap::new(),
-            messages,
         })
     }
 
@@ -156,7 +157,8 @@ impl Parts {
         self.usage.iter().map(usage).collect()
     }
 
-    pub(super) fn messages(self) -> Vec<MessageView> {
+    /// The messages that it was read for, with it.
+    pub(super) fn messages(self, messages: Vec<Message>) -> Vec<MessageView> {
         let mut costs: HashMap<i64, Cost> = HashMap::new();
         for detail in &self.usage {
             costs.entry(detail.message_id).or_default().add(detail);
@@ -195,9 +197,10 @@ impl Parts {
                 error: message.error,
                 parent_id: around.as_ref().and(message.parent_id),
                 siblings: around.map(|around| around.siblings.iter().map(|ids| ids.id).collect()),
+                html: message.html,
             }
         };
-        self.messages.into_iter().map(view).collect()
+        messages.into_iter().map(view).collect()
     }
 }
 
