@@ -104,7 +104,7 @@ type Messages = Typed<Vec<MessageView<'static, Uuid>>>;
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
     let html = query.html;
     let MessagePage {
-        conversation: chat,
+        conversation,
         messages,
         mut around,
     } = match page(ctx, &path, query) {
@@ -112,14 +112,11 @@ fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMe
         Err(error) => return respond.send(Err(in_own_words(error))),
     };
     let view = move |messages: Vec<Message>| {
-        let messages = messages.into_iter();
-        let views: Vec<_> = messages
-            .map(|message| {
-                let around = around.remove(&message.id);
-                views::message_with_uuid(message, &chat.uuid).within(around)
-            })
-            .collect();
-        Typed::json(&views)
+        let view = |message: Message| {
+            let around = around.remove(&message.id);
+            views::message_with_uuid(message, &conversation.uuid).within(around)
+        };
+        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
     };
     html::answer(ctx, html, messages, view, respond);
 }
