@@ -4,6 +4,7 @@ mod accounts;
 mod ai_chat;
 mod api_keys;
 mod attachments;
+mod blocks;
 mod chat_form;
 mod chatai;
 mod docs;
