@@ -5,6 +5,7 @@ mod admin;
 mod ai_chat;
 mod api_keys;
 mod attachments;
+mod blocks;
 mod changes;
 mod chat_form;
 mod chatai;
