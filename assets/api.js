@@ -150,7 +150,18 @@ export const adminModels = () => get("/admin/models");
 export const setDefaultModel = (name) => put("/admin/models", { default_model: name });
 export const setAlias = (name, models) => put(`/admin/models/${part(name)}`, { models });
 export const deleteAlias = (name) => remove(`/admin/models/${part(name)}`);
-export const BACKUP_URL = `${ROOT}/admin/backup`;
+/** A copy of the database as `{ blob, name }`. Not a form's answer: the page sends no referrer, so its forms come from nowhere. */
+export async function backup() {
+  let response;
+  try {
+    response = await ask("POST", "/admin/backup", undefined, {}, session.signal);
+    if (!response.ok) return settle(response, await readJson(response), false);
+    const name = response.headers.get("Content-Disposition")?.match(/filename="([^"]+)"/)?.[1] ?? "fireside-backup";
+    return { blob: await response.blob(), name };
+  } catch (error) {
+    throw error instanceof ApiError ? error : new ApiError(0, "");
+  }
+}
 
 /* How it is done */
 

@@ -155,13 +155,28 @@ function drawLimits({ given, ...limits }) {
 function server() {
   const health = el("div", { class: "list-box" });
   loading(health, api.health, drawHealth, w.failed);
-  // A form, not a link: making a copy is asked for with POST, and the answer is kept by the browser as a file.
-  const backup = el(
-    "form",
-    { method: "post", action: api.BACKUP_URL },
-    el("button", { class: "button quiet" }, w.backupButton),
-  );
-  return [part(w.health, "", health), part(w.backup, w.backupLead, backup)];
+  const status = el("p", { class: "hint", role: "status" });
+  const backup = el("button", { type: "button", class: "button quiet" }, w.backupButton);
+  backup.addEventListener("click", async () => {
+    backup.disabled = true;
+    status.textContent = w.backupMaking;
+    try {
+      save(await api.backup());
+      status.textContent = "";
+    } catch (error) {
+      status.textContent = error.detail || words.unreachable;
+    }
+    backup.disabled = false;
+  });
+  return [part(w.health, "", health), part(w.backup, w.backupLead, backup, status)];
+}
+
+/** Hands a file to the browser, to be kept where downloads are. */
+function save({ blob, name }) {
+  const url = URL.createObjectURL(blob);
+  el("a", { href: url, download: name }).click();
+  // The browser has begun to read it by then.
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 function drawHealth({ status, version, detail, store, turns, providers: runners = [] }) {

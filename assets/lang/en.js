@@ -427,7 +427,7 @@ export const words = {
       const came = `${count(conversations.imported, { one: "conversation", other: "conversations" })} and ${count(documents.imported, { one: "document", other: "documents" })}`;
       const [skipped, failed] = ["skipped", "failed"].map((name) => conversations[name] + documents[name]);
       const rest = [
-        skipped ? `${skipped} were here already` : "",
+        skipped ? `${count(skipped, { one: "was", other: "were" })} here already` : "",
         failed ? `${failed} could not be stored` : "",
       ].filter(Boolean);
       return [`Imported ${came}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
@@ -498,6 +498,7 @@ export const words = {
     backup: "Backup",
     backupLead: "A copy of the whole database, taken while the server runs.",
     backupButton: "Download a backup",
+    backupMaking: "Making the copy…",
     failed: "This could not be loaded.",
     conversations: (n) => count(n, { one: "conversation", other: "conversations" }),
     version: "Version",
