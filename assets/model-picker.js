@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { el, icon, iconButton, place } from "./dom.js";
 import { words } from "./lang/en.js";
+import { searchField } from "./overlay.js";
 import { current, update, usableModels } from "./store.js";
 
 const w = words.models;
@@ -10,27 +11,13 @@ const w = words.models;
 /** Lets the user pick one; resolves with its name, or null. */
 export function pickModel(selected) {
   const { promise, resolve } = Promise.withResolvers();
-  const input = el("input", {
-    class: "search",
-    type: "text",
-    inputmode: "search",
-    placeholder: w.search,
-    "aria-label": w.search,
-    role: "combobox",
-    "aria-expanded": "true",
-    "aria-controls": "models",
-    autocomplete: "off",
-    autofocus: true,
-  });
+  const input = searchField(w.search, "models");
   const list = el("ul", { id: "models", class: "options", role: "listbox", "aria-label": w.heading });
   const favourite = el("button", { type: "button", class: "chip" });
   favourite.addEventListener("click", () => {
-    const model = found(input.value)[at];
-    if (model) toggleFavourite(model.name);
-    at = Math.max(
-      found(input.value).findIndex(({ name }) => name === model?.name),
-      0,
-    );
+    const { name } = found(input.value)[at];
+    toggleFavourite(name);
+    at = placeOf(name, input.value);
     draw();
   });
   const dialog = el(
@@ -62,12 +49,7 @@ export function pickModel(selected) {
     input.setAttribute("aria-activedescendant", rows.length ? `model-${at}` : "");
     list.querySelectorAll("[role=option]").forEach((node, i) => (node.id = `model-${i}`));
     list.querySelector("[data-active]")?.scrollIntoView({ block: "nearest" });
-    favourite.hidden = rows.length === 0;
-    if (rows[at])
-      favourite.replaceChildren(
-        icon(rows[at].favourite ? "star-full" : "star"),
-        el("span", null, rows[at].favourite ? w.unstar(rows[at].name) : w.star(rows[at].name)),
-      );
+    showFavourite(favourite, rows[at]);
     return rows;
   };
   input.addEventListener("input", () => ((at = 0), draw()));
@@ -80,16 +62,28 @@ export function pickModel(selected) {
     if (step) return draw();
     if (rows[at] && !rows[at].reason) choose(rows[at].name);
   });
-  at = Math.max(
-    found("").findIndex(({ name }) => name === selected),
-    0,
-  );
+  at = placeOf(selected, "");
   draw();
   document.body.append(dialog);
   dialog.showModal();
   list.querySelector("[data-active]")?.scrollIntoView({ block: "nearest" });
   refresh(draw);
   return promise;
+}
+
+/** Where a model stands among what is found; the first place if it is not there. */
+const placeOf = (name, text) =>
+  Math.max(
+    found(text).findIndex((model) => model.name === name),
+    0,
+  );
+
+/** The button below the list is about the active model. */
+function showFavourite(button, model) {
+  button.hidden = model === undefined;
+  if (!model) return;
+  const label = model.favourite ? w.unstar(model.name) : w.star(model.name);
+  button.replaceChildren(icon(model.favourite ? "star-full" : "star"), el("span", null, label));
 }
 
 /** The list may have changed since it was fetched: what is shown is brought up to date in place. */

@@ -1,4 +1,5 @@
-// What comes up over the page for a moment: a menu under a button, and one short message at the foot of the page.
+// What comes up over the page for a moment: a menu under a button, one short message at the foot of the page, and the
+// field that the dialogs that search have in common.
 
 import { el, icon, iconButton, place } from "./dom.js";
 import { words } from "./lang/en.js";
@@ -123,4 +124,20 @@ function undoByKey(event) {
   if (!act || inText || event.key !== "z" || event.shiftKey || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
   act();
+}
+
+/** A field that searches while it is typed in; the list with this id shows what was found. */
+export function searchField(label, listId) {
+  return el("input", {
+    class: "search",
+    type: "text",
+    inputmode: "search",
+    placeholder: label,
+    "aria-label": label,
+    role: "combobox",
+    "aria-expanded": "true",
+    "aria-controls": listId,
+    autocomplete: "off",
+    autofocus: true,
+  });
 }

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { el, icon, place } from "./dom.js";
 import { ago, words } from "./lang/en.js";
+import { searchField } from "./overlay.js";
 import { address, go, pageAddress } from "./router.js";
 import { current, update } from "./store.js";
 
@@ -12,7 +13,7 @@ const FOUND_MAX = 30;
 const TYPING_MS = 120;
 
 export function openPalette({ newConversation, showShortcuts }) {
-  const input = searchField();
+  const input = searchField(w.placeholder, "found");
   const list = el("ul", { id: "found", class: "options", role: "listbox", "aria-label": w.results });
   const status = el("p", { class: "unseen", role: "status" });
   const dialog = el(
@@ -64,20 +65,6 @@ export function openPalette({ newConversation, showShortcuts }) {
   dialog.showModal();
   input.focus();
   seek();
-}
-
-function searchField() {
-  return el("input", {
-    class: "search",
-    type: "text",
-    inputmode: "search",
-    placeholder: w.placeholder,
-    "aria-label": w.placeholder,
-    role: "combobox",
-    "aria-expanded": "true",
-    "aria-controls": "found",
-    autocomplete: "off",
-  });
 }
 
 const note = (text) => el("li", { role: "presentation", class: "list-note" }, text);
