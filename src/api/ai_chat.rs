@@ -346,6 +346,7 @@ fn chat(ctx: &Ctx, (Query(query), Body(mut body)): ChatInput, respond: Later<Sen
             None => "Chat not found".to_owned(),
         },
         media: query.media(&ctx.request),
+        html: query.html,
     };
     let view = |done: Done| {
         let replied = Replied {

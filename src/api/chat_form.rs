@@ -53,6 +53,7 @@ pub(super) fn send(
         requested: form.model.clone(),
         missing: MISSING.to_owned(),
         media: query.media(&ctx.request),
+        html: query.html,
     };
     let (ask, uploads) = match prepare(ctx, form, &files) {
         Ok(prepared) => prepared,

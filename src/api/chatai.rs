@@ -9,6 +9,7 @@ use self::views::{ConversationView, MessageView, Parts, UsageView};
 use super::ai_chat::{ListMessages, find_messages, page_limit};
 use super::changes::{self, UpdateChat};
 use super::html::{self, ShowHtml};
+use super::providers::{Runner, runners};
 use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, delete, get, patch, post, put};
@@ -295,14 +296,15 @@ struct Models {
     /// Those that have somebody to run them here, the default first.
     #[serde(skip_serializing_if = "Option::is_none")]
     available: Option<Vec<String>>,
+    /// Who runs them, and why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    providers: Option<Vec<Runner>>,
 }
 
 /// The models with a price, in the order of their table, then those that run here without one: our own, and for those
 /// who are signed in also the names of the administrator's own, which are nobody else's business.
 fn models(ctx: &Ctx, (): ()) -> Result<Models, Error> {
-    // The route is open to all: a token that is no good makes a visitor, not an error.
-    let token = session::token(&ctx.app, &ctx.request);
-    let is_signed_in = token.is_some_and(|token| session::identify(&ctx.app, token).is_ok());
+    let is_signed_in = session::is_signed_in(&ctx.app, &ctx.request);
     let available = is_signed_in.then(|| ctx.app.models.available());
     let mut chat: Vec<String> = ctx.app.pricing.models().map(str::to_owned).collect();
     let own = available.iter().flatten().map(String::as_str).chain([ECHO, LIBRARY]);
@@ -313,5 +315,10 @@ fn models(ctx: &Ctx, (): ()) -> Result<Models, Error> {
             chat.push(model.to_owned());
         }
     }
-    Ok(Models { chat, available })
+    let providers = is_signed_in.then(|| runners(&ctx.app));
+    Ok(Models {
+        chat,
+        available,
+        providers,
+    })
 }

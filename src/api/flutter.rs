@@ -160,14 +160,22 @@ fn send(ctx: &Ctx, ((Path(path), Query(query)), Body(mut body)): SendInput, resp
         requested: None,
         missing: CHAT_NOT_FOUND.to_owned(),
         media: query.media(&ctx.request),
+        html: query.html,
     };
-    let (app, user_id) = (Arc::clone(&ctx.app), ctx.user().map(|user| user.id));
-    let view = move |done: Done| {
-        let (owner, id) = (user_id?, Ref::Id(done.request_message_id));
-        let (message, chat_id) = app.store.read(|read| store::find_message(read, owner, &id))?;
-        Typed::json(&views::message_with_uuid(message, &chat_id))
+    let (app, html) = (Arc::clone(&ctx.app), query.html);
+    let asked = prepare(ctx, &path, body);
+    let owner = asked.as_ref().map_or(0, |ask| ask.user.id);
+    let view = move |done: Done, answer: send::Answer<_>| {
+        let id = Ref::Id(done.request_message_id);
+        match app.store.read(|read| store::find_message(read, owner, &id)) {
+            Err(error) => answer(Err(error)),
+            Ok((message, chat_id)) => {
+                let view = one(chat_id);
+                html::fill(&app, html, vec![message], |messages| answer(view(messages)));
+            }
+        }
     };
-    send::send(ctx, prepare(ctx, &path, body), words, view, respond);
+    send::send_later(ctx, asked, words, view, respond);
 }
 
 fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> {

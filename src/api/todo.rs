@@ -63,6 +63,7 @@ fn chat(ctx: &Ctx, ((Path(path), Query(query)), Body(mut body)): Input, respond:
         requested: None,
         missing: MISSING.to_owned(),
         media: query.media(&ctx.request),
+        html: query.html,
     };
     let view = |done: Done| {
         let response = ChatResponse {

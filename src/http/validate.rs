@@ -46,6 +46,7 @@ pub(super) enum TextForm {
     Free,
     Email,
     Exactly(String),
+    OneOf(Vec<String>),
 }
 
 #[derive(Clone, Debug)]
@@ -220,6 +221,9 @@ fn text_form(schema: &Map<String, Value>) -> TextForm {
     if schema.get("format").is_some_and(|format| format == "email") {
         return TextForm::Email;
     }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return TextForm::OneOf(words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    }
     match schema.get("pattern").and_then(Value::as_str) {
         Some(pattern) => TextForm::Exactly(pattern.trim_matches(['^', '$']).to_owned()),
         None => TextForm::Free,
@@ -300,6 +304,16 @@ fn check_text(value: &Value, min: u64, max: u64, form: &TextForm) -> Option<Prob
             let pattern = format!("^{expected}$");
             let msg = format!("String should match pattern '{pattern}'");
             Some(("string_pattern_mismatch", msg, Some(json!({ "pattern": pattern }))))
+        }
+        TextForm::OneOf(words) if words.contains(text) => None,
+        TextForm::OneOf(words) => {
+            let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+            let expected = match quoted.split_last() {
+                Some((last, others @ [_, ..])) => format!("{} or {last}", others.join(", ")),
+                _ => quoted.concat(),
+            };
+            let msg = format!("Input should be {expected}");
+            Some(("enum", msg, Some(json!({ "expected": expected }))))
         }
         TextForm::Email => email_problem(text).map(|reason| {
             let msg = format!("value is not a valid email address: {reason}");
@@ -543,6 +557,16 @@ mod tests {
         let uuid = json!("0f8fad5b-d9cb-469f-a165-70867728950e");
         assert_eq!(check(id.clone(), uuid.clone()), Ok(uuid));
         assert_eq!(check(id, json!("nope")), Err(vec!["int_parsing".into()]));
+    }
+
+    #[test]
+    fn one_of_some_words() {
+        let words = json!({ "type": ["string", "null"], "enum": ["a", "b", "c", null] });
+        assert!(check(words.clone(), json!("b")).is_ok() && check(words.clone(), json!(null)).is_ok());
+        assert_eq!(check(words.clone(), json!("B")), Err(vec!["enum".into()]));
+        assert_eq!(check(words.clone(), json!(1)), Err(vec!["string_type".into()]));
+        let problem = check_text(&json!("x"), 0, 9, &text_form(words.as_object().unwrap())).unwrap();
+        assert_eq!(problem.1, "Input should be 'a', 'b' or 'c'");
     }
 
     #[test]

@@ -29,6 +29,10 @@ const OPEN: &[(&str, &str)] = &[
         "GET /ws",
         "checks its token itself: a bad one is 403 before the upgrade",
     ),
+    (
+        "GET /metrics",
+        "for programs on this machine; elsewhere it asks for an administrator's token itself",
+    ),
     ("GET /models", "names what everybody may choose from"),
     ("GET /openapi.json", "the same for everybody, as it is in the source"),
     ("GET /docs", "the same for everybody"),
@@ -52,6 +56,9 @@ const NEEDS_SERVER: &[&str] = &["POST /v1/embeddings"];
 
 /// Stands for a file in a form.
 const FILE: &str = "a file";
+
+/// An export of somebody who has nothing.
+const EXPORT: &[u8] = br#"{"format":"fireside-export","version":1}"#;
 
 fn name(route: &RouteFacts) -> String {
     format!("{} {}", route.method, route.path)
@@ -210,6 +217,33 @@ fn nobody_reaches_what_is_somebody_elses() {
         }
     }
     assert!(refused >= 16, "only {refused} requests were about the owner's things");
+    server.check_alive();
+}
+
+#[test]
+fn only_administrators_administer() {
+    let server = Launch::new().start();
+    let document = server.get("/openapi.json").send().json();
+    let admin = server.account("admin");
+    let user = server.account("user");
+    let estate = Estate::new(&server, &user);
+    let mut count = 0;
+    for route in api::routes().filter(|route| route.auth == Auth::Admin) {
+        for request in requests(&document, &route, &estate) {
+            // A body that is none is not looked at either: what an administrator may say is nobody else's business.
+            let bare = server.call(route.method, &request.target);
+            for call in [request.call(&server, &request.target), bare] {
+                let at = format!("{} {}", route.method, request.target);
+                let reply = call.clone().send();
+                assert_eq!(reply.status, 401, "{at}: {}", reply.text());
+                let reply = call.bearer(&user.token).send();
+                assert_eq!(reply.status, 403, "{at}: {}", reply.text());
+                assert!(!reply.text().contains(&admin.email), "{at}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 16, "only {count} requests to administrators' routes");
     server.check_alive();
 }
 
@@ -466,6 +500,8 @@ impl Request {
             "application/x-www-form-urlencoded" => call.form(&texts),
             "multipart/form-data" => {
                 let add = |form: Multipart, (name, value): &(&str, &str)| match *value {
+                    // What is imported must be an export.
+                    FILE if target == "/import" => form.file(name, "export.json", "application/json", EXPORT),
                     FILE => form.file(name, "sample.txt", "text/plain", b"sample"),
                     value => form.field(name, value),
                 };

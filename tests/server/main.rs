@@ -10,6 +10,8 @@ mod access;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod ai_chat;
 #[cfg(test)]
 mod api_keys;
@@ -17,6 +19,8 @@ mod api_keys;
 mod captures;
 #[cfg(test)]
 mod chatai;
+#[cfg(test)]
+mod clients;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
@@ -34,6 +38,10 @@ mod library;
 #[cfg(test)]
 mod openai;
 #[cfg(test)]
+mod portable;
+#[cfg(test)]
+mod protocols;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod rendering;
@@ -41,6 +49,8 @@ mod rendering;
 mod rig;
 #[cfg(test)]
 mod scripts;
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
@@ -57,3 +67,5 @@ mod tree;
 mod uploads;
 #[cfg(test)]
 mod upstream;
+#[cfg(test)]
+mod usage;
