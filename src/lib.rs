@@ -28,6 +28,7 @@
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
 //! * [`pricing`]: what models cost. [`policy`]: what administrators change while the server runs.
 //! * [`reading`]: the text of files, for models (pdf-extract, nanohtml2text; in a process of its own).
+//! * [`render`]: messages as HTML that may stand in a page (pulldown-cmark, ammonia).
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
 //! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
 //! * [`clock`]: times and ids. [`system`]: what differs from one operating system to the next.
@@ -46,6 +47,7 @@
 //! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
+//! | render | 1 | Markdown to HTML, for those who ask for it |
 //! | backup, export, import | 1, and 2 of the others together | one request's long work, while it lasts ([`chores`]) |
 //!
 //! Idle and slow clients cost descriptors, not threads; a slow model delays nobody but its reader.
@@ -74,6 +76,7 @@ pub mod policy;
 pub mod portable;
 pub mod pricing;
 pub mod reading;
+pub mod render;
 pub mod search;
 pub mod store;
 pub mod system;

@@ -10,6 +10,7 @@ mod chatai;
 mod docs;
 mod events;
 mod flutter;
+mod html;
 mod library;
 mod metrics;
 mod openai;

@@ -11,6 +11,7 @@ mod blobs;
 mod conversations;
 mod documents;
 mod housekeeping;
+mod html;
 mod message_index;
 mod messages;
 mod migrate;
@@ -55,6 +56,7 @@ pub use documents::{
     find_document_by_content, hide_document, insert_chunks, insert_document, list_documents, measure_library,
     read_document, remove_hidden, show_document,
 };
+pub use html::{Rendered, list_html, save_html};
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,

@@ -9,6 +9,7 @@ mod backup;
 mod conversations;
 mod documents;
 mod housekeeping;
+mod html;
 mod message_index;
 mod messages;
 mod plans;
@@ -131,7 +132,7 @@ impl Rig {
         self.write(move |tx| insert_conversation(tx, &new)).unwrap()
     }
 
-    fn message(&self, conversation_id: i64, owner: i64, content: &str) -> i64 {
+    pub(crate) fn message(&self, conversation_id: i64, owner: i64, content: &str) -> i64 {
         self.insert(new_message(conversation_id, owner, content), None).unwrap()
     }
 

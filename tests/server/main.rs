@@ -40,6 +40,8 @@ mod portable;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]
+mod rendering;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;

@@ -11,6 +11,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("conversations", include_str!("../conversations.rs")),
     ("documents", include_str!("../documents.rs")),
     ("housekeeping", include_str!("../housekeeping.rs")),
+    ("html", include_str!("../html.rs")),
     ("message_index", include_str!("../message_index.rs")),
     ("messages", include_str!("../messages.rs")),
     ("portable", include_str!("../portable.rs")),
