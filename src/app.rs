@@ -1,10 +1,12 @@
 //! `App`: what a handler may reach. Built once from the settings; everything in it is shared and thread-safe.
 
+mod models;
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::auth::{self, Hasher, LastUse, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
@@ -77,6 +79,7 @@ pub struct App {
     /// When API keys were used last.
     pub keys_used: LastUse,
     messages: RateLimit,
+    reloading_models: Mutex<()>,
     setup: SetupCode,
 }
 
@@ -117,6 +120,7 @@ impl App {
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
         })?);
+        models::load(&store, &models)?;
         models.check_default()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
@@ -152,6 +156,7 @@ impl App {
             figures: Arc::new(Figures::default()),
             backups: Chores::new(1),
             transfers: Chores::new(TRANSFERS_MAX),
+            reloading_models: Mutex::default(),
             setup: SetupCode::default(),
             keys_used: LastUse::default(),
             store,

@@ -7,7 +7,7 @@
 //!                                                                           ├→ models (echo, library, OpenAI-compatible)
 //!                                                                           ├→ library (cut, rank)
 //!                                                                           └→ store (readers; one writer)
-//! reply  ← http (frame, push)        ← api                                  ← the end of the turn
+//! reply  ← http (frame, push)        ← api                                  ← the turn, as it goes on
 //! ```
 //!
 //! A request goes down this list once and comes back up once. Nothing lower calls anything higher.
@@ -47,8 +47,8 @@
 //! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
-//! | render | 1 | Markdown to HTML, for those who ask for it |
 //! | backup, export, import | 1, and 2 of the others together | one request's long work, while it lasts ([`chores`]) |
+//! | render | 1 | Markdown to HTML, for those who ask for it |
 //!
 //! Idle and slow clients cost descriptors, not threads; a slow model delays nobody but its reader.
 //!

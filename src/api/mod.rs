@@ -5,6 +5,8 @@ mod admin;
 mod ai_chat;
 mod api_keys;
 mod attachments;
+mod blocks;
+mod changes;
 mod chat_form;
 mod chatai;
 mod docs;
@@ -13,8 +15,10 @@ mod flutter;
 mod html;
 mod library;
 mod metrics;
+mod models;
 mod openai;
 mod portable;
+mod providers;
 mod search;
 mod send;
 mod session;
@@ -23,7 +27,9 @@ mod sockets;
 mod stream;
 mod swagger;
 mod system;
+mod tags;
 mod todo;
+mod tree;
 mod ui;
 mod usage;
 mod views;
@@ -74,6 +80,12 @@ const TABLES: &[Family<Ctx>] = &[
         "ChatAI's routes: conversations with integer ids, and what replies cost",
         chatai::ROUTES,
     ),
+    family("Branches", "A conversation as the tree that it is", tree::ROUTES),
+    family(
+        "Tags and settings",
+        "What users file conversations under, and what clients keep for them",
+        tags::ROUTES,
+    ),
     family("Files", "Uploads and attachments", attachments::ROUTES),
     family(
         "OpenAI",
@@ -94,6 +106,16 @@ const TABLES: &[Family<Ctx>] = &[
     ),
     family("Metrics", "The server in figures", metrics::ROUTES),
     family("Search", "Finding what was said and kept", search::ROUTES),
+    family(
+        "Providers",
+        "Who runs the models, for administrators",
+        providers::ROUTES,
+    ),
+    family(
+        "Models",
+        "Names for models and the default, for administrators",
+        models::ROUTES,
+    ),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
 ];

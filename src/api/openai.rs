@@ -1,9 +1,10 @@
 //! OpenAI's door: `/v1/models`, `/v1/chat/completions`, `/v1/embeddings`. What comes here is passed on to the model that
-//! it names and not kept.
+//! it names and not kept, unless its sender asks for that with `X-Conversation-Id`.
 //!
 //! <https://platform.openai.com/docs/api-reference/chat>
 
 mod errors;
+mod kept;
 mod outlet;
 mod question;
 mod wire;
@@ -16,7 +17,7 @@ use self::errors::Problem;
 use self::outlet::Outlet;
 use self::question::ChatRequest;
 use self::wire::{ChatCompletion, Head};
-use super::Ctx;
+use super::{Ctx, parse_id};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Either, EventStream, Json, Later, Path, Raw, Route, Typed, get, post};
 use crate::models::{Choice, Prompt, Stop};
@@ -48,10 +49,14 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
 /// Bytes of a request with pictures: what fits into a prompt, and OpenAI's clients send of their own accord.
 const BODY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
+/// The header field that asks for an exchange to be kept (`new`, or a conversation's id), and says where it was.
+const CONVERSATION: &str = "X-Conversation-Id";
+
 /// How asking a model fails.
 const FAILS: &[Kind] = &[
     Kind::Malformed,
     Kind::NotFound,
+    Kind::Conflict,
     Kind::OverBudget,
     Kind::RateLimited,
     Kind::Upstream,
@@ -113,6 +118,11 @@ fn chat(ctx: &Ctx, Body(body): Body<ChatRequest>, respond: Answer) {
     match prepare(ctx, body) {
         Ok(prepared) => {
             let stop = Stop::new();
+            if prepared.is_kept {
+                let outlet = Outlet::new(respond, form, head(ctx, prepared.model), stop);
+                let (listener, answer) = kept::ends(outlet);
+                return ctx.app.turns.stream(prepared.ask, listener, answer);
+            }
             let stopping = stop.clone();
             respond.on_gone(move || stopping.stop());
             let listener = Outlet::new(respond, form, head(ctx, prepared.model), stop.clone());
@@ -137,15 +147,41 @@ struct Prepared {
     ask: Ask,
     /// The model's name, as its replies give it.
     model: String,
+    is_kept: bool,
 }
 
 fn prepare(ctx: &Ctx, body: ChatRequest) -> Result<Prepared, Problem> {
     let choice = choose(ctx, body.model.as_deref())?;
     let model = named(&choice, body.model.as_deref());
     let prompt = body.into_prompt()?;
+    let to = target(ctx)?;
+    if to.is_some() {
+        question::require_question(&prompt)?;
+    }
     let api_key = ctx.count_message()?;
-    let ask = ask(ctx, choice, api_key, Some(prompt))?;
-    Ok(Prepared { ask, model })
+    let mut ask = ask(ctx, choice, api_key, Some(prompt))?;
+    let is_kept = to.is_some();
+    ask.to = to.unwrap_or(Target::New);
+    Ok(Prepared { ask, model, is_kept })
+}
+
+/// The conversation that the exchange is kept in, if it is.
+fn target(ctx: &Ctx) -> Result<Option<Target>, Error> {
+    let Some(name) = ctx.request.header(CONVERSATION).map(str::trim) else {
+        return Ok(None);
+    };
+    if name.eq_ignore_ascii_case("new") {
+        return Ok(Some(Target::New));
+    }
+    let missing = || Error::new(Kind::NotFound, "Conversation not found");
+    let (owner, id) = (ctx.user()?.id, parse_id(name).ok_or_else(missing)?);
+    let found = ctx.app.store.read(|read| store::find_conversation(read, owner, &id));
+    found
+        .map(|conversation| Some(Target::from(conversation)))
+        .map_err(|error| match error.kind() {
+            Kind::NotFound => missing(),
+            _ => error,
+        })
 }
 
 fn choose(ctx: &Ctx, requested: Option<&str>) -> Result<Choice, Problem> {

@@ -17,11 +17,15 @@ mod messages;
 mod migrate;
 mod open;
 mod portable;
+mod providers;
 mod readers;
 mod search;
 mod sessions;
+mod settings;
+mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tree;
 mod usage;
 mod users;
 mod writer;
@@ -60,7 +64,8 @@ pub use html::{Rendered, list_html, save_html};
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
-    interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts, withdraw_reply,
+    insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts,
+    withdraw_reply,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{
@@ -68,11 +73,18 @@ pub use portable::{
     import_settings, list_portable_attachments, list_portable_conversations, list_portable_messages,
     owner_of_attachment,
 };
+pub use providers::{
+    ModelSettings, NewProvider, ProviderPatch, StoredProvider, delete_provider, find_model_settings, find_provider,
+    insert_provider, list_providers, save_model_settings, update_provider,
+};
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits, search_chunks};
 pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
     find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
 };
+pub use settings::{find_settings, update_settings};
+pub use tags::{Tag, count_tagged, delete_tag, list_tagged, list_tags, rename_tag};
+pub use tree::{Around, MessageIds, Node, Tree, list_around, list_tree, show_branch};
 pub use usage::{
     NewUsage, Scope, UsageBy, UsageDetail, UsageOf, UsageRange, UsageSum, insert_usage, list_conversation_usage,
     list_usage, sum_usage,

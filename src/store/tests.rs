@@ -13,6 +13,10 @@ mod html;
 mod message_index;
 mod messages;
 mod plans;
+mod providers;
+mod settings;
+mod tags;
+mod tree;
 mod usage;
 mod writer;
 

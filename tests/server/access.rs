@@ -287,6 +287,13 @@ impl<'a> Estate<'a> {
         let path = format!("/chats/{}/messages", text(&estate.chat["id"]));
         estate.message = estate.get(&path).json()[1].clone();
         estate.add_files();
+        let path = format!("/chats/{}", text(&estate.chat["id"]));
+        let body = json!({ "tags": [MARK], "system_prompt": MARK });
+        let reply = server.patch(&path).bearer(&owner.token).json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let body = json!({ "of": MARK });
+        let reply = server.put("/settings").bearer(&owner.token).json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
         estate
     }
 
@@ -338,6 +345,7 @@ impl<'a> Estate<'a> {
             "attachment_id" => self.attachment.clone(),
             "document_id" => self.document.clone(),
             "media_name" => self.media.clone(),
+            "tag" => json!(MARK),
             "key_id" => json!(api_key(self.server, &self.owner.token).1),
             "session_id" => claims(&self.server.login(self.owner))["jti"].clone(),
             _ => return None,
@@ -431,7 +439,7 @@ fn fields(document: &Value, schema: &Value, estate: &Estate<'_>) -> (Vec<(String
         return (fields, is_about_owned);
     }
     let required: Vec<&Value> = schema["required"].as_array().into_iter().flatten().collect();
-    for (name, schema) in schema["properties"].as_object().expect("an object") {
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
         if let Some(id) = estate.id(name) {
             fields.push((name.clone(), id));
             is_about_owned = true;

@@ -20,6 +20,8 @@ mod captures;
 #[cfg(test)]
 mod chatai;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod cors;
@@ -38,6 +40,8 @@ mod openai;
 #[cfg(test)]
 mod portable;
 #[cfg(test)]
+mod protocols;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod rendering;
@@ -48,11 +52,17 @@ mod scripts;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod sockets;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod tags;
+#[cfg(test)]
 mod todo;
+#[cfg(test)]
+mod tree;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

@@ -493,3 +493,103 @@ fn a_client_that_leaves_is_not_written_for() {
     }
     desk.server.check_alive();
 }
+
+impl Desk {
+    fn complete_in(&self, conversation: &str, body: &Value) -> Reply {
+        let call = self.call("POST", CHAT).header("X-Conversation-Id", conversation);
+        call.json(body).send()
+    }
+}
+
+#[test]
+fn an_exchange_is_kept_for_those_who_ask() {
+    let upstream = Upstream::start();
+    let desk = Desk::with_upstream(&upstream, "fake", &[]);
+    let mut body = question("echo", "first");
+    let reply = desk.complete_in("new", &body);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.json()["choices"][0]["message"]["content"], json!("Echo: first"));
+    assert!(
+        reply.json()["usage"]["total_tokens"].as_u64() > Some(0),
+        "{}",
+        reply.text()
+    );
+    let id = reply.header("X-Conversation-Id").expect("an id").to_owned();
+    let chat = desk.call("GET", &format!("/chats/{id}")).send().json();
+    assert_eq!((&chat["title"], &chat["message_count"]), (&json!("first"), &json!(2)));
+    // The model is asked with what the client sends, whatever is stored.
+    body = streamed("fake-counts", "second");
+    body["stream_options"] = json!({ "include_usage": true });
+    body["messages"] = json!([{ "role": "system", "content": "Be brief" }, { "role": "user", "content": "second" }]);
+    let reply = desk.complete_in(&chat["conversation_id"].to_string(), &body);
+    assert_eq!(reply.header("X-Conversation-Id"), Some(&*id), "{}", reply.text());
+    let (events, is_done) = events(&reply.text());
+    assert!(is_done, "{}", reply.text());
+    assert_eq!(content(&events), "fake reply to: second");
+    let usage = &events.last().expect("usage")["usage"];
+    assert_eq!(
+        (&usage["prompt_tokens"], &usage["completion_tokens"]),
+        (&json!(1000), &json!(100))
+    );
+    assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], json!(600));
+    let asked = upstream.completions()[0].messages();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    let kept = ["first", "Echo: first", "second", "fake reply to: second"];
+    let stored = desk.server.messages(&desk.token, &id);
+    assert!(stored.iter().map(|(_, text)| text.as_str()).eq(kept), "{stored:?}");
+    assert!(desk.accounts().iter().all(|(_, has_message, _)| *has_message));
+    // Somebody else's, and none at all, are not there.
+    let stranger = desk.server.account("bob").token;
+    let call = desk
+        .server
+        .post(CHAT)
+        .bearer(&stranger)
+        .header("X-Conversation-Id", &id);
+    let body = question("echo", "Hi");
+    check_error(
+        &call.json(&body).send(),
+        404,
+        "invalid_request_error",
+        &json!("not_found"),
+    );
+    for nowhere in ["0", "nonsense", "", "00000000-0000-0000-0000-000000000000"] {
+        check_error(
+            &desk.complete_in(nowhere, &body),
+            404,
+            "invalid_request_error",
+            &json!("not_found"),
+        );
+    }
+    let reply = json!({ "messages": [{ "role": "user", "content": "Hi" }, { "role": "assistant", "content": "Yes" }] });
+    check_error(
+        &desk.complete_in(&id, &reply),
+        400,
+        "invalid_request_error",
+        &Value::Null,
+    );
+    assert_eq!(desk.server.messages(&desk.token, &id), stored);
+}
+
+#[test]
+fn what_is_kept_is_written_to_its_end() {
+    let upstream = Upstream::start();
+    let desk = Desk::with_upstream(&upstream, "fake", &[]);
+    let chat = desk.server.chat(&desk.token, "c");
+    let id = chat["id"].as_str().expect("an id");
+    let call = desk
+        .server
+        .post(CHAT)
+        .bearer(&desk.token)
+        .header("X-Conversation-Id", id);
+    let mut connection = desk.server.connect();
+    assert!(connection.send(&call.json(&streamed("fake-hold", "Hi")).bytes()));
+    upstream.wait_for(1);
+    let busy = desk.complete_in(id, &question("fake", "Hi"));
+    check_error(&busy, 409, "conflict_error", &Value::Null);
+    drop(connection);
+    upstream.release();
+    until(PATIENCE, "the reply is stored", || {
+        let stored = desk.server.messages(&desk.token, id);
+        stored.get(1).filter(|(_, text)| text == "fake reply to: Hi").map(drop)
+    });
+}

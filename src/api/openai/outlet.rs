@@ -1,8 +1,8 @@
 //! Where a reply goes as it comes: into one answer, or chunk by chunk to the client.
 
-use super::Answer;
 use super::errors::{self, Problem};
 use super::wire::{Chunks, Head, Said};
+use super::{Answer, CONVERSATION};
 use crate::http::{Either, Media, Push, Typed};
 use crate::models::{Completion, Delta, Stop};
 use crate::turn::{Fault, Hear};
@@ -45,6 +45,8 @@ pub(super) struct Outlet {
     head: Head,
     said: Said,
     chunks: Chunks,
+    /// The conversation that the exchange is kept in.
+    conversation: Option<String>,
     /// Ends the reply when the client has left.
     stop: Stop,
 }
@@ -61,14 +63,28 @@ impl Outlet {
             said: Said::default(),
             chunks: Chunks::new(head.clone(), form == Form::StreamWithUsage),
             head,
+            conversation: None,
             stop,
         }
+    }
+
+    /// The exchange is kept in the conversation with this UUID.
+    pub(super) fn keep_in(&mut self, conversation: &str) {
+        self.conversation = Some(conversation.to_owned());
+    }
+
+    /// Whether the client has left.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.stage, Stage::Gone)
     }
 
     /// Sends chunks; the first begin the stream.
     fn push(&mut self, text: &str) {
         let push = match std::mem::replace(&mut self.stage, Stage::Gone) {
-            Stage::Waiting(respond) => respond.stream(Media::Events, &[]),
+            Stage::Waiting(respond) => {
+                let field = self.conversation.as_deref().map(|id| (CONVERSATION, id));
+                respond.stream(Media::Events, field.as_slice())
+            }
             Stage::Streaming(push) => Some(push),
             Stage::Gone => None,
         };
@@ -95,7 +111,15 @@ impl Hear for Outlet {
             (Ok(completion), Form::Whole) => {
                 if let Stage::Waiting(respond) = self.stage {
                     let whole = self.said.completion(self.head, &completion);
-                    respond.send(Typed::json(&whole).map(Either::This));
+                    let field = self.conversation.as_deref();
+                    let answer = Typed::json(&whole).map(|answer| {
+                        answer.map(|reply| {
+                            field
+                                .into_iter()
+                                .fold(reply, |reply, id| reply.header(CONVERSATION, id))
+                        })
+                    });
+                    respond.send(answer.map(Either::This));
                 }
             }
             (Ok(completion), Form::Stream | Form::StreamWithUsage) => {

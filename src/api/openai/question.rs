@@ -225,6 +225,16 @@ fn read_picture(part: &Value, count: usize) -> Result<Image, &'static str> {
     })
 }
 
+/// Refuses what cannot be kept: a conversation holds what its user says, and a reply to it.
+pub(super) fn require_question(prompt: &Prompt) -> Result<(), Error> {
+    let last = prompt.messages.last();
+    if last.is_some_and(|last| last.role == Role::User && !last.content.trim().is_empty()) {
+        return Ok(());
+    }
+    let msg = "To be kept, the last message must be the user's, with a text";
+    Err(wrong(&["messages".into()], msg, Value::Null))
+}
+
 /// What the user said last.
 pub(super) fn last_words(prompt: &Prompt) -> Option<String> {
     let last = prompt.messages.iter().rfind(|message| message.role == Role::User)?;

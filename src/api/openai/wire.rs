@@ -148,7 +148,10 @@ impl Said {
         };
         ChatCompletion {
             head: Head {
-                model: completion.model.clone(),
+                // What ran; a reply that is kept may not know.
+                model: Some(completion.model.clone())
+                    .filter(|model| !model.is_empty())
+                    .unwrap_or(head.model),
                 ..head
             },
             choices: [Choice {

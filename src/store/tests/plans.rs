@@ -11,12 +11,15 @@ const SOURCES: &[(&str, &str)] = &[
     ("conversations", include_str!("../conversations.rs")),
     ("documents", include_str!("../documents.rs")),
     ("housekeeping", include_str!("../housekeeping.rs")),
-    ("html", include_str!("../html.rs")),
     ("message_index", include_str!("../message_index.rs")),
+    ("html", include_str!("../html.rs")),
     ("messages", include_str!("../messages.rs")),
     ("portable", include_str!("../portable.rs")),
     ("search", include_str!("../search.rs")),
     ("sessions", include_str!("../sessions.rs")),
+    ("settings", include_str!("../settings.rs")),
+    ("tags", include_str!("../tags.rs")),
+    ("tree", include_str!("../tree.rs")),
     ("usage", include_str!("../usage.rs")),
     ("users", include_str!("../users.rs")),
     ("api_keys", include_str!("../api_keys.rs")),
@@ -121,7 +124,7 @@ fn either_id_is_looked_up_and_not_searched_for() {
             count += 1;
         }
     }
-    assert_eq!(count, 9);
+    assert_eq!(count, 10);
 }
 
 #[test]

@@ -110,7 +110,9 @@ impl Upstream {
 
     /// Requests for paths that no client of this protocol has.
     pub(crate) fn strays(&self) -> Vec<String> {
-        let known = |path: &str| path.ends_with("/chat/completions") || path.contains("/models");
+        let known = |path: &str| {
+            path.ends_with("/chat/completions") || path.ends_with("/embeddings") || path.contains("/models")
+        };
         let state = self.shared.state.lock().expect("no one panics with it");
         state
             .requests
@@ -187,6 +189,9 @@ fn serve(socket: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             .map(|(_, content)| content.clone())
             .unwrap_or_default();
         let is_list = request.path.ends_with("/models");
+        let is_embedding = request.path.ends_with("/embeddings");
+        let called = called(&request);
+        let format = request.body["encoding_format"].clone();
         shared
             .state
             .lock()
@@ -199,6 +204,10 @@ fn serve(socket: &TcpStream, shared: &Shared) -> std::io::Result<()> {
                 200,
                 &json!({"object": "list", "data": [{"id": "fake", "object": "model", "owned_by": "nobody"}]}),
             )?;
+        } else if is_embedding && model.starts_with("fake") {
+            out.json(200, &embeddings(format == "base64"))?;
+        } else if let Some(tool) = called {
+            out.call(&tool)?;
         } else {
             answer(&mut out, shared, &model, &question)?;
         }
@@ -284,6 +293,8 @@ fn answer(out: &mut Out<'_>, shared: &Shared, model: &str, question: &str) -> st
             plan.pause = Some(usize::try_from(count).expect("a few words"));
         } else if word == "counts" {
             plan.counts = true;
+        } else if word == "calls" {
+            // It has been told what the tool said.
         } else if word == "vision" {
             // It sees; its reply is the same.
         } else if word == "hold" {
@@ -385,6 +396,34 @@ impl Out<'_> {
         self.write(b"0\r\n\r\n")
     }
 
+    /// A call of a tool; its arguments come in two pieces.
+    fn call(&mut self, tool: &str) -> std::io::Result<()> {
+        let call = |arguments: &str| json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": tool, "arguments": arguments}});
+        if !self.stream {
+            let mut whole = completion("");
+            let message = json!({"role": "assistant", "content": null, "tool_calls": [call(ARGUMENTS)]});
+            whole["choices"][0] = json!({"index": 0, "message": message, "finish_reason": "tool_calls"});
+            return self.json(200, &whole);
+        }
+        let (first, rest) = ARGUMENTS.split_at(5);
+        let rest = json!({"index": 0, "function": {"arguments": rest}});
+        self.head(200, "text/event-stream", "Transfer-Encoding: chunked\r\n")?;
+        for (delta, reason) in [
+            (
+                json!({"role": "assistant", "content": null, "tool_calls": [call(first)]}),
+                Value::Null,
+            ),
+            (json!({"tool_calls": [rest]}), Value::Null),
+            (json!({}), json!("tool_calls")),
+        ] {
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": reason});
+            let chunk = json!({"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "fake", "choices": [choice]});
+            self.chunk(format!("data: {chunk}\n\n").as_bytes())?;
+        }
+        self.chunk(b"data: [DONE]\n\n")?;
+        self.write(b"0\r\n\r\n")
+    }
+
     fn chunk(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.write(format!("{:x}\r\n", bytes.len()).as_bytes())?;
         self.write(bytes)?;
@@ -452,6 +491,30 @@ impl Out<'_> {
         while socket.read(&mut [0; 64])? > 0 {}
         Err(std::io::ErrorKind::UnexpectedEof.into())
     }
+}
+
+/// What a tool is called with.
+const ARGUMENTS: &str = r#"{"city": "Paris"}"#;
+
+/// The tool that this request's model calls: `fake-calls` calls the first, unless it has just been told what one said.
+fn called(request: &Recorded) -> Option<String> {
+    let calls = request.body["model"].as_str()?.split('-').any(|word| word == "calls");
+    let (role, _) = request.messages().pop()?;
+    let name = request.body["tools"][0]["function"]["name"].as_str()?;
+    (calls && role != "tool").then(|| name.to_owned())
+}
+
+/// The vector (0.5, -1), as numbers or as the bytes of two floats.
+fn embeddings(is_base64: bool) -> Value {
+    let vector = if is_base64 {
+        json!("AAAAPwAAgL8=")
+    } else {
+        json!([0.5, -1.0])
+    };
+    json!({
+        "object": "list", "model": "fake", "data": [{"object": "embedding", "index": 0, "embedding": vector}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    })
 }
 
 fn completion(text: &str) -> Value {
