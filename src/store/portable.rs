@@ -402,8 +402,9 @@ fn insert(
         ],
     )?;
     tx.execute(
-        "INSERT OR IGNORE INTO message_attachments (message_id, attachment_id)
-         SELECT ?1, id FROM attachments WHERE user_id = ?2 AND uuid IN (SELECT value FROM json_each(?3))",
+        "INSERT INTO message_attachments (message_id, attachment_id)
+         SELECT ?1, id FROM attachments WHERE user_id = ?2 AND uuid IN (SELECT value FROM json_each(?3))
+         ON CONFLICT DO NOTHING",
         params![id, owner, json_list(&files)],
     )?;
     Ok(())
@@ -426,7 +427,7 @@ pub fn find_portable_settings(read: &Read<'_>, owner: i64) -> Result<Option<Valu
 pub fn import_settings(tx: &Tx<'_>, owner: i64, settings: Option<&Value>, prompt: Option<&str>) -> Result<bool, Error> {
     let changed = tx.execute(
         "UPDATE users SET settings = coalesce(settings, ?2), system_prompt = coalesce(system_prompt, ?3)
-         WHERE id = ?1 AND (settings IS NULL AND ?2 IS NOT NULL OR system_prompt IS NULL AND ?3 IS NOT NULL)",
+         WHERE id = ?1 AND coalesce(iif(settings IS NULL, ?2, NULL), iif(system_prompt IS NULL, ?3, NULL)) IS NOT NULL",
         params![owner, settings.map(Value::to_string), prompt],
     )?;
     Ok(changed > 0)

@@ -236,7 +236,7 @@ fn what_makes_no_sense_is_refused() {
         (json!({"name": "nowhere"}), 400),
         (
             json!({"name": "bax", "base_url": "http://127.0.0.1:9/v1", "protocol": "gopher"}),
-            400,
+            422,
         ),
         (
             json!({"name": "bax", "base_url": "http://127.0.0.1:9/v1", "api_key": "a\nb"}),
