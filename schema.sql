@@ -264,6 +264,11 @@ END;
 
 ALTER TABLE users ADD COLUMN settings TEXT CHECK (json_valid(settings)); -- JSON: what the UI keeps for them
 
+-- What was rendered of a text goes when the text changes, whoever changes it.
+CREATE TRIGGER message_rewritten AFTER UPDATE OF content ON messages WHEN OLD.html IS NOT NULL BEGIN
+    UPDATE messages SET html = NULL, html_version = NULL WHERE id = NEW.id;
+END;
+
 CREATE TABLE providers (                               -- those that administrators have added, beside the environment's
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     name       TEXT NOT NULL UNIQUE COLLATE NOCASE,    -- in provider/model

@@ -14,6 +14,7 @@ use crate::error::{Error, Kind};
 use crate::http::{Origins, Request};
 use crate::models::{ModelsConfig, Registry, Timeouts};
 use crate::pricing::Pricing;
+use crate::render::Renderer;
 use crate::store::{self, SharedStore, Store};
 use crate::system;
 use crate::turn::{self, Hub, Turns};
@@ -49,6 +50,8 @@ pub struct App {
     pub turns: Arc<Turns>,
     /// Who listens to what happens.
     pub hub: Arc<Hub>,
+    /// Messages as HTML.
+    pub renderer: Arc<Renderer>,
     /// Minting and reading tokens.
     pub tokens: Tokens,
     /// Passwords.
@@ -123,6 +126,7 @@ impl App {
         let origins = Origins::new(names, settings.public_url.as_deref()).shared_with(settings.cors_origins.clone());
         Ok(App {
             hub,
+            renderer: Arc::new(Renderer::start(Arc::clone(&store))?),
             turns: Arc::new(turns),
             models,
             pricing,

@@ -25,6 +25,7 @@
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
 //! * [`pricing`]: what models cost.
 //! * [`reading`]: the text of files, for models (pdf-extract, nanohtml2text; in a process of its own).
+//! * [`render`]: messages as HTML that may stand in a page (pulldown-cmark, ammonia).
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
 //! * [`auth`]: passwords, tokens, throttling (argon2, jwt-simple).
 //! * [`clock`]: times and ids. [`system`]: what differs from one operating system to the next.
@@ -43,6 +44,7 @@
 //! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
+//! | render | 1 | Markdown to HTML, for those who ask for it |
 //!
 //! Idle and slow clients cost descriptors, not threads; a slow model delays nobody but its reader.
 //!
@@ -67,6 +69,7 @@ pub mod models;
 mod patience;
 pub mod pricing;
 pub mod reading;
+pub mod render;
 pub mod store;
 pub mod system;
 pub mod turn;

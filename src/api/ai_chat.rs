@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::html::{self, Html};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
 use super::{AnyId, Ctx, chat_form, parse_id, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{
-    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
-    post,
+    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post,
 };
 use crate::store::{self, Branch, Conversation, ConversationPatch, Message, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
@@ -27,7 +27,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/chats/{chat_id}/messages",
         Auth::User,
         "List a chat's messages, oldest first",
-        &Raw(messages),
+        &Deferred(messages),
     ),
     patch(
         "/chats/{chat_id}",
@@ -169,6 +169,10 @@ pub(super) struct ListMessages {
     /// Only messages older than this one.
     #[serde(default)]
     before: Option<AnyId>,
+    /// Messages carry `html`, their text as HTML; without it where the server had no time to make it.
+    #[serde(default)]
+    #[schemars(with = "bool")]
+    pub(super) html: Html,
 }
 
 /// Clients that know no pages get as much in the first one as a page may hold.
@@ -178,15 +182,23 @@ pub(super) fn page_limit() -> i64 {
 
 type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
-fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
+fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
+    let html = query.html;
+    let (chat, messages) = match page(ctx, &path, query) {
+        Ok(page) => page,
+        Err(error) => return respond.send(Err(path.or_missing(error))),
+    };
+    let view = move |messages: Vec<Message>| {
+        let messages = messages.into_iter();
+        let views: Vec<_> = messages.map(|message| views::message(message, &chat.uuid)).collect();
+        Typed::json(&views)
+    };
+    html::answer(ctx, html, messages, view, respond);
+}
+
+fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<(Conversation, Vec<Message>), Error> {
     let (owner, chat) = (ctx.user()?.id, path.chat()?);
-    let found = ctx.app.store.read(|read| find_messages(read, owner, &chat, query));
-    let (chat, messages) = found.map_err(|error| path.or_missing(error))?;
-    let views: Vec<_> = messages
-        .into_iter()
-        .map(|message| views::message(message, &chat.uuid))
-        .collect();
-    Typed::json(&views)
+    ctx.app.store.read(|read| find_messages(read, owner, &chat, query))
 }
 
 /// One of the owner's chats, and a page of its messages.

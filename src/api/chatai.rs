@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use self::views::{ConversationView, MessageView, Parts, UsageView};
 use super::ai_chat::{ListMessages, find_messages, page_limit};
+use super::html::{self, ShowHtml};
 use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Body, Json, Path, Query, Route, delete, get, post, put};
+use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, delete, get, post, put};
 use crate::models::{ECHO, LIBRARY};
-use crate::store::{self, Conversation, ConversationPatch, NewConversation, Page, Ref};
+use crate::store::{self, Conversation, ConversationPatch, Message, NewConversation, Page, Ref};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -30,7 +31,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/conversations/{conversation_id}/messages",
         Auth::User,
         "List a conversation's messages, oldest first, with tokens and prices",
-        &Json(messages),
+        &Deferred(messages),
     ),
     put(
         "/conversations/{conversation_id}/rename",
@@ -54,7 +55,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/chat/messages/{message_id}/usage-details",
         Auth::User,
         "What a reply cost, call by call",
-        &Json(message_usage),
+        &Deferred(message_usage),
     ),
     get(
         "/chat/{conversation_id}/usage-details",
@@ -153,15 +154,28 @@ struct MessageList {
 fn messages(
     ctx: &Ctx,
     (Path(path), Query(query)): (Path<ConversationPath>, Query<ListMessages>),
-) -> Result<MessageList, Error> {
+    respond: Later<Typed<MessageList>>,
+) {
+    let html = query.html;
+    let (conversation_id, messages, parts) = match page(ctx, &path, query) {
+        Ok(page) => page,
+        Err(error) => return respond.send(Err(error)),
+    };
+    let view = move |messages| {
+        Typed::json(&MessageList {
+            conversation_id,
+            messages: parts.messages(messages),
+        })
+    };
+    html::answer(ctx, html, messages, view, respond);
+}
+
+fn page(ctx: &Ctx, path: &ConversationPath, query: ListMessages) -> Result<(i64, Vec<Message>, Parts), Error> {
     let (owner, which) = (ctx.user()?.id, path.conversation()?);
-    let (conversation_id, parts) = ctx.app.store.read(|read| {
+    ctx.app.store.read(|read| {
         let (conversation, messages) = find_messages(read, owner, &which, query)?;
-        Ok((conversation.id, Parts::read(read, messages)?))
-    })?;
-    Ok(MessageList {
-        conversation_id,
-        messages: parts.messages(),
+        let parts = Parts::read(read, &messages)?;
+        Ok((conversation.id, messages, parts))
     })
 }
 
@@ -213,17 +227,35 @@ struct MessageUsage {
     usage_details: Vec<UsageView>,
 }
 
-fn message_usage(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<MessageUsage, Error> {
-    let missing = || Error::new(Kind::NotFound, "Message not found");
+fn message_usage(
+    ctx: &Ctx,
+    (Path(path), Query(query)): (Path<MessagePath>, Query<ShowHtml>),
+    respond: Later<Typed<MessageUsage>>,
+) {
+    let (messages, parts) = match one(ctx, &path) {
+        Ok(found) => found,
+        Err(error) => return respond.send(Err(error)),
+    };
+    let view = |messages| {
+        let usage_details = parts.usage();
+        let message = parts.messages(messages).pop().ok_or_else(message_not_found)?;
+        Typed::json(&MessageUsage { message, usage_details })
+    };
+    html::answer(ctx, query.html, messages, view, respond);
+}
+
+fn one(ctx: &Ctx, path: &MessagePath) -> Result<(Vec<Message>, Parts), Error> {
     let owner = ctx.user()?.id;
-    let which = path.message_id.parse().ok_or_else(missing)?;
-    let parts = ctx.app.store.read(|read| {
-        let (message, _) = store::find_message(read, owner, &which)?;
-        Parts::read(read, vec![message])
-    })?;
-    let usage_details = parts.usage();
-    let message = parts.messages().pop().ok_or_else(missing)?;
-    Ok(MessageUsage { message, usage_details })
+    let which = path.message_id.parse().ok_or_else(message_not_found)?;
+    ctx.app.store.read(|read| {
+        let messages = vec![store::find_message(read, owner, &which)?.0];
+        let parts = Parts::read(read, &messages)?;
+        Ok((messages, parts))
+    })
+}
+
+fn message_not_found() -> Error {
+    Error::new(Kind::NotFound, "Message not found")
 }
 
 #[derive(Serialize, JsonSchema)]

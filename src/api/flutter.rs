@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ai_chat::{self, ListMessages, TextId};
+use super::html::{self, ShowHtml};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
 use super::{Ctx, parse_id};
 use crate::app::App;
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Raw, Route, Typed, get, post, put};
-use crate::store::{self, Message, MessageDetails, Ref};
+use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, get, post, put};
+use crate::store::{self, Conversation, Message, MessageDetails, Ref};
 use crate::turn::{Ask, Done, Event, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -28,7 +29,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/chats/{chat_id}/messages/",
         Auth::User,
         "List a chat's messages, oldest first, with UUIDs",
-        &Raw(messages),
+        &Deferred(messages),
     ),
     post(
         "/chats/{chat_id}/messages/",
@@ -41,7 +42,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/messages/{message_id}/read",
         Auth::User,
         "Mark a message as read",
-        &Raw(read),
+        &Deferred(read),
     ),
 ];
 
@@ -100,18 +101,27 @@ fn in_own_words(error: Error) -> Error {
 type OneMessage = Typed<MessageView<'static, Uuid>>;
 type Messages = Typed<Vec<MessageView<'static, Uuid>>>;
 
-fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>)) -> Result<Messages, Error> {
+fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
+    let html = query.html;
+    let (chat, messages) = match page(ctx, &path, query) {
+        Ok(page) => page,
+        Err(error) => return respond.send(Err(in_own_words(error))),
+    };
+    let view = move |messages: Vec<Message>| {
+        let messages = messages.into_iter();
+        let views: Vec<_> = messages
+            .map(|message| views::message_with_uuid(message, &chat.uuid))
+            .collect();
+        Typed::json(&views)
+    };
+    html::answer(ctx, html, messages, view, respond);
+}
+
+fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<(Conversation, Vec<Message>), Error> {
     let (owner, chat) = (ctx.user()?.id, path.chat()?);
-    let found = ctx
-        .app
+    ctx.app
         .store
-        .read(|read| ai_chat::find_messages(read, owner, &chat, query));
-    let (chat, messages) = found.map_err(in_own_words)?;
-    let views: Vec<_> = messages
-        .into_iter()
-        .map(|message| views::message_with_uuid(message, &chat.uuid))
-        .collect();
-    Typed::json(&views)
+        .read(|read| ai_chat::find_messages(read, owner, &chat, query))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -206,9 +216,24 @@ struct MessagePath {
     message_id: String,
 }
 
-fn read(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<OneMessage, Error> {
-    let (message, chat_id) = mark_read(&ctx.app, ctx.user()?.id, &path.message_id)?;
-    Typed::json(&views::message_with_uuid(message, &chat_id))
+fn read(ctx: &Ctx, (Path(path), Query(query)): (Path<MessagePath>, Query<ShowHtml>), respond: Later<OneMessage>) {
+    let marked = ctx
+        .user()
+        .and_then(|user| mark_read(&ctx.app, user.id, &path.message_id));
+    match marked {
+        Ok((message, chat_id)) => html::answer(ctx, query.html, vec![message], one(chat_id), respond),
+        Err(error) => respond.send(Err(error)),
+    }
+}
+
+/// The view of a message alone.
+fn one(chat_id: String) -> impl FnOnce(Vec<Message>) -> Result<OneMessage, Error> + Send + 'static {
+    move |mut messages| {
+        let message = messages
+            .pop()
+            .ok_or_else(|| Error::new(Kind::NotFound, MESSAGE_NOT_FOUND))?;
+        Typed::json(&views::message_with_uuid(message, &chat_id))
+    }
 }
 
 /// Marks one of the user's messages as read, and tells all of the user's devices. Returns it with its chat's UUID.

@@ -9,6 +9,7 @@ mod chatai;
 mod docs;
 mod events;
 mod flutter;
+mod html;
 mod library;
 mod openai;
 mod send;

@@ -112,6 +112,9 @@ pub(super) struct MessageView<'a, Id> {
     state: &'static str,
     model: Option<String>,
     error: Option<String>,
+    /// With `?html=1`: the text as HTML that may stand in a page as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
     /// What the model thought before it replied. Left out where there is none, as the tools that it called: existing
     /// clients know no such keys.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,6 +160,7 @@ fn with_id<Id>(id: Id, message: Message, chat_id: &str) -> MessageView<'_, Id> {
         state: message.state.name(),
         model: message.model,
         error: message.error,
+        html: message.html,
         reasoning: message.reasoning,
         tool_calls: message.tool_calls.and_then(|calls| serde_json::from_str(&calls).ok()),
     }

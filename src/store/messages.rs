@@ -108,6 +108,8 @@ pub struct Message {
     pub importance_level: String,
     /// RFC 3339.
     pub created_at: String,
+    /// Its text as HTML, where somebody has asked for that: lists do not read it.
+    pub html: Option<String>,
 }
 
 /// A message to be stored at the end of a branch.
@@ -192,6 +194,7 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
         created_at: row.get(13)?,
         conversation_id: row.get(14)?,
         summary: row.get(15)?,
+        html: None,
         reasoning: row.get(16)?,
         tool_calls: row.get(17)?,
     })

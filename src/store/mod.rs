@@ -9,6 +9,7 @@ mod blobs;
 mod conversations;
 mod documents;
 mod housekeeping;
+mod html;
 mod messages;
 mod migrate;
 mod open;
@@ -47,6 +48,7 @@ pub use documents::{
     find_document_by_content, hide_document, insert_chunks, insert_document, list_documents, measure_library,
     read_document, remove_hidden, show_document,
 };
+pub use html::{Rendered, list_html, save_html};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
     interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts, withdraw_reply,

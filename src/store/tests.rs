@@ -7,6 +7,7 @@ mod attachments;
 mod conversations;
 mod documents;
 mod housekeeping;
+mod html;
 mod messages;
 mod plans;
 mod usage;
@@ -128,7 +129,7 @@ impl Rig {
         self.write(move |tx| insert_conversation(tx, &new)).unwrap()
     }
 
-    fn message(&self, conversation_id: i64, owner: i64, content: &str) -> i64 {
+    pub(crate) fn message(&self, conversation_id: i64, owner: i64, content: &str) -> i64 {
         self.insert(new_message(conversation_id, owner, content), None).unwrap()
     }
 

@@ -141,6 +141,7 @@ mod tests {
             status: "sent".to_owned(),
             importance_level: "normal".to_owned(),
             created_at: String::new(),
+            html: None,
         };
         ids.zip(texts).map(message).collect()
     }

@@ -36,6 +36,8 @@ mod openai;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]
+mod rendering;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;

@@ -59,6 +59,9 @@ pub(super) struct MessageView {
     #[schemars(extend("enum" = ["complete", "streaming", "interrupted", "stopped", "failed"]))]
     state: &'static str,
     error: Option<String>,
+    /// With `?html=1`: the text as HTML that may stand in a page as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -103,9 +106,8 @@ pub(super) fn usage(detail: &UsageDetail) -> UsageView {
     }
 }
 
-/// Messages with all that is shown with them: one query each for all of them.
+/// All that is shown with messages: one query each for all of them.
 pub(super) struct Parts {
-    messages: Vec<Message>,
     usage: Vec<UsageDetail>,
     attachments: Vec<Attachment>,
     /// The model that answered a question.
@@ -113,7 +115,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn read(read: &Read<'_>, messages: Vec<Message>) -> Result<Parts, Error> {
+    pub(super) fn read(read: &Read<'_>, messages: &[Message]) -> Result<Parts, Error> {
         let (questions, replies): (Vec<&Message>, Vec<&Message>) =
             messages.iter().partition(|message| message.role == Role::User);
         let [questions, replies] = [questions, replies].map(|list| list.iter().map(|m| m.id).collect::<Vec<i64>>());
@@ -122,7 +124,6 @@ impl Parts {
             usage: store::list_usage(read, &replies)?,
             attachments: store::list_attachments(read, &all)?,
             answered_by: store::list_reply_models(read, &questions)?.into_iter().collect(),
-            messages,
         })
     }
 
@@ -131,7 +132,8 @@ impl Parts {
         self.usage.iter().map(usage).collect()
     }
 
-    pub(super) fn messages(self) -> Vec<MessageView> {
+    /// The messages that it was read for, with it.
+    pub(super) fn messages(self, messages: Vec<Message>) -> Vec<MessageView> {
         let mut costs: HashMap<i64, Cost> = HashMap::new();
         for detail in &self.usage {
             costs.entry(detail.message_id).or_default().add(detail);
@@ -166,9 +168,10 @@ impl Parts {
                 attachments: attachments.remove(&message.id).unwrap_or_default(),
                 state: message.state.name(),
                 error: message.error,
+                html: message.html,
             }
         };
-        self.messages.into_iter().map(view).collect()
+        messages.into_iter().map(view).collect()
     }
 }
 

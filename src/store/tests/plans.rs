@@ -10,6 +10,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("conversations", include_str!("../conversations.rs")),
     ("documents", include_str!("../documents.rs")),
     ("housekeeping", include_str!("../housekeeping.rs")),
+    ("html", include_str!("../html.rs")),
     ("messages", include_str!("../messages.rs")),
     ("search", include_str!("../search.rs")),
     ("sessions", include_str!("../sessions.rs")),

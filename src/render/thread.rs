@@ -1,0 +1,149 @@
+//! The render thread. Nobody waits for it: what is to be done with the HTML is done there. Who asks when too many have
+//! asked before gets messages without it, and has their text.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Source, VERSION, render};
+use crate::error::Error;
+use crate::store::{self, Message, Rendered, SharedStore, State};
+
+/// Tasks that wait. Most take less than a millisecond.
+pub(super) const QUEUE_TASKS_MAX: usize = 256;
+
+/// Who has waited this long does without.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What one page of messages may take, after which the oldest of it do without: the next who asks finds the others, and
+/// makes these. Ten pages of ordinary messages.
+const PAGE_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// HTML of one page, in bytes, twice the text that a page may hold; the oldest beyond it do without.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// HTML that one job of the writer stores, in bytes: some ten milliseconds.
+const SAVED_AT_ONCE_BYTES: usize = 1024 * 1024;
+
+/// The parsers keep what is open on the heap; this is a multiple of what the deepest message needs.
+const STACK_BYTES: usize = 1024 * 1024;
+
+/// What is done there: with the time until which it may work, or with none if it has no time at all.
+type Task = Box<dyn FnOnce(Option<Instant>) + Send>;
+
+/// The render thread. It ends when this is dropped.
+pub struct Renderer {
+    store: SharedStore,
+    tasks: SyncSender<(Instant, Task)>,
+}
+
+impl Renderer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Internal`] if the system has none left.
+    pub fn start(store: SharedStore) -> Result<Renderer, Error> {
+        let (tasks, queue) = sync_channel(QUEUE_TASKS_MAX);
+        thread::Builder::new()
+            .name("render".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || work(&queue))
+            .map_err(|error| Error::internal("cannot start the render thread", error))?;
+        Ok(Renderer { store, tasks })
+    }
+
+    /// Hands these messages of one page on to `then`, oldest first as they are, with their HTML: here and now if it is
+    /// kept, or else from the render thread, which keeps what it makes. Those for which there was no time come without.
+    pub fn fill(&self, mut messages: Vec<Message>, then: impl FnOnce(Vec<Message>) + Send + 'static) {
+        if let Err(error) = self.find_kept(&mut messages) {
+            log::warn!("kept HTML could not be read: {error}");
+            return then(messages);
+        }
+        if messages.iter().all(|message| message.html.is_some()) {
+            return then(messages);
+        }
+        let store = SharedStore::clone(&self.store);
+        self.run(Box::new(move |until| {
+            let made = until.map_or_else(Vec::new, |until| fill_missing(&mut messages, until));
+            then(messages);
+            if let Err(error) = keep(&store, made) {
+                log::warn!("HTML could not be kept: {error}");
+            }
+        }));
+    }
+
+    fn find_kept(&self, messages: &mut [Message]) -> Result<(), Error> {
+        // What is being written changes with every look.
+        let ended = messages.iter().filter(|message| message.state != State::Streaming);
+        let ids: Vec<i64> = ended.map(|message| message.id).collect();
+        let found = self
+            .store
+            .read(|read| store::list_html(read, &ids, VERSION, PAGE_BYTES_MAX))?;
+        let mut found: HashMap<i64, String> = found.into_iter().collect();
+        for message in messages {
+            message.html = found.remove(&message.id);
+        }
+        Ok(())
+    }
+
+    /// Runs a task on the thread, after those queued before it; here and now, without any time, when the queue is full.
+    pub(super) fn run(&self, task: Task) {
+        match self.tasks.try_send((Instant::now(), task)) {
+            Ok(()) => {}
+            Err(TrySendError::Full((_, task)) | TrySendError::Disconnected((_, task))) => task(None),
+        }
+    }
+}
+
+/// The thread.
+fn work(queue: &Receiver<(Instant, Task)>) {
+    while let Ok((queued, task)) = queue.recv() {
+        let until = (queued.elapsed() < DEADLINE).then(|| Instant::now() + PAGE_TIME_MAX);
+        if catch_unwind(AssertUnwindSafe(|| task(until))).is_err() {
+            log::error!("a task of the render thread panicked");
+        }
+    }
+}
+
+/// Renders what has no HTML yet, the newest first; returns what may be kept of it.
+fn fill_missing(messages: &mut [Message], until: Instant) -> Vec<Rendered> {
+    let kept = messages.iter().filter_map(|message| message.html.as_ref());
+    let mut bytes: usize = kept.map(String::len).sum();
+    let mut made = Vec::new();
+    let missing = messages.iter_mut().rev().filter(|message| message.html.is_none());
+    for message in missing {
+        if Instant::now() >= until || bytes >= PAGE_BYTES_MAX {
+            break;
+        }
+        let html = render(&Source::from(&*message));
+        bytes += html.len();
+        if message.state != State::Streaming {
+            made.push(Rendered {
+                message_id: message.id,
+                content_bytes: message.content.len(),
+                html: html.clone(),
+            });
+        }
+        message.html = Some(html);
+    }
+    made
+}
+
+/// Stores what was made, a part at a time.
+fn keep(store: &SharedStore, made: Vec<Rendered>) -> Result<(), Error> {
+    let mut made = made.into_iter().peekable();
+    while made.peek().is_some() {
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        while let Some(rendered) = made.next_if(|_| bytes < SAVED_AT_ONCE_BYTES) {
+            bytes += rendered.html.len();
+            part.push(rendered);
+        }
+        store.write(move |tx| {
+            part.iter()
+                .try_for_each(|rendered| store::save_html(tx, rendered, VERSION))
+        })?;
+    }
+    Ok(())
+}
