@@ -31,6 +31,7 @@ mod engine;
 mod flutter;
 #[cfg(test)]
 mod library;
+#[cfg(test)]
 mod openai;
 #[cfg(test)]
 mod protocols;
