@@ -178,8 +178,8 @@ pub fn send_attachments(tx: &Tx<'_>, owner: i64, message_id: i64, ids: &[i64]) -
 pub fn send_again(tx: &Tx<'_>, from: i64, to: i64) -> Result<(), Error> {
     // Those that the message names by their addresses are there already.
     tx.execute(
-        "INSERT OR IGNORE INTO message_attachments (message_id, attachment_id)
-         SELECT ?2, attachment_id FROM message_attachments WHERE message_id = ?1",
+        "INSERT INTO message_attachments (message_id, attachment_id)
+         SELECT ?2, attachment_id FROM message_attachments WHERE message_id = ?1 ON CONFLICT DO NOTHING",
         [from, to],
     )?;
     Ok(())
