@@ -278,3 +278,37 @@ CREATE TABLE providers (                               -- those that administrat
     is_enabled INTEGER NOT NULL DEFAULT 1,
     created_at TEXT NOT NULL
 );
+
+ALTER TABLE users ADD COLUMN removed_at TEXT;          -- what the account holds is being cleared away, and it goes last
+CREATE INDEX users_removed ON users (removed_at) WHERE removed_at IS NOT NULL;
+
+-- Full text of messages and of conversations' titles, in one index: a message has its id there, a title its conversation's
+-- with a minus before it. As in library_index every word begins with its owner's id, and no text is held.
+CREATE VIRTUAL TABLE message_index USING fts5 (
+    text,
+    content = '', contentless_delete = 1,
+    tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
+);
+CREATE TABLE search_queue (id INTEGER PRIMARY KEY);    -- what the writer has yet to index, by the same ids
+INSERT INTO search_queue (id) SELECT id FROM messages WHERE state = 'complete';
+INSERT INTO search_queue (id) SELECT -id FROM conversations WHERE title IS NOT NULL;
+CREATE TRIGGER message_to_search AFTER INSERT ON messages WHEN NEW.state = 'complete' BEGIN
+    INSERT OR IGNORE INTO search_queue (id) VALUES (NEW.id);
+END;
+CREATE TRIGGER message_completed AFTER UPDATE OF content, state ON messages WHEN NEW.state = 'complete' BEGIN
+    INSERT OR IGNORE INTO search_queue (id) VALUES (NEW.id);
+END;
+CREATE TRIGGER message_gone AFTER DELETE ON messages BEGIN
+    DELETE FROM search_queue WHERE id = OLD.id;
+    DELETE FROM message_index WHERE rowid = OLD.id;
+END;
+CREATE TRIGGER title_to_search AFTER INSERT ON conversations WHEN NEW.title IS NOT NULL BEGIN
+    INSERT OR IGNORE INTO search_queue (id) VALUES (-NEW.id);
+END;
+CREATE TRIGGER title_changed AFTER UPDATE OF title ON conversations WHEN OLD.title IS NOT NEW.title BEGIN
+    INSERT OR IGNORE INTO search_queue (id) VALUES (-NEW.id);
+END;
+CREATE TRIGGER title_gone AFTER DELETE ON conversations BEGIN
+    DELETE FROM search_queue WHERE id = -OLD.id;
+    DELETE FROM message_index WHERE rowid = -OLD.id;
+END;

@@ -1,18 +1,22 @@
 //! `App`: what a handler may reach. Built once from the settings; everything in it is shared and thread-safe.
 
+mod models;
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::auth::{self, Hasher, LastUse, RateLimit, SetupCode, Throttle, TokenConfig, Tokens};
+use crate::chores::Chores;
 use crate::cli::{Settings, Signup};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::http::{Origins, Request};
+use crate::http::{Figures, Origins, Request};
 use crate::models::{ModelsConfig, Registry, Timeouts};
+use crate::policy::{MESSAGES_PER_MINUTE, Policy};
 use crate::pricing::Pricing;
 use crate::render::Renderer;
 use crate::store::{self, SharedStore, Store};
@@ -30,8 +34,8 @@ const FAILURES_MAX: u32 = 10;
 
 const THROTTLE_WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// Messages a user may send in a minute where strangers may be users.
-const MESSAGES_PER_MINUTE: u32 = 60;
+/// Exports and imports at the same time: each keeps a core busy, and may keep some hundred megabytes of the disk.
+const TRANSFERS_MAX: usize = 2;
 
 /// Bytes of a table of prices: thousands of models. A file beyond that is another one than was meant.
 const PRICING_BYTES_MAX: u64 = 1024 * 1024;
@@ -64,9 +68,18 @@ pub struct App {
     pub origins: Origins,
     /// The session cookie's name: cookies do not know ports, so two servers on one machine need two names.
     pub cookie: String,
+    /// What administrators have changed since.
+    pub policy: Policy,
+    /// Copies of the whole database; each takes as much of the disk.
+    pub backups: Arc<Chores>,
+    /// Exports and imports.
+    pub transfers: Arc<Chores>,
+    /// What the engine counts.
+    pub figures: Arc<Figures>,
     /// When API keys were used last.
     pub keys_used: LastUse,
     messages: RateLimit,
+    reloading_models: Mutex<()>,
     setup: SetupCode,
 }
 
@@ -81,6 +94,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let store = Arc::new(Store::open(&settings.location, cores * 2)?);
         let clock = Clock;
+        let policy = Policy::load(&settings, &store)?;
         let hub = Arc::new(Hub::default());
         let limits = turn::Limits {
             turns_max: settings.max_turns,
@@ -106,6 +120,7 @@ impl App {
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
         })?);
+        models::load(&store, &models)?;
         models.check_default()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
@@ -136,10 +151,12 @@ impl App {
             clock,
             origins,
             cookie: format!("fireside_{}", store.installation()),
-            messages: RateLimit::new(match settings.messages_per_minute {
-                Some(limit) => limit,
-                None => MESSAGES_PER_MINUTE,
-            }),
+            messages: RateLimit::new(MESSAGES_PER_MINUTE),
+            policy,
+            figures: Arc::new(Figures::default()),
+            backups: Chores::new(1),
+            transfers: Chores::new(TRANSFERS_MAX),
+            reloading_models: Mutex::default(),
             setup: SetupCode::default(),
             keys_used: LastUse::default(),
             store,
@@ -198,19 +215,21 @@ impl App {
     /// # Errors
     /// [`Kind::RateLimited`] with the time after which to try again.
     pub fn count_message(&self, request: &Request, user_id: i64) -> Result<(), Error> {
-        let is_off = match self.settings.messages_per_minute {
-            Some(limit) => limit == 0,
-            None => self.is_local(request),
+        let limit = match self.policy.rules().messages_per_minute {
+            Some(limit) => limit,
+            None if self.is_local(request) => 0,
+            None => MESSAGES_PER_MINUTE,
         };
-        if is_off {
+        if limit == 0 {
             return Ok(());
         }
+        self.messages.set(limit);
         self.messages.take(user_id, self.clock.now().seconds())
     }
 
     /// Whether a visitor may make an account, and of which kind, without a setup code.
     pub fn signup(&self, request: &Request) -> Option<store::Admin> {
-        match (self.settings.signup, self.is_local(request)) {
+        match (self.policy.rules().signup, self.is_local(request)) {
             (None | Some(Signup::Open), true) => Some(store::Admin::IfFirst),
             // Where strangers may come by, the first of them must not become the administrator.
             (Some(Signup::Open), false) => Some(store::Admin::No),
@@ -223,7 +242,7 @@ impl App {
     /// # Errors
     /// Those of the store.
     pub fn make_setup_code(&self) -> Result<Option<String>, Error> {
-        let is_needed = !self.is_private() || self.settings.signup == Some(Signup::Closed);
+        let is_needed = !self.is_private() || self.policy.rules().signup == Some(Signup::Closed);
         if !is_needed || self.store.read(store::count_admins)? > 0 {
             return Ok(None);
         }

@@ -325,8 +325,8 @@ pub struct Settings {
     pub messages_per_minute: Option<u32>,
     /// Bytes of an uploaded file.
     pub max_upload_bytes: u64,
-    /// Bytes of all uploaded files of a user.
-    pub upload_quota_bytes: u64,
+    /// What all uploaded files of a user may take, in MiB; `None`: as administrators say.
+    pub upload_quota_mib: Option<u32>,
     /// Model that answers when none is named.
     pub default_model: Option<String>,
     /// Further servers of models, in order of preference.
@@ -357,6 +357,13 @@ pub struct Settings {
     pub pricing: Option<PathBuf>,
     /// Secrets and providers, from variables only.
     pub secrets: Secrets,
+}
+
+impl Settings {
+    /// Temporary files: of uploads, of slow clients, and of what is made for a download.
+    pub fn spool(&self) -> PathBuf {
+        self.location.folder.join("tmp")
+    }
 }
 
 /// What only variables hold.
@@ -686,7 +693,9 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
                     text.parse().ok().filter(|mib| (1..=1024).contains(mib))
                 })?
                 .unwrap_or(25),
-        upload_quota_bytes: given.number("upload-quota", 1, 1024_u64)?.saturating_mul(MIB),
+        upload_quota_mib: given.parsed("upload-quota", "a number, at least 1", |text| {
+            text.parse().ok().filter(|mib| *mib >= 1)
+        })?,
         default_model: given.text("default-model"),
         providers: models::providers(&given)?,
         aliases: models::aliases(&given)?,

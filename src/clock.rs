@@ -9,6 +9,9 @@ use jiff::tz::Offset;
 /// Microseconds in a second.
 const MICROS: i64 = 1_000_000;
 
+/// Microseconds in a day.
+const DAY: i64 = 24 * 3600 * MICROS;
+
 /// A moment in UTC, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(i64);
@@ -36,6 +39,23 @@ impl Moment {
     #[must_use]
     pub fn plus_s(self, seconds: i64) -> Moment {
         self.plus_us(seconds.saturating_mul(MICROS))
+    }
+
+    /// The beginning of the day that a text names, `2026-11-21`, in UTC. `None`: it is no such text.
+    pub fn parse_day(text: &str) -> Option<Moment> {
+        let is_date = text.len() == "2026-11-21".len();
+        Moment::parse(&format!("{text}T00:00:00Z")).filter(|_| is_date)
+    }
+
+    /// The beginning of its day in UTC.
+    #[must_use]
+    pub fn day(self) -> Moment {
+        Moment(self.0 - self.0.rem_euclid(DAY))
+    }
+
+    /// Microseconds from `earlier` until this moment.
+    pub fn since_us(self, earlier: Moment) -> i64 {
+        self.0.saturating_sub(earlier.0)
     }
 
     /// The moment that a text names, in RFC 3339 with its offset. `None`: it is no such text.
@@ -88,6 +108,17 @@ mod tests {
         let moment = Moment(1_795_238_222_616_428);
         assert_eq!(moment.text(), "2026-11-21T05:17:02.616428+00:00");
         assert!(Moment(i64::MAX).text().starts_with("9999-12-"));
+        assert_eq!(Moment::parse_day("2026-11-21"), Some(moment.day()));
+        for text in [
+            "",
+            "2026-13-01",
+            "2026-1-1",
+            "2026-11-21T05:17:02Z",
+            "yesterday.",
+            "20261121",
+        ] {
+            assert_eq!(Moment::parse_day(text), None, "{text}");
+        }
         assert_eq!(moment.month_text(), "2026-11-01T00:00:00.000000+00:00");
         assert_eq!(Moment::parse("2026-11-21T06:17:02.616428+01:00"), Some(moment));
         assert_eq!(Moment::parse("1970-01-01T00:00:00Z"), Some(Moment(0)));

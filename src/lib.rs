@@ -7,7 +7,7 @@
 //!                                                                           ├→ models (echo, library, OpenAI-compatible)
 //!                                                                           ├→ library (cut, rank)
 //!                                                                           └→ store (readers; one writer)
-//! reply  ← http (frame, push)        ← api                                  ← the end of the turn
+//! reply  ← http (frame, push)        ← api                                  ← the turn, as it goes on
 //! ```
 //!
 //! A request goes down this list once and comes back up once. Nothing lower calls anything higher.
@@ -19,11 +19,14 @@
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP.
 //! * [`library`]: documents to chunks, and the passages that answer a question (unicode-segmentation).
+//! * [`portable`]: all that a user has as one document, out and in (base64).
+//! * [`search`]: what people look for among all that they have, and where in it that stands.
+//! * `words`: what a word is (unicode-segmentation, unicode-normalization).
 //! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, mio).
 //! * [`api`]: one file per family of clients: its table of routes, wire types, handlers.
 //! * [`turn`]: the life of one reply.
 //! * [`models`]: which model answers, and one file per upstream protocol (ureq).
-//! * [`pricing`]: what models cost.
+//! * [`pricing`]: what models cost. [`policy`]: what administrators change while the server runs.
 //! * [`reading`]: the text of files, for models (pdf-extract, nanohtml2text; in a process of its own).
 //! * [`render`]: messages as HTML that may stand in a page (pulldown-cmark, ammonia).
 //! * [`store`]: all SQL: one writer with group commit, a pool of readers (rusqlite).
@@ -44,6 +47,7 @@
 //! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
+//! | backup, export, import | 1, and 2 of the others together | one request's long work, while it lasts ([`chores`]) |
 //! | render | 1 | Markdown to HTML, for those who ask for it |
 //!
 //! Idle and slow clients cost descriptors, not threads; a slow model delays nobody but its reader.
@@ -57,6 +61,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod chores;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -67,9 +72,13 @@ pub mod library;
 pub mod models;
 #[cfg(test)]
 mod patience;
+pub mod policy;
+pub mod portable;
 pub mod pricing;
 pub mod reading;
 pub mod render;
+pub mod search;
 pub mod store;
 pub mod system;
 pub mod turn;
+mod words;

@@ -227,7 +227,13 @@ impl NewAccount {
     }
 }
 
-fn problem(rule: &'static str, field: &'static str, msg: &'static str, input: Value, ctx: Option<Value>) -> Error {
+pub(super) fn problem(
+    rule: &'static str,
+    field: &'static str,
+    msg: &'static str,
+    input: Value,
+    ctx: Option<Value>,
+) -> Error {
     Error::invalid(vec![Issue {
         rule: rule.into(),
         loc: vec!["body".into(), field.into()],
@@ -238,7 +244,7 @@ fn problem(rule: &'static str, field: &'static str, msg: &'static str, input: Va
 }
 
 /// The schema counts characters; the limit is about bytes.
-fn check_password(password: &str) -> Result<(), Error> {
+pub(super) fn check_password(password: &str) -> Result<(), Error> {
     if password.len() <= PASSWORD_BYTES_MAX {
         return Ok(());
     }
@@ -253,10 +259,10 @@ fn check_password(password: &str) -> Result<(), Error> {
 }
 
 /// What [`check_username`] refuses, for the documentation.
-const NO_USERNAME: &str = r"@|^\s|\s$|[\x00-\x1f\x7f-\x9f]";
+pub(super) const NO_USERNAME: &str = r"@|^\s|\s$|[\x00-\x1f\x7f-\x9f]";
 
 /// With an `@` a user name could be taken for somebody's e-mail address.
-fn check_username(username: &str) -> Result<(), Error> {
+pub(super) fn check_username(username: &str) -> Result<(), Error> {
     let is_fine = !username.contains('@') && username.trim() == username && !username.chars().any(char::is_control);
     if is_fine {
         return Ok(());

@@ -1,17 +1,20 @@
 //! The AI Chat Backend's door: `/chats`, and `POST /chat` with JSON. Ids are UUIDs, except those of messages.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::changes::{self, TAG_CHARS, UpdateChat};
 use super::html::{self, Html};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
-use super::{AnyId, Ctx, chat_form, parse_id, unknown_model};
+use super::{AnyId, Ctx, chat_form, parse_id};
 use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post,
 };
-use crate::store::{self, Branch, Conversation, ConversationPatch, Message, NewConversation, Page, Read, Ref};
+use crate::store::{self, Around, Branch, Conversation, Message, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -32,7 +35,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     patch(
         "/chats/{chat_id}",
         Auth::User,
-        "Rename, pin or archive a chat",
+        "Rename, pin, archive or tag a chat, and say what its replies are made with",
         &Json(update),
     ),
     delete(
@@ -120,6 +123,10 @@ struct ListChats {
     #[serde(default)]
     #[schemars(range(min = 0))]
     offset: i64,
+    /// Only those with this tag.
+    #[serde(default)]
+    #[schemars(length(max = TAG_CHARS))]
+    tag: Option<String>,
 }
 
 fn default_limit() -> i64 {
@@ -138,16 +145,20 @@ fn list(ctx: &Ctx, Query(query): Query<ListChats>) -> Result<ChatList, Error> {
         limit: query.limit,
         offset: query.offset,
     };
-    let conversations = ctx
-        .app
-        .store
-        .read(|read| store::list_conversations(read, user.id, page))?;
+    let tag = query.tag.as_deref().map(str::trim).filter(|tag| !tag.is_empty());
+    let (conversations, total) = ctx.app.store.read(|read| match tag {
+        None => Ok((store::list_conversations(read, user.id, page)?, user.conversation_count)),
+        Some(tag) => Ok((
+            store::list_tagged(read, user.id, tag, page)?,
+            store::count_tagged(read, user.id, tag)?,
+        )),
+    })?;
     Ok(ChatList {
         chats: conversations
             .into_iter()
-            .map(|conversation| views::chat(conversation, user))
+            .map(|conversation| views::listed_chat(conversation, user))
             .collect(),
-        total: user.conversation_count,
+        total,
     })
 }
 
@@ -169,6 +180,9 @@ pub(super) struct ListMessages {
     /// Only messages older than this one.
     #[serde(default)]
     before: Option<AnyId>,
+    /// Whether messages say what stands around them in the tree: `parent_id` and `siblings`.
+    #[serde(default)]
+    tree: bool,
     /// Messages carry `html`, their text as HTML; without it where the server had no time to make it.
     #[serde(default)]
     #[schemars(with = "bool")]
@@ -184,21 +198,35 @@ type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
     let html = query.html;
-    let (chat, messages) = match page(ctx, &path, query) {
+    let MessagePage {
+        conversation,
+        messages,
+        mut around,
+    } = match page(ctx, &path, query) {
         Ok(page) => page,
         Err(error) => return respond.send(Err(path.or_missing(error))),
     };
     let view = move |messages: Vec<Message>| {
-        let messages = messages.into_iter();
-        let views: Vec<_> = messages.map(|message| views::message(message, &chat.uuid)).collect();
-        Typed::json(&views)
+        let view = |message: Message| {
+            let around = around.remove(&message.id);
+            views::message(message, &conversation.uuid).within(around)
+        };
+        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
     };
     html::answer(ctx, html, messages, view, respond);
 }
 
-fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<(Conversation, Vec<Message>), Error> {
+fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<MessagePage, Error> {
     let (owner, chat) = (ctx.user()?.id, path.chat()?);
     ctx.app.store.read(|read| find_messages(read, owner, &chat, query))
+}
+
+/// A page of a conversation's messages.
+pub(super) struct MessagePage {
+    pub(super) conversation: Conversation,
+    pub(super) messages: Vec<Message>,
+    /// What stands around each, by its id, where that was asked for.
+    pub(super) around: HashMap<i64, Around>,
 }
 
 /// One of the owner's chats, and a page of its messages.
@@ -207,7 +235,7 @@ pub(super) fn find_messages(
     owner: i64,
     chat: &Ref,
     query: ListMessages,
-) -> Result<(Conversation, Vec<Message>), Error> {
+) -> Result<MessagePage, Error> {
     let conversation = store::find_conversation(read, owner, chat)?;
     let branch = Branch {
         conversation_id: conversation.id,
@@ -216,37 +244,24 @@ pub(super) fn find_messages(
         limit: query.limit,
     };
     let messages = store::list_branch(read, &branch)?;
-    Ok((conversation, messages))
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct UpdateChat {
-    #[serde(default)]
-    #[schemars(length(min = 1, max = 200))]
-    title: Option<String>,
-    #[serde(default)]
-    is_pinned: Option<bool>,
-    #[serde(default)]
-    is_archived: Option<bool>,
-    /// Whether replies draw on the caller's documents.
-    #[serde(default)]
-    library: Option<bool>,
+    let around = if query.tree {
+        store::list_around(read, &messages)?
+    } else {
+        HashMap::new()
+    };
+    Ok(MessagePage {
+        conversation,
+        messages,
+        around,
+    })
 }
 
 fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>)) -> Result<ChatView, Error> {
-    let (user, chat) = (ctx.user()?, path.chat()?);
-    let patch = ConversationPatch {
-        title: body.title,
-        is_pinned: body.is_pinned,
-        is_archived: body.is_archived,
-        library: body.library,
-    };
-    let (owner, now) = (user.id, ctx.now());
-    let updated = ctx
-        .app
-        .store
-        .write(move |tx| store::update_conversation(tx, owner, &chat, &patch, &now));
-    Ok(views::chat(updated.map_err(|error| path.or_missing(error))?, user))
+    let updated = changes::update(ctx, path.chat()?, body);
+    Ok(views::chat(
+        updated.map_err(|error| path.or_missing(error))?,
+        ctx.user()?,
+    ))
 }
 
 fn remove(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<(), Error> {
@@ -331,6 +346,7 @@ fn chat(ctx: &Ctx, (Query(query), Body(mut body)): ChatInput, respond: Later<Sen
             None => "Chat not found".to_owned(),
         },
         media: query.media(&ctx.request),
+        html: query.html,
     };
     let view = |done: Done| {
         let replied = Replied {
@@ -345,14 +361,14 @@ fn chat(ctx: &Ctx, (Query(query), Body(mut body)): ChatInput, respond: Later<Sen
 fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
     let user = ctx.user()?;
     let requested = body.model.as_deref();
-    let choice = ctx
-        .app
-        .models
-        .resolve(requested)
-        .map_err(|_| unknown_model(requested.unwrap_or("")))?;
+    let mut choice = send::choose(ctx, requested, None)?;
     let to = match body.chat_id {
         None => Target::New,
-        Some(id) => Target::from(find(ctx, &ChatPath { chat_id: id.text() })?),
+        Some(id) => {
+            let chat = find(ctx, &ChatPath { chat_id: id.text() })?;
+            choice = send::choose(ctx, requested, Some(&chat))?;
+            Target::from(chat)
+        }
     };
     let api_key = ctx.count_message()?;
     Ok(Ask {

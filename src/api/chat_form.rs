@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attachments::keep;
 use super::send::{self, SendQuery, Sent, Words};
-use super::{AnyId, Ctx, unknown_model};
+use super::{AnyId, Ctx};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Form, FormFiles, Later, Query, Typed, Upload};
@@ -53,6 +53,7 @@ pub(super) fn send(
         requested: form.model.clone(),
         missing: MISSING.to_owned(),
         media: query.media(&ctx.request),
+        html: query.html,
     };
     let (ask, uploads) = match prepare(ctx, form, &files) {
         Ok(prepared) => prepared,
@@ -75,8 +76,7 @@ pub(super) fn send(
 fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads), Error> {
     let user = ctx.user()?;
     let requested = form.model.as_deref();
-    let choice = ctx.app.models.resolve(requested);
-    let choice = choice.map_err(|_| unknown_model(requested.unwrap_or("")))?;
+    let mut choice = send::choose(ctx, requested, None)?;
     if form.text.trim().is_empty() {
         return Err(Error::new(Kind::Malformed, "Empty text"));
     }
@@ -89,7 +89,9 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
                 .app
                 .store
                 .read(|read| store::find_conversation(read, user.id, &which));
-            Target::from(found?)
+            let conversation = found?;
+            choice = send::choose(ctx, requested, Some(&conversation))?;
+            Target::from(conversation)
         }
     };
     let api_key = ctx.count_message()?;

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use self::views::{ConversationView, MessageView, Parts, UsageView};
 use super::ai_chat::{ListMessages, find_messages, page_limit};
+use super::changes::{self, UpdateChat};
 use super::html::{self, ShowHtml};
+use super::providers::{Runner, runners};
 use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, delete, get, post, put};
+use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, delete, get, patch, post, put};
 use crate::models::{ECHO, LIBRARY};
 use crate::store::{self, Conversation, ConversationPatch, Message, NewConversation, Page, Ref};
 
@@ -32,6 +34,12 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         Auth::User,
         "List a conversation's messages, oldest first, with tokens and prices",
         &Deferred(messages),
+    ),
+    patch(
+        "/conversations/{conversation_id}",
+        Auth::User,
+        "Change a conversation and what its replies are made with",
+        &Json(update),
     ),
     put(
         "/conversations/{conversation_id}/rename",
@@ -72,12 +80,12 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
 ];
 
 #[derive(Deserialize, JsonSchema)]
-struct ConversationPath {
+pub(super) struct ConversationPath {
     conversation_id: AnyId,
 }
 
 impl ConversationPath {
-    fn conversation(&self) -> Result<Ref, Error> {
+    pub(super) fn conversation(&self) -> Result<Ref, Error> {
         self.conversation_id
             .parse()
             .ok_or_else(|| Error::new(Kind::NotFound, "Conversation not found"))
@@ -115,7 +123,7 @@ fn list(ctx: &Ctx, Query(query): Query<ListConversations>) -> Result<Vec<Convers
         .app
         .store
         .read(|read| store::list_conversations_by_age(read, owner, page))?;
-    Ok(conversations.into_iter().map(views::conversation).collect())
+    Ok(conversations.into_iter().map(views::listed_conversation).collect())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -173,9 +181,9 @@ fn messages(
 fn page(ctx: &Ctx, path: &ConversationPath, query: ListMessages) -> Result<(i64, Vec<Message>, Parts), Error> {
     let (owner, which) = (ctx.user()?.id, path.conversation()?);
     ctx.app.store.read(|read| {
-        let (conversation, messages) = find_messages(read, owner, &which, query)?;
-        let parts = Parts::read(read, &messages)?;
-        Ok((conversation.id, messages, parts))
+        let page = find_messages(read, owner, &which, query)?;
+        let parts = Parts::read(read, &page.messages)?.within(page.around);
+        Ok((page.conversation.id, page.messages, parts))
     })
 }
 
@@ -197,6 +205,13 @@ fn rename(ctx: &Ctx, (Path(path), Query(query)): (Path<ConversationPath>, Query<
     Ok(Detail {
         detail: "Conversation renamed successfully",
     })
+}
+
+fn update(
+    ctx: &Ctx,
+    (Path(path), Body(body)): (Path<ConversationPath>, Body<UpdateChat>),
+) -> Result<ConversationView, Error> {
+    changes::update(ctx, path.conversation()?, body).map(views::conversation)
 }
 
 fn remove(ctx: &Ctx, Path(path): Path<ConversationPath>) -> Result<Detail, Error> {
@@ -281,14 +296,15 @@ struct Models {
     /// Those that have somebody to run them here, the default first.
     #[serde(skip_serializing_if = "Option::is_none")]
     available: Option<Vec<String>>,
+    /// Who runs them, and why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    providers: Option<Vec<Runner>>,
 }
 
 /// The models with a price, in the order of their table, then those that run here without one: our own, and for those
 /// who are signed in also the names of the administrator's own, which are nobody else's business.
 fn models(ctx: &Ctx, (): ()) -> Result<Models, Error> {
-    // The route is open to all: a token that is no good makes a visitor, not an error.
-    let token = session::token(&ctx.app, &ctx.request);
-    let is_signed_in = token.is_some_and(|token| session::identify(&ctx.app, token).is_ok());
+    let is_signed_in = session::is_signed_in(&ctx.app, &ctx.request);
     let available = is_signed_in.then(|| ctx.app.models.available());
     let mut chat: Vec<String> = ctx.app.pricing.models().map(str::to_owned).collect();
     let own = available.iter().flatten().map(String::as_str).chain([ECHO, LIBRARY]);
@@ -299,5 +315,10 @@ fn models(ctx: &Ctx, (): ()) -> Result<Models, Error> {
             chat.push(model.to_owned());
         }
     }
-    Ok(Models { chat, available })
+    let providers = is_signed_in.then(|| runners(&ctx.app));
+    Ok(Models {
+        chat,
+        available,
+        providers,
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::ai_chat::{self, ListMessages, TextId};
+use super::ai_chat::{self, ListMessages, MessagePage, TextId};
 use super::html::{self, ShowHtml};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
@@ -14,7 +14,7 @@ use super::{Ctx, parse_id};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, get, post, put};
-use crate::store::{self, Conversation, Message, MessageDetails, Ref};
+use crate::store::{self, Message, MessageDetails, Ref};
 use crate::turn::{Ask, Done, Event, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -71,7 +71,7 @@ fn list(ctx: &Ctx, (): ()) -> Result<Vec<ChatView>, Error> {
         .read(|read| store::list_conversations_pinned_first(read, user.id, CHATS_MAX))?;
     let views = conversations
         .into_iter()
-        .map(|conversation| views::chat(conversation, user));
+        .map(|conversation| views::listed_chat(conversation, user));
     Ok(views.collect())
 }
 
@@ -103,21 +103,25 @@ type Messages = Typed<Vec<MessageView<'static, Uuid>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
     let html = query.html;
-    let (chat, messages) = match page(ctx, &path, query) {
+    let MessagePage {
+        conversation,
+        messages,
+        mut around,
+    } = match page(ctx, &path, query) {
         Ok(page) => page,
         Err(error) => return respond.send(Err(in_own_words(error))),
     };
     let view = move |messages: Vec<Message>| {
-        let messages = messages.into_iter();
-        let views: Vec<_> = messages
-            .map(|message| views::message_with_uuid(message, &chat.uuid))
-            .collect();
-        Typed::json(&views)
+        let view = |message: Message| {
+            let around = around.remove(&message.id);
+            views::message_with_uuid(message, &conversation.uuid).within(around)
+        };
+        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
     };
     html::answer(ctx, html, messages, view, respond);
 }
 
-fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<(Conversation, Vec<Message>), Error> {
+fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<MessagePage, Error> {
     let (owner, chat) = (ctx.user()?.id, path.chat()?);
     ctx.app
         .store
@@ -156,14 +160,22 @@ fn send(ctx: &Ctx, ((Path(path), Query(query)), Body(mut body)): SendInput, resp
         requested: None,
         missing: CHAT_NOT_FOUND.to_owned(),
         media: query.media(&ctx.request),
+        html: query.html,
     };
-    let (app, user_id) = (Arc::clone(&ctx.app), ctx.user().map(|user| user.id));
-    let view = move |done: Done| {
-        let (owner, id) = (user_id?, Ref::Id(done.request_message_id));
-        let (message, chat_id) = app.store.read(|read| store::find_message(read, owner, &id))?;
-        Typed::json(&views::message_with_uuid(message, &chat_id))
+    let (app, html) = (Arc::clone(&ctx.app), query.html);
+    let asked = prepare(ctx, &path, body);
+    let owner = asked.as_ref().map_or(0, |ask| ask.user.id);
+    let view = move |done: Done, answer: send::Answer<_>| {
+        let id = Ref::Id(done.request_message_id);
+        match app.store.read(|read| store::find_message(read, owner, &id)) {
+            Err(error) => answer(Err(error)),
+            Ok((message, chat_id)) => {
+                let view = one(chat_id);
+                html::fill(&app, html, vec![message], |messages| answer(view(messages)));
+            }
+        }
     };
-    send::send(ctx, prepare(ctx, &path, body), words, view, respond);
+    send::send_later(ctx, asked, words, view, respond);
 }
 
 fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> {
@@ -173,6 +185,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         .store
         .read(|read| store::find_conversation(read, user.id, &chat));
     let conversation = found.map_err(in_own_words)?;
+    let choice = send::choose(ctx, None, Some(&conversation))?;
     let api_key = ctx.count_message()?;
     let reply_to_id = body
         .reply_to_id
@@ -185,7 +198,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         text: body.content,
         // Those that it names by their addresses are sent with it by the store.
         attachments: Vec::new(),
-        choice: ctx.app.models.default_model().clone(),
+        choice,
         library: body.library,
         api_key,
         prompt: None,

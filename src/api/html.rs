@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Ctx;
+use crate::app::App;
 use crate::error::Error;
 use crate::http::{Answer, Later, Reply};
 use crate::store::Message;
@@ -41,8 +42,13 @@ pub(super) fn answer<A: Answer + Into<Reply> + 'static>(
     view: impl FnOnce(Vec<Message>) -> Result<A, Error> + Send + 'static,
     respond: Later<A>,
 ) {
+    fill(&ctx.app, html, messages, |messages| respond.send(view(messages)));
+}
+
+/// Hands these messages on: there and then, or once they have HTML.
+pub(super) fn fill(app: &App, html: Html, messages: Vec<Message>, then: impl FnOnce(Vec<Message>) + Send + 'static) {
     match html {
-        Html::Without => respond.send(view(messages)),
-        Html::With => ctx.app.renderer.fill(messages, |messages| respond.send(view(messages))),
+        Html::Without => then(messages),
+        Html::With => app.renderer.fill(messages, then),
     }
 }

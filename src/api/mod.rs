@@ -1,9 +1,12 @@
 //! The doors: one file per family of clients, each with its table of routes first. Wire types stop here.
 
 mod accounts;
+mod admin;
 mod ai_chat;
 mod api_keys;
 mod attachments;
+mod blocks;
+mod changes;
 mod chat_form;
 mod chatai;
 mod docs;
@@ -11,7 +14,12 @@ mod events;
 mod flutter;
 mod html;
 mod library;
+mod metrics;
+mod models;
 mod openai;
+mod portable;
+mod providers;
+mod search;
 mod send;
 mod session;
 mod sign_in;
@@ -19,8 +27,11 @@ mod sockets;
 mod stream;
 mod swagger;
 mod system;
+mod tags;
 mod todo;
+mod tree;
 mod ui;
+mod usage;
 mod views;
 
 use std::net::IpAddr;
@@ -69,6 +80,12 @@ const TABLES: &[Family<Ctx>] = &[
         "ChatAI's routes: conversations with integer ids, and what replies cost",
         chatai::ROUTES,
     ),
+    family("Branches", "A conversation as the tree that it is", tree::ROUTES),
+    family(
+        "Tags and settings",
+        "What users file conversations under, and what clients keep for them",
+        tags::ROUTES,
+    ),
     family("Files", "Uploads and attachments", attachments::ROUTES),
     family(
         "OpenAI",
@@ -76,6 +93,29 @@ const TABLES: &[Family<Ctx>] = &[
         openai::ROUTES,
     ),
     family("Library", "The documents that replies may draw on", library::ROUTES),
+    family("Usage", "What models cost", usage::ROUTES),
+    family(
+        "Administration",
+        "Accounts and rules, for administrators",
+        admin::ROUTES,
+    ),
+    family(
+        "Taking along",
+        "Export, import, and copies of the database",
+        portable::ROUTES,
+    ),
+    family("Metrics", "The server in figures", metrics::ROUTES),
+    family("Search", "Finding what was said and kept", search::ROUTES),
+    family(
+        "Providers",
+        "Who runs the models, for administrators",
+        providers::ROUTES,
+    ),
+    family(
+        "Models",
+        "Names for models and the default, for administrators",
+        models::ROUTES,
+    ),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
 ];
@@ -213,7 +253,7 @@ impl Service {
         }
         let files_min = declared.saturating_sub(FORM_BYTES_MAX);
         let size = i64::try_from(files_min).unwrap_or(i64::MAX);
-        let quota = self.app.settings.upload_quota_bytes;
+        let quota = self.app.policy.upload_quota_bytes();
         let left = self
             .app
             .store

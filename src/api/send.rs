@@ -4,11 +4,15 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::blocks;
+use super::html::Html;
 use super::stream::Line;
-use super::{Ctx, fault};
+use super::{Ctx, fault, unknown_model};
 use crate::error::{Error, Kind};
 use crate::http::{Either, EventStream, Later, Media, Request, TextStream, Typed};
-use crate::turn::{Ask, Done};
+use crate::models::Choice;
+use crate::store::Conversation;
+use crate::turn::{Ask, Done, Position};
 
 /// What a send route answers: the family's own object, or the reply as it comes.
 pub(super) type Sent<T> = Either<Typed<T>, Either<EventStream, TextStream>>;
@@ -22,6 +26,10 @@ pub(super) struct SendQuery {
     /// The same as `queue` in the body.
     #[serde(default)]
     queue: Option<bool>,
+    /// Message objects carry `html`, and streams send `block` events beside `delta`: the reply's top-level blocks as HTML.
+    #[serde(default)]
+    #[schemars(with = "bool")]
+    pub(super) html: Html,
 }
 
 impl SendQuery {
@@ -70,6 +78,21 @@ pub(super) struct Words {
     pub(super) missing: String,
     /// How the reply is read while it is written, if it is.
     pub(super) media: Option<Media>,
+    /// Whether it is read as HTML, too.
+    pub(super) html: Html,
+}
+
+/// Who replies: the model that was asked for, else the conversation's own, else the server's default. One that the
+/// conversation had chosen and nobody serves any more is not replaced: what is said to a model on one's own machine is
+/// not for the next best provider.
+///
+/// # Errors
+/// [`Kind::Invalid`] when nobody serves it.
+pub(super) fn choose(ctx: &Ctx, requested: Option<&str>, conversation: Option<&Conversation>) -> Result<Choice, Error> {
+    let requested = requested.filter(|name| !name.trim().is_empty());
+    let name = requested.or_else(|| conversation?.model.as_deref());
+    let choice = ctx.app.models.resolve(name);
+    choice.map_err(|_| unknown_model(name.unwrap_or("")))
 }
 
 /// Begins a turn with what was asked, if that can be, and answers with the `view` of what came of it.
@@ -80,6 +103,20 @@ pub(super) fn send<T: 'static>(
     view: impl FnOnce(Done) -> Result<Typed<T>, Error> + Send + 'static,
     respond: Later<Sent<T>>,
 ) {
+    send_later(ctx, asked, words, |done, answer| answer(view(done)), respond);
+}
+
+/// What a view that takes its time hands its answer to.
+pub(super) type Answer<T> = Box<dyn FnOnce(Result<Typed<T>, Error>) + Send>;
+
+/// The same with a view that takes its time.
+pub(super) fn send_later<T: 'static>(
+    ctx: &Ctx,
+    asked: Result<Ask, Error>,
+    words: Words,
+    view: impl FnOnce(Done, Answer<T>) + Send + 'static,
+    respond: Later<Sent<T>>,
+) {
     let ask = match asked {
         Ok(ask) => ask,
         Err(error) => return respond.send(Err(error)),
@@ -87,16 +124,20 @@ pub(super) fn send<T: 'static>(
     let turns = &ctx.app.turns;
     let Some(media) = words.media else {
         let answer = move |outcome: Result<Done, _>| {
-            let outcome = outcome.map_err(|problem| fault(problem, words.requested.as_deref()));
-            let answer = outcome.and_then(view).map(Either::This);
-            respond.send(answer.map_err(|error| in_words(error, words.missing)));
+            let answer = move |answer: Result<Typed<T>, Error>| {
+                respond.send(answer.map(Either::This).map_err(|error| in_words(error, words.missing)));
+            };
+            match outcome {
+                Ok(done) => view(done, Box::new(answer)),
+                Err(problem) => answer(Err(fault(problem, words.requested.as_deref()))),
+            }
         };
         return turns.begin(ask, Box::new(answer));
     };
     let Some(line) = Line::new(ctx, media, respond) else {
         return;
     };
-    let reader = Box::new(line.reader(0));
+    let reader = blocks::reader(&line, words.html, 0, Position::default());
     let answer = move |outcome: Result<Done, _>| {
         if let Err(problem) = outcome {
             let error = fault(problem, words.requested.as_deref());

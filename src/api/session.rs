@@ -93,6 +93,12 @@ pub(super) fn require_own_page(app: &App, request: &Request) -> Result<(), Error
     Err(Error::new(Kind::Forbidden, message))
 }
 
+/// Whether somebody who is signed in makes a request of a route that is open to all: there a token that is no good makes
+/// a visitor, not an error.
+pub(super) fn is_signed_in(app: &App, request: &Request) -> bool {
+    token(app, request).is_some_and(|token| identify(app, token).is_ok())
+}
+
 /// The token of a request: the `Authorization` header's, else the cookie's if one of our own pages sends it.
 pub(super) fn token<'r>(app: &App, request: &'r Request) -> Option<&'r str> {
     if let Some(value) = request.header("Authorization") {

@@ -14,6 +14,7 @@ use crate::error::{Error, Kind};
 use crate::http::{Later, Media, Push, Reply, Streams};
 use crate::models::ToolCall;
 use crate::pricing;
+use crate::render::Renderer;
 use crate::store::{State, UsageDetail};
 use crate::turn::{self, Ended, Heard, Listen, Notice, Position, Start, Subscriber, SubscriptionId};
 
@@ -82,6 +83,15 @@ impl<A: Into<Reply> + Streams + 'static> Line<A> {
         }
     }
 
+    /// Whether it is events that it shows.
+    pub(super) fn shows_events(&self) -> bool {
+        matches!(self.media, Media::Events)
+    }
+
+    pub(super) fn renderer(&self) -> &Arc<Renderer> {
+        &self.app.renderer
+    }
+
     /// Sends the head now.
     pub(super) fn open(&self) {
         self.say(b"");
@@ -110,7 +120,7 @@ impl<A: Into<Reply> + Streams + 'static> Line<A> {
     }
 
     /// Says this; false when nobody is there any more.
-    fn say(&self, bytes: &[u8]) -> bool {
+    pub(super) fn say(&self, bytes: &[u8]) -> bool {
         let mut way = self.lock();
         *way = match std::mem::replace(&mut *way, Way::Over) {
             Way::Asked(respond) => respond.stream(self.media, &[]).map_or(Way::Over, Way::Open),

@@ -1,11 +1,12 @@
 //! The server about itself: `/`, `/health`, `/api/version`.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Ctx, ui};
+use super::providers::{Runner, runners};
+use super::{Ctx, session, ui};
 use crate::error::Error;
-use crate::http::{Auth, Either, Html, Json, Raw, Reply, Route, Typed, get};
+use crate::http::{Auth, Either, Html, Json, Query, Raw, Reply, Route, Typed, get};
 use crate::store::{self, Admin};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -56,19 +57,69 @@ struct Health {
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    parts: Option<Parts>,
 }
 
-fn health(ctx: &Ctx, (): ()) -> Result<Typed<Health>, Error> {
+/// How the parts of the server are, for those who are signed in.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+struct Parts {
+    store: StoreHealth,
+    turns: TurnsHealth,
+    providers: Vec<Runner>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct StoreHealth {
+    #[schemars(extend("enum" = ["healthy", "failing"]))]
+    state: &'static str,
+    /// Why it fails.
+    reason: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TurnsHealth {
+    /// Replies that are being written.
+    running: usize,
+    /// How many there may be.
+    max: usize,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct AskHealth {
+    /// With it, whoever is signed in is told of the store, the replies being written, and the providers of models.
+    #[serde(default)]
+    verbose: Option<String>,
+}
+
+/// Supervisors ask this often: nothing is looked up unless somebody asks for it.
+fn health(ctx: &Ctx, Query(query): Query<AskHealth>) -> Result<Typed<Health>, Error> {
     let detail = ctx.app.store.trouble();
     let (code, status) = if detail.is_none() {
         (200, "healthy")
     } else {
         (503, "failing")
     };
+    let is_verbose = query
+        .verbose
+        .is_some_and(|word| !["0", "false"].contains(&word.as_str()));
+    let parts = (is_verbose && session::is_signed_in(&ctx.app, &ctx.request)).then(|| Parts {
+        store: StoreHealth {
+            state: status,
+            reason: detail.clone(),
+        },
+        turns: TurnsHealth {
+            running: ctx.app.turns.running(),
+            max: ctx.app.settings.max_turns,
+        },
+        providers: runners(&ctx.app),
+    });
     let health = Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
         detail,
+        parts,
     };
     // Failing, it has the form of an error and more.
     Reply::json(code, &health).map(Typed::made)

@@ -63,6 +63,7 @@ fn chat(ctx: &Ctx, ((Path(path), Query(query)), Body(mut body)): Input, respond:
         requested: None,
         missing: MISSING.to_owned(),
         media: query.media(&ctx.request),
+        html: query.html,
     };
     let view = |done: Done| {
         let response = ChatResponse {
@@ -88,6 +89,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
     if body.message.trim().is_empty() {
         return Err(Error::new(Kind::Malformed, "Message cannot be empty"));
     }
+    let mut choice = ctx.app.models.default_model().clone();
     let to = match body.conversation_id {
         None => Target::New,
         Some(id) => {
@@ -106,11 +108,11 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
                 Some(_) => Error::new(Kind::Forbidden, "Access denied. Conversation does not belong to user."),
                 None => missing(),
             })?;
+            choice = send::choose(ctx, None, Some(&conversation))?;
             Target::from(conversation)
         }
     };
     let api_key = ctx.count_message()?;
-    let choice = ctx.app.models.default_model().clone();
     Ok(Ask {
         user: caller.user.clone(),
         to,

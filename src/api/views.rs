@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::store::{Admin, Conversation, Message, Role, User};
+use crate::store::{Admin, Around, Conversation, Message, MessageIds, Role, User};
 
 /// A user object.
 #[derive(Serialize, JsonSchema)]
@@ -51,13 +51,50 @@ pub(super) struct ChatView {
     last_message_content: String,
     is_pinned: bool,
     is_archived: bool,
-    /// Left out while it is off: existing clients know no such key.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    library: bool,
+    #[serde(flatten)]
+    settings: SettingsView,
 }
 
-pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
+/// What a conversation has chosen for itself. What it has not is left out: existing clients know no such keys.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SettingsView {
+    /// Who replies where a message does not say; else the server's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// What models are told before all else; else the user's own. Lists leave it out, because it may be long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    library: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+}
+
+/// Takes them out of a conversation.
+pub(super) fn settings(conversation: &mut Conversation) -> SettingsView {
+    SettingsView {
+        model: conversation.model.take(),
+        system_prompt: conversation.system_prompt.take(),
+        temperature: conversation.temperature,
+        max_tokens: conversation.max_tokens,
+        library: conversation.library,
+        tags: std::mem::take(&mut conversation.tags),
+    }
+}
+
+/// One of many: without what may be long.
+pub(super) fn listed_chat(mut conversation: Conversation, owner: &User) -> ChatView {
+    conversation.system_prompt = None;
+    chat(conversation, owner)
+}
+
+pub(super) fn chat(mut conversation: Conversation, owner: &User) -> ChatView {
     ChatView {
+        settings: settings(&mut conversation),
         id: conversation.uuid,
         conversation_id: conversation.id,
         user_id: owner.uuid.clone(),
@@ -72,7 +109,6 @@ pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
         last_message_content: conversation.last_message_content,
         is_pinned: conversation.is_pinned,
         is_archived: conversation.is_archived,
-        library: conversation.library,
     }
 }
 
@@ -81,10 +117,22 @@ pub(super) fn chat(conversation: Conversation, owner: &User) -> ChatView {
 #[schemars(inline)]
 pub(super) struct IntegerId(i64);
 
+impl From<MessageIds> for IntegerId {
+    fn from(ids: MessageIds) -> IntegerId {
+        IntegerId(ids.id)
+    }
+}
+
 /// The other kind.
 #[derive(Serialize, JsonSchema)]
 #[schemars(inline)]
 pub(super) struct Uuid(#[schemars(extend("format" = "uuid"))] String);
+
+impl From<MessageIds> for Uuid {
+    fn from(ids: MessageIds) -> Uuid {
+        Uuid(ids.uuid)
+    }
+}
 
 /// A message. Its id is the family's own kind: an integer or a UUID.
 #[derive(Serialize, JsonSchema)]
@@ -122,6 +170,23 @@ pub(super) struct MessageView<'a, Id> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<serde_json::Value>>")]
     tool_calls: Option<serde_json::Value>,
+    /// The message before it; with `?tree=1` only, and none for a conversation's first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<Id>,
+    /// All that stand at its place, itself included, oldest first; with `?tree=1` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    siblings: Option<Vec<Id>>,
+}
+
+impl<Id: From<MessageIds>> MessageView<'_, Id> {
+    /// The same with what stands around it in the tree.
+    pub(super) fn within(mut self, around: Option<Around>) -> Self {
+        if let Some(around) = around {
+            self.parent_id = around.parent.map(Id::from);
+            self.siblings = Some(around.siblings.into_iter().map(Id::from).collect());
+        }
+        self
+    }
 }
 
 /// As the families with integer ids emit it.
@@ -160,6 +225,8 @@ fn with_id<Id>(id: Id, message: Message, chat_id: &str) -> MessageView<'_, Id> {
         state: message.state.name(),
         model: message.model,
         error: message.error,
+        parent_id: None,
+        siblings: None,
         html: message.html,
         reasoning: message.reasoning,
         tool_calls: message.tool_calls.and_then(|calls| serde_json::from_str(&calls).ok()),

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -66,9 +67,14 @@ impl RateLimit {
         }
     }
 
+    /// Allows so many from now on.
+    pub fn set(&self, per_minute: u32) {
+        self.events.limit.store(per_minute, Ordering::Relaxed);
+    }
+
     /// Takes one message of the user with this id. [`Kind::RateLimited`] if none is left.
     pub fn take(&self, key: i64, now_s: u64) -> Result<(), Error> {
-        if self.events.limit == 0 {
+        if self.events.limit() == 0 {
             return Ok(());
         }
         self.events.take(&key, now_s).map_err(|wait_s| {
@@ -80,7 +86,7 @@ impl RateLimit {
 
 /// The times of recent events by key: a sliding window, exact to the second.
 struct Events {
-    limit: u32,
+    limit: AtomicU32,
     window_s: u64,
     /// Keyed digests instead of the keys: entries stay small whatever a client sends as its e-mail address, and
     /// nobody outside can make two keys collide.
@@ -91,7 +97,7 @@ struct Events {
 impl Events {
     fn new(limit: u32, window_s: u64) -> Events {
         Events {
-            limit,
+            limit: AtomicU32::new(limit),
             window_s,
             digests: RandomState::new(),
             times_s: Mutex::default(),
@@ -114,7 +120,7 @@ impl Events {
         let times_s = self.entry(&mut keys, digest, now_s);
         times_s.push_back(now_s);
         // Failures made in parallel may overshoot; the newest ones are what counts.
-        while times_s.len() > self.limit as usize {
+        while times_s.len() > self.limit() as usize {
             times_s.pop_front();
         }
     }
@@ -129,6 +135,10 @@ impl Events {
         Ok(())
     }
 
+    fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     fn remove(&self, key: &(impl Hash + ?Sized)) {
         let digest = self.digests.hash_one(key);
         self.lock().remove(&digest);
@@ -139,7 +149,7 @@ impl Events {
         while times_s.front().is_some_and(|&time_s| !self.counts(time_s, now_s)) {
             times_s.pop_front();
         }
-        if times_s.len() < self.limit as usize {
+        if times_s.len() < self.limit() as usize {
             return Ok(());
         }
         let oldest_s = times_s.front().copied().unwrap_or(now_s);

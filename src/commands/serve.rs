@@ -18,9 +18,6 @@ use crate::system;
 /// Says which server has the data folder, and at which address.
 const LOCK_FILE: &str = "fireside.lock";
 
-/// Temporary files of uploads and slow clients.
-const SPOOL_FOLDER: &str = "tmp";
-
 /// Ports that `fireside` alone tries after its own.
 const FURTHER_PORTS: u16 = 9;
 
@@ -78,9 +75,9 @@ pub fn start(settings: Settings) -> Result<(), Error> {
 }
 
 fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wanted: bool) -> Result<(), Error> {
-    let spool = settings.location.folder.join(SPOOL_FOLDER);
+    let spool = settings.spool();
     clear_spool(&spool)?;
-    let limits = Limits {
+    let mut limits = Limits {
         workers: settings.workers,
         workers_for_reads: (settings.workers / 8).clamp(1, 8),
         connections_max: settings.max_connections.min(system::raise_descriptor_limit()),
@@ -94,6 +91,7 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
     let own_url = format!("http://{}", reachable(address));
     let url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
     let app = Arc::new(App::new(settings)?);
+    limits.figures = Arc::clone(&app.figures);
     let engine = Engine::new(listener, limits, Arc::new(Service::new(Arc::clone(&app))))?;
     let stop = Arc::new(AtomicBool::new(false));
     system::stop_on_signals(&stop).map_err(|error| Error::internal("signals cannot be handled", error))?;

@@ -140,6 +140,10 @@ bodies! {
     ];
     /// Another protocol from here on, if the client asks for it.
     Switched [Outcome::empty(101), Outcome::media(426, "application/json")];
+    /// A file that was made for this request.
+    Download [Outcome::media(200, "*/*")];
+    /// Plain text.
+    Text [Outcome::media(200, "text/plain")];
     /// Nothing but header fields.
     Empty [Outcome::empty(204)];
     /// Server-sent events.

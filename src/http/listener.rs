@@ -111,6 +111,7 @@ impl Engine {
             stopping: AtomicBool::new(false),
             requests: AtomicU64::new(first),
         });
+        shared.limits.figures.watch(&shared);
         Ok(Engine { poll, listener, shared })
     }
 
@@ -416,6 +417,11 @@ impl<'e> Poll<'e> {
             self.conns[key] = Some(conn);
         }
         self.open += 1;
+        self.shared
+            .limits
+            .figures
+            .connections
+            .store(self.open, Ordering::Relaxed);
     }
 
     /// A connection's socket has moved. It is announced once: what is not read now is remembered.
@@ -500,6 +506,11 @@ impl<'e> Poll<'e> {
         {
             self.free.push(conn.key);
             self.open -= 1;
+            self.shared
+                .limits
+                .figures
+                .connections
+                .store(self.open, Ordering::Relaxed);
         }
     }
 

@@ -13,6 +13,7 @@ mod answer;
 mod conn;
 mod cors;
 mod decode;
+mod figures;
 mod forms;
 mod framing;
 mod handshake;
@@ -37,19 +38,21 @@ mod validate;
 mod workers;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
 
 pub use answer::{
-    Answer, Either, Empty, EventStream, File, Html, Later, Outcome, PartOfFile, Streams, Switched, TextStream, Typed,
-    Unchanged,
+    Answer, Download, Either, Empty, EventStream, File, Html, Later, Outcome, PartOfFile, Streams, Switched, Text,
+    TextStream, Typed, Unchanged,
 };
 pub use cors::{Sharing, parse_origin};
 pub use decode::{
     Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, NoContent, Path, Query, Raw,
     SomeFiles, read_body,
 };
+pub use figures::Figures;
 pub use forms::decode_percent;
 pub use handshake::Handshake;
 pub use host::Origins;
@@ -135,6 +138,8 @@ pub struct Limits {
     pub spooled_bodies_max: u32,
     /// Where temporary files are made.
     pub spool: PathBuf,
+    /// Where the engine counts what it does.
+    pub figures: Arc<Figures>,
 }
 
 impl Default for Limits {
@@ -159,6 +164,7 @@ impl Default for Limits {
             // Two for each receiver: one that arrives, and one that waits to be written.
             spooled_bodies_max: 8,
             spool: std::env::temp_dir(),
+            figures: Arc::default(),
         }
     }
 }

@@ -199,8 +199,9 @@ impl Exchange {
         drop(is_answered);
     }
 
-    /// One line a request: never the query, which may hold a token.
+    /// Counts a request, and one line for it: never the query, which may hold a token.
     pub(super) fn log(&self, status: u16) {
+        self.shared.limits.figures.count(status);
         if log::log_enabled!(target: "access", log::Level::Info) {
             let micros = self.started.elapsed().as_micros();
             let (ms, tenths) = (micros / 1000, micros % 1000 / 100);

@@ -265,7 +265,9 @@ impl<C> Call<'_, C> {
     /// How many bytes of body the route takes of this request.
     pub fn body_bytes_max(&self, request: &Request) -> u64 {
         match (self.files(request), &self.spec.body) {
-            (Some(FileField::One), _) => self.file_bytes_max + multipart::FORM_BYTES_MAX,
+            (Some(FileField::One), _) => {
+                self.route.read_bytes_max.unwrap_or(self.file_bytes_max) + multipart::FORM_BYTES_MAX
+            }
             (Some(FileField::Many | FileField::Some), _) => match self.route.read_bytes_max {
                 Some(bytes_max) => bytes_max + multipart::FORM_BYTES_MAX,
                 None => body_bytes_max(self.file_bytes_max),
@@ -319,7 +321,8 @@ impl<C> Call<'_, C> {
             None if self.spec.files.is_none() => None,
             Some((BodyKind::Json, _)) => parse_json(&request.body(self.route.body_bytes_max)?)?,
             None | Some((BodyKind::Form, _)) => {
-                let file_bytes_max = self.spec.files.map(|_| self.file_bytes_max);
+                let file_bytes_max = self.route.read_bytes_max.unwrap_or(self.file_bytes_max);
+                let file_bytes_max = self.spec.files.map(|_| file_bytes_max);
                 let (mut fields, uploads) = parse_form(request, file_bytes_max)?;
                 files = uploads;
                 // Forms have no other way to leave a field out.

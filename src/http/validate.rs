@@ -1,6 +1,9 @@
 //! Does input fit its schema? The schema comes from the handler's own input type (schemars), so there is no second
 //! list of fields; the answer comes in the words that pydantic's clients know.
 
+use std::fmt::Display;
+
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::Issue;
@@ -18,7 +21,10 @@ pub(super) enum Shape {
         min: i64,
         max: i64,
     },
-    Number,
+    Number {
+        min: f64,
+        max: f64,
+    },
     Boolean,
     /// An integer id, which may also be given as a numeric string or as a UUID.
     Id,
@@ -40,6 +46,7 @@ pub(super) enum TextForm {
     Free,
     Email,
     Exactly(String),
+    OneOf(Vec<String>),
 }
 
 #[derive(Clone, Debug)]
@@ -89,7 +96,13 @@ impl Shape {
                 min: signed("minimum").unwrap_or(i64::MIN),
                 max: signed("maximum").unwrap_or(i64::MAX),
             },
-            "number" => Shape::Number,
+            "number" => Shape::Number {
+                min: schema
+                    .get("minimum")
+                    .and_then(Value::as_f64)
+                    .unwrap_or(f64::NEG_INFINITY),
+                max: schema.get("maximum").and_then(Value::as_f64).unwrap_or(f64::INFINITY),
+            },
             "boolean" => Shape::Boolean,
             "array" => {
                 let items = schema.get("items").map_or(Shape::Any, Shape::from_schema);
@@ -123,7 +136,7 @@ impl Shape {
             Shape::Id => check_id(value),
             Shape::TextId { .. } if value.is_i64() => None,
             Shape::TextId { max } => check_text(value, 0, *max, &TextForm::Free),
-            Shape::Number => check_number(value),
+            Shape::Number { min, max } => check_number(value, *min, *max),
             Shape::Boolean => check_boolean(value),
             Shape::List { items: shape, max } => match value {
                 Value::Array(items) if items.len() > *max => Some(too_many(items.len(), *max)),
@@ -208,6 +221,9 @@ fn text_form(schema: &Map<String, Value>) -> TextForm {
     if schema.get("format").is_some_and(|format| format == "email") {
         return TextForm::Email;
     }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return TextForm::OneOf(words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    }
     match schema.get("pattern").and_then(Value::as_str) {
         Some(pattern) => TextForm::Exactly(pattern.trim_matches(['^', '$']).to_owned()),
         None => TextForm::Free,
@@ -289,6 +305,16 @@ fn check_text(value: &Value, min: u64, max: u64, form: &TextForm) -> Option<Prob
             let msg = format!("String should match pattern '{pattern}'");
             Some(("string_pattern_mismatch", msg, Some(json!({ "pattern": pattern }))))
         }
+        TextForm::OneOf(words) if words.contains(text) => None,
+        TextForm::OneOf(words) => {
+            let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+            let expected = match quoted.split_last() {
+                Some((last, others @ [_, ..])) => format!("{} or {last}", others.join(", ")),
+                _ => quoted.concat(),
+            };
+            let msg = format!("Input should be {expected}");
+            Some(("enum", msg, Some(json!({ "expected": expected }))))
+        }
         TextForm::Email => email_problem(text).map(|reason| {
             let msg = format!("value is not a valid email address: {reason}");
             ("value_error", msg, Some(json!({ "reason": reason })))
@@ -334,6 +360,14 @@ fn check_integer(value: &mut Value, min: i64, max: i64) -> Option<Problem> {
         Ok(number) => number,
         Err(problem) => return Some(problem),
     };
+    let problem = check_range(number, min, max);
+    if problem.is_none() {
+        *value = number.into();
+    }
+    problem
+}
+
+fn check_range<T: PartialOrd + Display + Serialize>(number: T, min: T, max: T) -> Option<Problem> {
     if number < min {
         let msg = format!("Input should be greater than or equal to {min}");
         return Some(("greater_than_equal", msg, Some(json!({ "ge": min }))));
@@ -342,7 +376,6 @@ fn check_integer(value: &mut Value, min: i64, max: i64) -> Option<Problem> {
         let msg = format!("Input should be less than or equal to {max}");
         return Some(("less_than_equal", msg, Some(json!({ "le": max }))));
     }
-    *value = number.into();
     None
 }
 
@@ -392,21 +425,23 @@ fn check_id(value: &mut Value) -> Option<Problem> {
     check_integer(value, i64::MIN, i64::MAX)
 }
 
-fn check_number(value: &mut Value) -> Option<Problem> {
-    match value {
-        Value::Number(_) => None,
+fn check_number(value: &mut Value, min: f64, max: f64) -> Option<Problem> {
+    let number = match &*value {
+        Value::Number(number) => number.as_f64()?,
         Value::String(text) => match text.trim().parse::<f64>() {
-            Ok(number) if number.is_finite() => {
-                *value = json!(number);
-                None
-            }
+            Ok(number) if number.is_finite() => number,
             _ => {
                 let msg = "Input should be a valid number, unable to parse string as a number";
-                Some(("float_parsing", msg.into(), None))
+                return Some(("float_parsing", msg.into(), None));
             }
         },
-        _ => Some(("float_type", "Input should be a valid number".into(), None)),
+        _ => return Some(("float_type", "Input should be a valid number".into(), None)),
+    };
+    let problem = check_range(number, min, max);
+    if problem.is_none() && value.is_string() {
+        *value = json!(number);
     }
+    problem
 }
 
 fn check_boolean(value: &mut Value) -> Option<Problem> {
@@ -508,10 +543,30 @@ mod tests {
             check(json!({ "type": "boolean" }), json!("maybe")),
             Err(vec!["bool_parsing".into()])
         );
+        let number = json!({ "type": ["number", "null"], "minimum": 0.0, "maximum": 2.0 });
+        assert_eq!(check(number.clone(), json!("0.5")), Ok(json!(0.5)));
+        assert_eq!(check(number.clone(), json!(null)), Ok(json!(null)));
+        assert_eq!(check(number.clone(), json!(2)), Ok(json!(2)));
+        assert_eq!(check(number.clone(), json!(2.1)), Err(vec!["less_than_equal".into()]));
+        assert_eq!(
+            check(number.clone(), json!("-1")),
+            Err(vec!["greater_than_equal".into()])
+        );
+        assert_eq!(check(number, json!("warm")), Err(vec!["float_parsing".into()]));
         let id = json!({ "type": "integer", "format": "id" });
         let uuid = json!("0f8fad5b-d9cb-469f-a165-70867728950e");
         assert_eq!(check(id.clone(), uuid.clone()), Ok(uuid));
         assert_eq!(check(id, json!("nope")), Err(vec!["int_parsing".into()]));
+    }
+
+    #[test]
+    fn one_of_some_words() {
+        let words = json!({ "type": ["string", "null"], "enum": ["a", "b", "c", null] });
+        assert!(check(words.clone(), json!("b")).is_ok() && check(words.clone(), json!(null)).is_ok());
+        assert_eq!(check(words.clone(), json!("B")), Err(vec!["enum".into()]));
+        assert_eq!(check(words.clone(), json!(1)), Err(vec!["string_type".into()]));
+        let problem = check_text(&json!("x"), 0, 9, &text_form(words.as_object().unwrap())).unwrap();
+        assert_eq!(problem.1, "Input should be 'a', 'b' or 'c'");
     }
 
     #[test]

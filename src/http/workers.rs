@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 
 use super::conn::Conn;
+use super::figures::Waiting;
 use super::inbox::Inbox;
 use super::listener::Shared;
 use super::request::Request;
@@ -96,6 +97,14 @@ impl Jobs {
     }
 
     /// Puts a job in line; gives it back when too many stand there.
+    pub(super) fn waiting(&self) -> Waiting {
+        let lines = self.lock();
+        Waiting {
+            reads: lines.reads.len(),
+            writes: lines.writes.len(),
+        }
+    }
+
     pub(super) fn push(&self, line: Line, job: Job) -> Result<(), Job> {
         let mut lines = self.lock();
         let number = lines.arrived;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::sentences::{Begins, Span, spans};
-use super::words::is_unspaced;
+use crate::words::is_unspaced;
 
 /// A section of its own from this size on: shorter ones stay with what follows, or quotations would say too little.
 const SECTION_CHARS_MIN: usize = 400;

@@ -322,7 +322,7 @@ fn take_passages(
 /// A document's chunks with the words that they are to be found by.
 fn new_chunks(owner: i64, text: &NewText) -> Vec<NewChunk> {
     let index = |text: &str| {
-        let words = words::words(text);
+        let words = crate::words::words(text);
         let words: Vec<String> = words.iter().map(|word| store::index_word(owner, word)).collect();
         words.join(" ")
     };

@@ -157,7 +157,7 @@ fn hostile_texts_take_no_longer() {
             carried < 2 * text.len(),
             "{pattern:?} carries {carried} bytes of headings"
         );
-        words::words(&text);
+        crate::words::words(&text);
     }
     let began = Instant::now();
     let many: String = (0..100_000).map(|number| format!("w{number} ")).collect();

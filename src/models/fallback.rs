@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::failure::{Failure, FailureKind, cut};
 use super::{Choice, Completion, Delta, Prompt, Provider, Stop};
 
@@ -25,7 +27,11 @@ impl Fallback {
     }
 
     /// Nobody answered: why each of them did not.
-    fn all_failed(&self, failures: &[Failure]) -> Failure {
+    fn all_failed(&self, failures: Vec<Failure>) -> Failure {
+        let failures = match <[Failure; 1]>::try_from(failures) {
+            Ok([failure]) => return failure,
+            Err(failures) => failures,
+        };
         let is_unknown = |failure: &Failure| failure.kind == FailureKind::UnknownModel;
         let kind = match failures.iter().rev().find(|failure| !is_unknown(failure)) {
             Some(failure) => failure.kind,
@@ -78,10 +84,20 @@ impl Provider for Fallback {
                 outcome => return outcome,
             }
         }
-        Err(match <[Failure; 1]>::try_from(failures) {
-            Ok([failure]) => failure,
-            Err(failures) => self.all_failed(&failures),
-        })
+        Err(self.all_failed(failures))
+    }
+
+    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Failure> {
+        let mut body = body.clone();
+        let mut failures = Vec::new();
+        for choice in &self.choices {
+            body.insert("model".to_owned(), choice.model.clone().into());
+            match choice.provider.embed(&body, stop) {
+                Err(failure) if failure.kind != FailureKind::Stopped => failures.push(failure),
+                outcome => return outcome,
+            }
+        }
+        Err(self.all_failed(failures))
     }
 }
 
@@ -159,6 +175,12 @@ mod tests {
                 usage: Usage::estimate(prompt, 1),
             })
         }
+
+        fn embed(&self, body: &Map<String, Value>, _: &Stop) -> Result<Value, Failure> {
+            self.ends
+                .map_err(|kind| Failure::new(kind, "no vectors"))
+                .map(|()| body["model"].clone())
+        }
     }
 
     fn refuses(kind: FailureKind) -> Script {
@@ -228,6 +250,15 @@ mod tests {
         let scripts = vec![refuses(FailureKind::UnknownModel), refuses(FailureKind::UnknownModel)];
         let failure = ask(&fallback(scripts), &Stop::new()).result.unwrap_err();
         assert_eq!(failure.kind, FailureKind::UnknownModel);
+    }
+
+    #[test]
+    fn vectors_are_made_by_the_next_one_too() {
+        let body = Map::from_iter([("model".to_owned(), Value::from("fast"))]);
+        let both = fallback(vec![refuses(FailureKind::Refused), answers()]);
+        assert_eq!(both.embed(&body, &Stop::new()).unwrap(), "m-of-answers");
+        let neither = fallback(vec![refuses(FailureKind::Refused)]);
+        assert_eq!(neither.embed(&body, &Stop::new()).unwrap_err().message, "no vectors");
     }
 
     #[test]

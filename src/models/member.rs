@@ -131,6 +131,7 @@ impl Member {
 
     /// Asks it for its models, and notes what comes of it.
     pub(super) fn refresh(&self, stop: &Stop) {
+        self.lock().asked = Some(Instant::now());
         // What comes of it is noted; whoever wants to know looks there.
         self.note(self.prober.list(stop)).ok();
     }

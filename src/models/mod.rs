@@ -11,6 +11,7 @@ mod api_key;
 mod calls;
 mod config;
 mod data_url;
+mod dial;
 mod discovery;
 mod echo;
 mod enclosed;

@@ -272,9 +272,23 @@ impl Registry {
         self.table().default.clone()
     }
 
-    /// Whether a model of an alias or a default has somebody to run it. An alias stands for models, not for aliases.
-    pub fn serves(&self, name: &str) -> bool {
-        self.find_model(&self.table(), name).is_some()
+    /// Whether a provider like this could be asked.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`] if its base URL or its key cannot be used.
+    pub fn check(&self, config: &ProviderConfig) -> Result<(), Error> {
+        Member::new(config.clone(), &self.making).map(drop)
+    }
+
+    /// Whether somebody is known to serve this model. What only a server of the administrator's own might make something
+    /// of does not count, nor does an alias: it stands for models, not for aliases.
+    pub fn serves(&self, model: &str) -> bool {
+        self.find_model(&self.table(), model).is_some()
+    }
+
+    /// The same, or an alias.
+    pub fn serves_name(&self, name: &str) -> bool {
+        self.known_as(&self.table(), name).is_some()
     }
 
     pub(super) fn members(&self) -> Vec<Arc<Member>> {

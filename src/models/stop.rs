@@ -37,8 +37,8 @@ impl Stop {
     }
 
     /// Ends the call: a blocked read or write returns at once, and the call fails with
-    /// [`FailureKind::Stopped`](super::FailureKind::Stopped). Only a connection that is still being made is waited
-    /// for, at most for [`Timeouts::connect`](super::Timeouts::connect). For good: a call begun later fails as well.
+    /// [`FailureKind::Stopped`](super::FailureKind::Stopped). Only the look-up of the server's name is waited for, at
+    /// most for [`Timeouts::connect`](super::Timeouts::connect). For good: a call begun later fails as well.
     pub fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;

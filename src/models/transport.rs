@@ -1,4 +1,4 @@
-//! The way a call reaches its server: ureq's own connectors, watched so that [`Stop`] can end the call.
+//! The way a call reaches its server: ureq's connectors, and our own for TCP, watched so that [`Stop`] can end the call.
 //!
 //! Each thread makes at most one call at a time, so the current call is found through the thread; a pooled connection
 //! thereby belongs to whichever call uses it. Knows nothing of what is sent.
@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::unversioned::transport::time::Duration as UreqDuration;
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, ShutdownHandle, Transport,
+    Buffers, ChainedConnector, ConnectProxyConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
+    ShutdownHandle, Transport,
 };
 
+use super::dial::Dialler;
 use super::stop::Stop;
 
 thread_local! {
@@ -118,13 +120,32 @@ impl Call {
     }
 }
 
+/// What ends the call that this thread makes.
+pub(super) fn current_stop() -> Option<Stop> {
+    current().map(|call| call.stop.clone())
+}
+
 fn current() -> Option<Rc<Call>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
+/// Through a proxy if there is one, else directly; and with TLS if the server wants that.
+type Way = ChainedConnector<
+    (),
+    ChainedConnector<(), ChainedConnector<(), (), ConnectProxyConnector>, Dialler>,
+    RustlsConnector,
+>;
+
 /// Makes connections that belong to the current call while they are used.
-#[derive(Debug, Default)]
-pub(super) struct WatchedConnector(DefaultConnector);
+#[derive(Debug)]
+pub(super) struct WatchedConnector(Way);
+
+impl Default for WatchedConnector {
+    fn default() -> WatchedConnector {
+        let way = ().chain(ConnectProxyConnector::default()).chain(Dialler).chain(RustlsConnector::default());
+        WatchedConnector(way)
+    }
+}
 
 impl Connector for WatchedConnector {
     type Out = Watched;
@@ -163,7 +184,10 @@ impl Connector for WatchedConnector {
         };
         let socket = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
         let socket = socket.ok_or(Error::ConnectionFailed)?;
-        Ok(Some(Watched { inner, socket }))
+        Ok(Some(Watched {
+            inner: Box::new(inner),
+            socket,
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 //! One after the other, which is enough: a server that is there lists its models in milliseconds, and one that is not
 //! takes five seconds at most, of nobody's time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,11 +18,25 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Pause after a round, however many are due: a server that answers at once is not asked without end.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 
+/// Providers that are tested at a time because somebody waits for it, each on a thread of its own. Administrators are
+/// few; one more is told what is known.
+const TESTS_MAX: usize = 4;
+
 /// What the thread waits for.
 #[derive(Default)]
 pub(super) struct Watch {
     state: Mutex<WatchState>,
     changed: Condvar,
+    tests: Arc<AtomicUsize>,
+}
+
+/// A test that is going on, counted until this is dropped.
+struct Testing(Arc<AtomicUsize>);
+
+impl Drop for Testing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -68,6 +83,37 @@ impl Registry {
             .spawn(move || registry.look_after());
         let failed = |error| Error::new(Kind::Unavailable, "A thread did not start").caused_by(error);
         spawned.map(drop).map_err(failed)
+    }
+
+    /// Asks a provider for its models now, which takes five seconds at most, and calls `done` then: on a thread of its
+    /// own, or at once if there is nobody to ask or no thread left.
+    pub fn test(&self, name: &str, done: impl FnOnce() + Send + 'static) {
+        let member = self.members().into_iter().find(|member| member.config().name == name);
+        let testing = Testing(Arc::clone(&self.watch.tests));
+        let is_room = testing.0.fetch_add(1, Ordering::Relaxed) < TESTS_MAX;
+        let Some(member) = member.filter(|_| is_room) else {
+            return done();
+        };
+        // Shared, because a thread that does not come to be does not give back what it was to run with.
+        let done = Arc::new(Mutex::new(Some(done)));
+        let take = |done: &Mutex<Option<_>>| done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = Arc::clone(&done);
+        let spawned = thread::Builder::new()
+            .name("test of models".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let _testing = testing;
+                member.refresh(&Stop::new());
+                if let Some(done) = take(&taken) {
+                    done();
+                }
+            });
+        if let Err(error) = spawned {
+            log::warn!("a provider could not be tested: {error}");
+            if let Some(done) = take(&done) {
+                done();
+            }
+        }
     }
 
     /// Ends the thread, whatever it waits for.

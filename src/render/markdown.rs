@@ -8,7 +8,7 @@ use super::writer::{TooMuch, Writer};
 use super::{Source, clean, nesting};
 
 /// Longer messages are shown as plain text: books, not answers.
-const RENDERED_BYTES_MAX: usize = 256 * 1024;
+pub(super) const RENDERED_BYTES_MAX: usize = 256 * 1024;
 
 const EXTENSIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_FOOTNOTES)
@@ -36,6 +36,25 @@ fn write(source: &Source<'_>) -> Result<Vec<String>, TooMuch> {
         writer.write(event)?;
     }
     Ok(writer.finish())
+}
+
+/// Where the text's top-level blocks begin.
+pub(super) fn top_level(text: &str) -> impl Iterator<Item = usize> {
+    let mut depth = 0_usize;
+    Parser::new_ext(text, EXTENSIONS)
+        .into_offset_iter()
+        .filter_map(move |(event, at)| {
+            let is_top = depth == 0;
+            match event {
+                Event::Start(_) => depth += 1,
+                Event::End(_) => {
+                    depth = depth.saturating_sub(1);
+                    return None;
+                }
+                _ => {}
+            }
+            is_top.then_some(at.start)
+        })
 }
 
 fn events(text: &str) -> impl Iterator<Item = (Event<'_>, std::ops::Range<usize>)> {

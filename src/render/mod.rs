@@ -7,6 +7,7 @@
 //! Stands beside the library, on the store; knows no HTTP and no turns. The only room that names pulldown-cmark and
 //! ammonia.
 
+mod blocks;
 mod clean;
 mod escape;
 mod highlight;
@@ -15,12 +16,15 @@ mod links;
 mod markdown;
 mod nesting;
 mod notes;
+mod painter;
 #[cfg(test)]
 mod tests;
 mod thread;
 mod writer;
 
+pub use blocks::{Block, Growing};
 pub use markdown::render;
+pub use painter::Painter;
 pub use thread::Renderer;
 
 use crate::store::{Message, Role};

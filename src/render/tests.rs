@@ -2,7 +2,9 @@
 
 mod bombs;
 mod fuzz;
+mod growing;
 mod hostile;
+mod painter;
 mod thread;
 
 use super::{Breaks, Source, render};

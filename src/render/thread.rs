@@ -1,9 +1,10 @@
 //! The render thread. Nobody waits for it: what is to be done with the HTML is done there. Who asks when too many have
 //! asked before gets messages without it, and has their text.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,13 +31,44 @@ const SAVED_AT_ONCE_BYTES: usize = 1024 * 1024;
 /// The parsers keep what is open on the heap; this is a multiple of what the deepest message needs.
 const STACK_BYTES: usize = 1024 * 1024;
 
+/// Tasks that are to be done at a later moment: one for each reply that somebody reads as HTML while it is written, of
+/// which there are at most as many as connections.
+const LATER_TASKS_MAX: usize = 10_000;
+
 /// What is done there: with the time until which it may work, or with none if it has no time at all.
 type Task = Box<dyn FnOnce(Option<Instant>) + Send>;
 
 /// The render thread. It ends when this is dropped.
 pub struct Renderer {
     store: SharedStore,
-    tasks: SyncSender<(Instant, Task)>,
+    tasks: SyncSender<Queued>,
+}
+
+/// A task on its way to the thread.
+struct Queued {
+    /// Not before this.
+    due: Instant,
+    task: Task,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Queued) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Queued {}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Queued) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Queued) -> std::cmp::Ordering {
+        self.due.cmp(&other.due)
+    }
 }
 
 impl Renderer {
@@ -90,20 +122,39 @@ impl Renderer {
 
     /// Runs a task on the thread, after those queued before it; here and now, without any time, when the queue is full.
     pub(super) fn run(&self, task: Task) {
-        match self.tasks.try_send((Instant::now(), task)) {
+        self.run_at(Instant::now(), task);
+    }
+
+    /// The same, not before that moment, and after all that is due at once: pages go before what is still being written.
+    pub(super) fn run_at(&self, due: Instant, task: Task) {
+        match self.tasks.try_send(Queued { due, task }) {
             Ok(()) => {}
-            Err(TrySendError::Full((_, task)) | TrySendError::Disconnected((_, task))) => task(None),
+            Err(TrySendError::Full(queued) | TrySendError::Disconnected(queued)) => (queued.task)(None),
         }
     }
 }
 
 /// The thread.
-fn work(queue: &Receiver<(Instant, Task)>) {
-    while let Ok((queued, task)) = queue.recv() {
-        let until = (queued.elapsed() < DEADLINE).then(|| Instant::now() + PAGE_TIME_MAX);
-        if catch_unwind(AssertUnwindSafe(|| task(until))).is_err() {
-            log::error!("a task of the render thread panicked");
+fn work(queue: &Receiver<Queued>) {
+    let mut later = BinaryHeap::<Reverse<Queued>>::new();
+    loop {
+        let next = match later.peek() {
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(Reverse(first)) => queue.recv_timeout(first.due.saturating_duration_since(Instant::now())),
+        };
+        match next {
+            Ok(queued) if queued.due > Instant::now() && later.len() < LATER_TASKS_MAX => later.push(Reverse(queued)),
+            Ok(queued) => work_on(queued),
+            Err(RecvTimeoutError::Timeout) => later.pop().into_iter().for_each(|Reverse(queued)| work_on(queued)),
+            Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+fn work_on(Queued { due, task }: Queued) {
+    let until = (due.elapsed() < DEADLINE).then(|| Instant::now() + PAGE_TIME_MAX);
+    if catch_unwind(AssertUnwindSafe(|| task(until))).is_err() {
+        log::error!("a task of the render thread panicked");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Ref, Tx, housekeeping};
+use super::{Read, Ref, Tx, housekeeping, tags};
 use crate::error::{Error, Kind};
 
 /// A conversation, as its owner sees it.
@@ -36,8 +36,14 @@ pub struct Conversation {
     pub model: Option<String>,
     /// The system prompt chosen for this conversation.
     pub system_prompt: Option<String>,
+    /// The sampling temperature chosen for this conversation, 0 to 2.
+    pub temperature: Option<f64>,
+    /// The most tokens that a reply may have.
+    pub max_tokens: Option<u32>,
     /// Replies draw on the owner's documents.
     pub library: bool,
+    /// What its owner files it under.
+    pub tags: Vec<String>,
 }
 
 /// A conversation to be made.
@@ -62,8 +68,18 @@ pub struct ConversationPatch {
     pub is_pinned: Option<bool>,
     /// Put away.
     pub is_archived: Option<bool>,
+    /// The model; `Some(None)` is the server's default again, and likewise below.
+    pub model: Option<Option<String>>,
+    /// The system prompt.
+    pub system_prompt: Option<Option<String>>,
+    /// The sampling temperature, 0 to 2.
+    pub temperature: Option<Option<f64>>,
+    /// The most tokens that a reply may have.
+    pub max_tokens: Option<Option<u32>>,
     /// Draw on the owner's documents.
     pub library: Option<bool>,
+    /// All of its tags.
+    pub tags: Option<Vec<String>>,
 }
 
 /// A page of a list.
@@ -75,10 +91,11 @@ pub struct Page {
     pub offset: i64,
 }
 
-const COLUMNS: &str = "id, uuid, title, summary, created_at, updated_at, is_pinned, is_archived, \
-    message_count, last_message_time, last_message_content, leaf_id, model, system_prompt, library";
+pub(super) const COLUMNS: &str = "id, uuid, title, summary, created_at, updated_at, is_pinned, is_archived, \
+    message_count, last_message_time, last_message_content, leaf_id, model, system_prompt, library, temperature, \
+    max_tokens, tags";
 
-fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+pub(super) fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     Ok(Conversation {
         id: row.get(0)?,
         uuid: row.get(1)?,
@@ -95,6 +112,9 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         model: row.get(12)?,
         system_prompt: row.get(13)?,
         library: row.get(14)?,
+        temperature: row.get(15)?,
+        max_tokens: row.get(16)?,
+        tags: tags::parse(row.get(17)?),
     })
 }
 
@@ -203,20 +223,34 @@ pub fn update_conversation(
     patch: &ConversationPatch,
     now: &str,
 ) -> Result<Conversation, Error> {
-    let conversation = find_conversation(tx, owner, which)?;
+    let mut conversation = find_conversation(tx, owner, which)?;
+    if let Some(model) = &patch.model {
+        conversation.model.clone_from(model);
+    }
+    if let Some(system_prompt) = &patch.system_prompt {
+        conversation.system_prompt.clone_from(system_prompt);
+    }
     tx.execute(
         "UPDATE conversations SET title = coalesce(?2, title), is_pinned = coalesce(?3, is_pinned),
-             is_archived = coalesce(?4, is_archived), library = coalesce(?6, library), updated_at = max(updated_at, ?5)
+             is_archived = coalesce(?4, is_archived), library = coalesce(?5, library), model = ?6, system_prompt = ?7,
+             temperature = ?8, max_tokens = ?9, updated_at = max(updated_at, ?10)
          WHERE id = ?1",
         params![
             conversation.id,
             patch.title,
             patch.is_pinned,
             patch.is_archived,
-            now,
-            patch.library
+            patch.library,
+            conversation.model,
+            conversation.system_prompt,
+            patch.temperature.unwrap_or(conversation.temperature),
+            patch.max_tokens.unwrap_or(conversation.max_tokens),
+            now
         ],
     )?;
+    if let Some(tags) = &patch.tags {
+        tags::set_tags(tx, owner, conversation.id, tags)?;
+    }
     find_conversation(tx, owner, &Ref::Id(conversation.id))
 }
 

@@ -3,7 +3,7 @@
 
 use rusqlite::params;
 
-use super::{Tx, attachments, documents};
+use super::{Tx, administration, attachments, documents};
 use crate::clock::Clock;
 use crate::error::Error;
 
@@ -34,7 +34,7 @@ pub(super) fn kept_since() -> String {
 /// Removes one batch: of a document that is to go, or else sessions and revocations that are over, uploads that were
 /// never sent, and conversations deleted long ago, the oldest first.
 pub(super) fn clear_batch(tx: &Tx<'_>) -> Result<Left, Error> {
-    if documents::clear_hidden(tx)? == Left::More {
+    if documents::clear_hidden(tx)? == Left::More || administration::clear_removed(tx)? == Left::More {
         return Ok(Left::More);
     }
     let now = Clock.now().text();
@@ -56,7 +56,8 @@ pub(super) fn clear_batch(tx: &Tx<'_>) -> Result<Left, Error> {
     let kept_since = kept_since();
     while !batch.is_over() {
         let Some(conversation) = tx.first(oldest, [&kept_since], |row| row.get(0))? else {
-            return Ok(Left::Nothing);
+            // With its last conversation an account can go on going.
+            return administration::left(tx);
         };
         batch.clear_messages(tx, conversation)?;
         if !batch.is_over() {

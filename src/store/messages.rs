@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Ref, Tx, json_list};
+use super::{Read, Ref, Tx, json_list, tree};
 use crate::error::{Error, Kind};
 
 /// Content of one page of messages, in bytes, after which no older message is added: a page of 500 large ones would
@@ -27,6 +27,13 @@ impl Role {
         match self {
             Role::User => "user",
             Role::Assistant => "assistant",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Role {
+        match name {
+            "user" => Role::User,
+            _ => Role::Assistant,
         }
     }
 }
@@ -58,7 +65,7 @@ impl State {
         }
     }
 
-    fn parse(name: &str) -> State {
+    pub(super) fn parse(name: &str) -> State {
         match name {
             "streaming" => State::Streaming,
             "interrupted" => State::Interrupted,
@@ -181,7 +188,7 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
         id: row.get(0)?,
         uuid: row.get(1)?,
         parent_id: row.get(2)?,
-        role: if role == "user" { Role::User } else { Role::Assistant },
+        role: Role::parse(&role),
         content: row.get(4)?,
         state: State::parse(&state),
         model: row.get(6)?,
@@ -289,14 +296,36 @@ pub fn list_branch(read: &Read<'_>, branch: &Branch) -> Result<Vec<Message>, Err
 /// # Errors
 /// [`Kind::NotFound`] when the conversation is not there (any more).
 pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title: Option<&str>) -> Result<i64, Error> {
+    let leaf = find_leaf(tx, new)?;
+    insert_below(tx, new, parent.or(leaf), leaf, title)
+}
+
+/// Stores a message beside another of its conversation, as a branch of its own, and shows that one.
+///
+/// # Errors
+/// [`Kind::NotFound`] when the conversation is not there (any more).
+pub fn insert_sibling(tx: &Tx<'_>, new: &NewMessage, of: &Message) -> Result<i64, Error> {
+    let leaf = find_leaf(tx, new)?;
+    insert_below(tx, new, of.parent_id, leaf, None)
+}
+
+/// The end of the branch that is shown in the conversation that a message goes to.
+fn find_leaf(tx: &Tx<'_>, new: &NewMessage) -> Result<Option<i64>, Error> {
     let leaf: Option<Option<i64>> = tx.first(
         "SELECT leaf_id FROM conversations WHERE id = ?1 AND user_id = ?2 AND deleted_at IS NULL",
         [new.conversation_id, new.user_id],
         |row| row.get(0),
     )?;
-    let Some(leaf) = leaf else {
-        return Err(Error::new(Kind::NotFound, "Conversation not found"));
-    };
+    leaf.ok_or_else(|| Error::new(Kind::NotFound, "Conversation not found"))
+}
+
+fn insert_below(
+    tx: &Tx<'_>,
+    new: &NewMessage,
+    parent: Option<i64>,
+    leaf: Option<i64>,
+    title: Option<&str>,
+) -> Result<i64, Error> {
     let id = tx.insert(
         "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, created_at,
              type, media_urls, reply_to_id)
@@ -305,7 +334,7 @@ pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title:
             new.uuid,
             new.conversation_id,
             new.user_id,
-            parent.or(leaf),
+            parent,
             new.role.name(),
             new.content,
             new.state.name(),
@@ -317,13 +346,19 @@ pub fn insert_message(tx: &Tx<'_>, new: &NewMessage, parent: Option<i64>, title:
             new.details.reply_to_id
         ],
     )?;
+    // A branch that forks off is counted; the one that is shown only grows.
+    let length = if parent == leaf {
+        None
+    } else {
+        Some(tree::count_branch(tx, Some(id))?)
+    };
     let shown = Some(preview(&new.content)).filter(|text| !text.is_empty() || new.state != State::Streaming);
     tx.execute(
-        "UPDATE conversations SET leaf_id = ?2, message_count = message_count + 1, updated_at = max(updated_at, ?3),
-             last_message_time = iif(?4 IS NULL, last_message_time, ?3),
+        "UPDATE conversations SET leaf_id = ?2, message_count = coalesce(?6, message_count + 1),
+             updated_at = max(updated_at, ?3), last_message_time = iif(?4 IS NULL, last_message_time, ?3),
              last_message_content = coalesce(?4, last_message_content), title = coalesce(title, ?5)
          WHERE id = ?1",
-        params![new.conversation_id, id, new.created_at, shown, title],
+        params![new.conversation_id, id, new.created_at, shown, title, length],
     )?;
     Ok(id)
 }
@@ -408,7 +443,7 @@ pub fn interrupt_streaming(tx: &Tx<'_>) -> Result<(), Error> {
 }
 
 /// The first characters of a text, never half of one.
-fn preview(content: &str) -> &str {
+pub(super) fn preview(content: &str) -> &str {
     match content.char_indices().nth(PREVIEW_CHARS) {
         Some((end, _)) => &content[..end],
         None => content,

@@ -205,6 +205,12 @@ mod tests {
         let old = make("old.db", &steps[..1]);
         let user = "INSERT INTO users (uuid, role, created_at) VALUES ('u', 'user', '2026-01-01')";
         old.execute(user, ()).unwrap();
+        old.execute_batch(
+            "INSERT INTO conversations (uuid, user_id, title, created_at, updated_at) VALUES ('c', 1, 't', '', '');
+             INSERT INTO messages (uuid, conversation_id, user_id, role, content, created_at)
+             VALUES ('m', 1, 1, 'user', 'hello', '')",
+        )
+        .unwrap();
         drop(old);
         let old = make("old.db", &steps);
         assert_eq!(schema(&old), schema(&new));
@@ -212,6 +218,11 @@ mod tests {
             .query_row("SELECT count(*) FROM users", (), |row| row.get(0))
             .unwrap();
         assert_eq!(kept, 1);
+        // What was there before is to be indexed.
+        let queued: String = old
+            .query_row("SELECT group_concat(id) FROM search_queue", (), |row| row.get(0))
+            .unwrap();
+        assert_eq!(queued, "-1,1");
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -3,32 +3,44 @@
 //! Functions of the table modules take a [`Read`] or a [`Tx`] and return domain types. [`Store::read`] and
 //! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
 
+mod administration;
 mod api_keys;
 mod attachments;
+mod backup;
 mod blobs;
 mod conversations;
 mod documents;
 mod housekeeping;
 mod html;
+mod message_index;
 mod messages;
 mod migrate;
 mod open;
+mod portable;
+mod providers;
 mod readers;
 mod search;
 mod sessions;
+mod settings;
+mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tree;
 mod usage;
 mod users;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Params, Row};
 
 use crate::error::{Error, Kind};
 
+pub use administration::{
+    Access, Account, AccountPatch, count_accounts, find_account, find_setting, find_user_id, list_accounts,
+    remove_account, save_setting, update_account,
+};
 pub use api_keys::{
     ApiKey, KeyHolder, NewApiKey, check_budget, delete_api_key, delete_api_keys, find_key_holder, insert_api_key,
     list_api_keys, touch_api_key,
@@ -49,17 +61,34 @@ pub use documents::{
     read_document, remove_hidden, show_document,
 };
 pub use html::{Rendered, list_html, save_html};
+pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
-    interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts, withdraw_reply,
+    insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts,
+    withdraw_reply,
 };
 pub use open::{DATABASE_FILE, Location};
-pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
+pub use portable::{
+    Arrival, Naming, PortableConversation, PortableMessage, derived_uuid, find_portable_settings, import_conversation,
+    import_settings, list_portable_attachments, list_portable_conversations, list_portable_messages,
+    owner_of_attachment,
+};
+pub use providers::{
+    ModelSettings, NewProvider, ProviderPatch, StoredProvider, delete_provider, find_model_settings, find_provider,
+    insert_provider, list_providers, save_model_settings, update_provider,
+};
+pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits, search_chunks};
 pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
     find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
 };
-pub use usage::{NewUsage, Scope, UsageDetail, insert_usage, list_conversation_usage, list_usage};
+pub use settings::{find_settings, update_settings};
+pub use tags::{Tag, count_tagged, delete_tag, list_tagged, list_tags, rename_tag};
+pub use tree::{Around, MessageIds, Node, Tree, list_around, list_tree, show_branch};
+pub use usage::{
+    NewUsage, Scope, UsageBy, UsageDetail, UsageOf, UsageRange, UsageSum, insert_usage, list_conversation_usage,
+    list_usage, sum_usage,
+};
 pub use users::{
     Admin, NewUser, User, UserPatch, count_admins, count_users, find_user_by_external_id, find_user_by_id,
     find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
@@ -67,12 +96,14 @@ pub use users::{
 
 use readers::Readers;
 use writer::Writer;
+pub use writer::WriterFigures;
 
 /// The store: opened once, shared by every thread.
 pub struct Store {
     readers: Readers,
     writer: Writer,
     installation: String,
+    database: PathBuf,
 }
 
 impl Store {
@@ -87,6 +118,7 @@ impl Store {
             readers,
             writer: Writer::start(opened.connection)?,
             installation: opened.installation,
+            database: location.database.clone(),
         };
         store
             .write(|tx| {
@@ -117,6 +149,16 @@ impl Store {
         work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.writer.run(work)
+    }
+
+    /// Has the writer clear away at once what it would clear away within the hour.
+    pub fn clear_away_soon(&self) {
+        self.writer.clear_away_soon();
+    }
+
+    /// What the writer has done so far, and has before it.
+    pub fn figures(&self) -> WriterFigures {
+        self.writer.figures()
     }
 
     /// Queues `work` for the writer's next transaction and does not wait: for what may be lost. Like that of
@@ -266,7 +308,7 @@ fn violates(error: &Error, column: &str) -> bool {
 }
 
 /// The folder's mode is the caller's business; this only names the file inside it.
-pub fn database_path(folder: &Path) -> std::path::PathBuf {
+pub fn database_path(folder: &Path) -> PathBuf {
     folder.join(DATABASE_FILE)
 }
 

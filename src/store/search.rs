@@ -8,11 +8,15 @@
 
 use rusqlite::params;
 
+use super::message_index::{Phrase, match_query};
 use super::{IndexWords, Read, Tx, json_list};
 use crate::error::Error;
 
 /// Entries of one word that are read: a word in more chunks than that tells them apart no longer.
 const HITS_MAX: i64 = 20_000;
+
+/// Chunks that are ranked when all words of a query stand in them, the newest.
+const RANKED_MAX: i64 = 2_000;
 
 /// A chunk that holds a word.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,6 +95,26 @@ pub fn list_chunks(read: &Read<'_>, owner: i64, chunk_ids: &[i64]) -> Result<Vec
                 text: row.get(6)?,
             })
         },
+    )
+}
+
+/// The owner's chunks that hold all of these phrases in title, headings or text, best first, with their weight.
+///
+/// # Errors
+/// Those of the store.
+pub fn search_chunks(read: &Read<'_>, owner: i64, phrases: &[Phrase], limit: usize) -> Result<Vec<(i64, f64)>, Error> {
+    read.all(
+        "WITH hits AS MATERIALIZED (
+             SELECT rowid AS id, -bm25(library_index, 3.0, 2.0, 1.0) AS weight FROM library_index
+             WHERE library_index MATCH ?1 ORDER BY rowid DESC LIMIT ?2
+         )
+         SELECT id, weight FROM hits ORDER BY weight DESC LIMIT ?3",
+        params![
+            match_query(owner, phrases),
+            RANKED_MAX,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ],
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 

@@ -2,14 +2,21 @@
 //! below. Nothing here knows HTTP.
 
 mod accounts;
+mod administration;
 mod api_keys;
 mod attachments;
+mod backup;
 mod conversations;
 mod documents;
 mod housekeeping;
 mod html;
+mod message_index;
 mod messages;
 mod plans;
+mod providers;
+mod settings;
+mod tags;
+mod tree;
 mod usage;
 mod writer;
 

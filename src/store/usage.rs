@@ -169,6 +169,85 @@ pub fn list_conversation_usage(read: &Read<'_>, conversation_id: i64) -> Result<
     Ok(details)
 }
 
+/// Whose usage is summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageOf {
+    /// One user's, by the row's id.
+    User(i64),
+    /// All users'.
+    Everybody,
+}
+
+/// What usage is summed up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageBy {
+    /// The day (UTC).
+    Day,
+    /// The model that ran.
+    Model,
+}
+
+/// A time: from its beginning to just before its end. RFC 3339 in UTC, as the store writes times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRange {
+    /// The beginning.
+    pub from: String,
+    /// The end.
+    pub to: String,
+}
+
+/// What some calls of models came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UsageSum {
+    /// The day (`2026-01-31`) or the model.
+    pub label: String,
+    /// How many.
+    pub calls: i64,
+    /// Tokens read, the cached ones included.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+    /// Of the tokens read, those that the provider had kept.
+    pub cached_tokens: i64,
+    /// US dollars, to seven digits.
+    pub price: f64,
+}
+
+/// Usage in a time, summed up, in order of the labels.
+///
+/// # Errors
+/// Those of the store.
+pub fn sum_usage(read: &Read<'_>, of: UsageOf, range: &UsageRange, by: UsageBy) -> Result<Vec<UsageSum>, Error> {
+    let (first, last) = match of {
+        UsageOf::User(id) => (id, id),
+        UsageOf::Everybody => (0, i64::MAX),
+    };
+    let by = match by {
+        UsageBy::Day => "day",
+        UsageBy::Model => "model",
+    };
+    // User by user: there is no index by time alone, which every reply would have to keep up.
+    read.all(
+        "SELECT CASE ?5 WHEN 'day' THEN substr(calls.created_at, 1, 10) ELSE calls.model END AS label, count(*),
+             sum(input_tokens), sum(output_tokens), sum(cached_tokens), round(sum(price), 7)
+         FROM users CROSS JOIN usage_details AS calls ON calls.user_id = users.id
+             AND calls.created_at >= ?1 AND calls.created_at < ?2
+         WHERE users.id BETWEEN ?3 AND ?4
+         GROUP BY label ORDER BY label",
+        params![range.from, range.to, first, last, by],
+        |row| {
+            Ok(UsageSum {
+                label: row.get(0)?,
+                calls: row.get(1)?,
+                input_tokens: row.get(2)?,
+                output_tokens: row.get(3)?,
+                cached_tokens: row.get(4)?,
+                price: row.get(5)?,
+            })
+        },
+    )
+}
+
 /// SQLite's integers are signed.
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)

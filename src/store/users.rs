@@ -92,6 +92,11 @@ pub(super) fn select(rest: &str) -> String {
     format!("SELECT {COLUMNS} {rest}")
 }
 
+/// The same with one more column behind them.
+pub(super) fn select_with(column: &str, rest: &str) -> String {
+    format!("SELECT {COLUMNS}, {column} {rest}")
+}
+
 pub(super) fn map(row: &Row<'_>) -> rusqlite::Result<User> {
     let admin = if row.get(6)? { Admin::Yes } else { Admin::No };
     Ok(User {
@@ -218,7 +223,11 @@ pub fn find_user_by_login(read: &Read<'_>, login: &str) -> Result<Option<(User, 
 /// # Errors
 /// Those of the store.
 pub fn list_first_users(read: &Read<'_>, limit: i64) -> Result<Vec<User>, Error> {
-    read.all(&select("FROM users WHERE id > 0 ORDER BY id LIMIT ?1"), [limit], map)
+    read.all(
+        &select("FROM users WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT ?1"),
+        [limit],
+        map,
+    )
 }
 
 /// How many administrators there are.

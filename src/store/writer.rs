@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::housekeeping::{Left, clear_batch};
-use super::{Read, Tx, blobs, failed};
+use super::{Read, Tx, blobs, failed, message_index};
 use crate::error::{Error, Kind};
 
 /// How long a caller waits for its job to begin. Twice SQLite's own patience with a lock.
@@ -42,6 +43,16 @@ const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(100);
 /// How often blobs that nobody uses any more are looked for.
 const COLLECT_EVERY: Duration = Duration::from_secs(60);
 
+/// How long what is new waits to be indexed: messages come in pairs, and a batch of them costs hardly more than one.
+const INDEX_AFTER: Duration = Duration::from_secs(1);
+
+/// How long others come first between two batches of indexing while there are any: together no more than a twentieth of
+/// the time goes to it, and yet more messages are indexed than a disk takes.
+const INDEX_PAUSE: Duration = Duration::from_millis(40);
+
+/// How soon indexing is tried again when it has failed.
+const INDEX_RETRY: Duration = Duration::from_secs(10);
+
 /// How long others come first when there are more of them: each step may take as long as a large write.
 const COLLECT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -54,6 +65,21 @@ struct Queue {
     inbox: Mutex<Inbox>,
     filled: Condvar,
     trouble: Mutex<Option<String>>,
+    /// Something large is to be cleared away.
+    is_untidy: AtomicBool,
+    commits: AtomicU64,
+    jobs: AtomicU64,
+}
+
+/// What the writer has done since it was started, and has before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriterFigures {
+    /// Transactions of jobs. Each is at most one fsync.
+    pub commits: u64,
+    /// Jobs in them, those that failed included.
+    pub jobs: u64,
+    /// Jobs that wait.
+    pub waiting: usize,
 }
 
 struct Inbox {
@@ -160,6 +186,9 @@ impl Writer {
             }),
             filled: Condvar::new(),
             trouble: Mutex::new(None),
+            is_untidy: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
+            jobs: AtomicU64::new(0),
         });
         let served = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
@@ -211,6 +240,22 @@ impl Writer {
         Ok(slot)
     }
 
+    pub(super) fn clear_away_soon(&self) {
+        // Under the lock, or the writer could miss it between looking and falling asleep.
+        let inbox = lock(&self.queue.inbox);
+        self.queue.is_untidy.store(true, Ordering::Relaxed);
+        drop(inbox);
+        self.queue.filled.notify_one();
+    }
+
+    pub(super) fn figures(&self) -> WriterFigures {
+        WriterFigures {
+            commits: self.queue.commits.load(Ordering::Relaxed),
+            jobs: self.queue.jobs.load(Ordering::Relaxed),
+            waiting: lock(&self.queue.inbox).jobs.len(),
+        }
+    }
+
     pub(super) fn trouble(&self) -> Option<String> {
         lock(&self.queue.trouble).clone()
     }
@@ -244,7 +289,14 @@ fn serve(connection: &Connection, queue: &Queue) {
     let mut housekeeping = Instant::now();
     let mut collect_at = Instant::now() + COLLECT_EVERY;
     let mut is_first = true;
-    while let Some(group) = next_group(queue, housekeeping.min(collect_at)) {
+    // At once: a server that was stopped may have left something.
+    let mut index_at = Some(Instant::now());
+    while let Some(group) = next_group(
+        queue,
+        index_at
+            .iter()
+            .fold(housekeeping.min(collect_at), |due, at| due.min(*at)),
+    ) {
         let is_idle = group.is_empty();
         commit_group(connection, queue, group);
         let is_trouble = lock(&queue.trouble).is_some();
@@ -255,6 +307,16 @@ fn serve(connection: &Connection, queue: &Queue) {
             // Not before the first job: it gives up what a server that was killed has left.
             is_first = false;
             collect_at = Instant::now();
+        }
+        if !is_idle {
+            index_at = index_at.or(Some(Instant::now() + INDEX_AFTER));
+        }
+        if !is_trouble && index_at.is_some_and(|at| Instant::now() >= at) {
+            let pause = if is_idle { Duration::ZERO } else { INDEX_PAUSE };
+            index_at = index(connection, pause).map(|wait| Instant::now() + wait);
+        }
+        if queue.is_untidy.swap(false, Ordering::Relaxed) {
+            housekeeping = Instant::now();
         }
         if !is_trouble && Instant::now() >= housekeeping {
             housekeeping = Instant::now() + clear_away(connection);
@@ -267,6 +329,28 @@ fn serve(connection: &Connection, queue: &Queue) {
     let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
     if let Err(error) = folded {
         log::warn!("the write-ahead log was not folded in: {error}");
+    }
+}
+
+/// One batch of indexing, in a transaction of its own; returns when the next is due (`pause` from now if there is more),
+/// `None` when nothing is left. Looks first, as [`collect`] does.
+fn index(connection: &Connection, pause: Duration) -> Option<Duration> {
+    let mut left = Left::Nothing;
+    let outcome = message_index::has_queued(&Read(connection)).and_then(|is_queued| {
+        if !is_queued {
+            return Ok(());
+        }
+        alone(connection, |tx| {
+            left = message_index::index_batch(tx)?;
+            Ok(())
+        })
+    });
+    match outcome {
+        Ok(()) => (left == Left::More).then_some(pause),
+        Err(error) => {
+            log::warn!("messages were not indexed: {error}");
+            Some(INDEX_RETRY)
+        }
     }
 }
 
@@ -311,7 +395,7 @@ fn probe(tx: &Tx<'_>) -> Result<(), Error> {
 /// Waits for jobs. An empty group means that it is time to look around; `None` that the store is closed.
 fn next_group(queue: &Queue, due: Instant) -> Option<Vec<Box<dyn Job>>> {
     let mut inbox = lock(&queue.inbox);
-    if inbox.jobs.is_empty() && inbox.open {
+    if inbox.jobs.is_empty() && inbox.open && !queue.is_untidy.load(Ordering::Relaxed) {
         let patience = if lock(&queue.trouble).is_some() {
             PROBE_EVERY
         } else {
@@ -330,6 +414,10 @@ fn next_group(queue: &Queue, due: Instant) -> Option<Vec<Box<dyn Job>>> {
 /// Runs a group, notes what is wrong with the store, if anything, and then answers the group's callers.
 fn commit_group(connection: &Connection, queue: &Queue, mut group: Vec<Box<dyn Job>>) {
     group.retain(|job| job.begin());
+    if !group.is_empty() {
+        queue.commits.fetch_add(1, Ordering::Relaxed);
+        queue.jobs.fetch_add(group.len() as u64, Ordering::Relaxed);
+    }
     let outcomes = match group.as_mut_slice() {
         [] => return,
         [only] => vec![alone(connection, |tx| only.run(tx))],

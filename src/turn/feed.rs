@@ -81,7 +81,7 @@ pub trait Listen: Send {
 
 /// From where somebody wants to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum Since {
     /// From the beginning.
     Start,
     /// Behind what it has of this reply.
@@ -213,21 +213,21 @@ impl Feed {
 
     /// Tells `listener` what it does not have and, from then on, what comes. Gives it back when the reply has ended, or is
     /// another one than the one it has a part of.
-    pub(super) fn attach(&self, mut listener: Box<dyn Listen>, from: From) -> Result<(), Box<dyn Listen>> {
+    pub(super) fn attach(&self, mut listener: Box<dyn Listen>, from: Since) -> Result<(), Box<dyn Listen>> {
         let mut inner = self.lock();
         if inner.is_over {
             return Err(listener);
         }
         let stays = match (from, &inner.start) {
-            (From::Now, _) | (From::Start, None) => true,
-            (From::Start, Some(start)) => {
+            (Since::Now, _) | (Since::Start, None) => true,
+            (Since::Start, Some(start)) => {
                 listener.hear(&Heard::Start(start), Position::default())
                     && inner.said.tell(&mut *listener, Position::default())
             }
-            (From::After(id, position), Some(start)) if start.response_message_id == id => {
+            (Since::After(id, position), Some(start)) if start.response_message_id == id => {
                 inner.said.tell(&mut *listener, position)
             }
-            (From::After(..), _) => return Err(listener),
+            (Since::After(..), _) => return Err(listener),
         };
         if stays {
             inner.listeners.push(listener);
@@ -354,13 +354,13 @@ mod tests {
                 for tools in 0..=end.tools {
                     let at = Position { text, reasoning, tools };
                     let ear = Ear::having(&whole, at);
-                    assert!(feed.attach(Box::new(ear.clone()), From::After(ID, at)).is_ok());
+                    assert!(feed.attach(Box::new(ear.clone()), Since::After(ID, at)).is_ok());
                     assert_eq!((ear.said(), ear.0.lock().unwrap().starts), (whole.clone(), 0));
                 }
             }
         }
         let ear = Ear::default();
-        assert!(feed.attach(Box::new(ear.clone()), From::Start).is_ok());
+        assert!(feed.attach(Box::new(ear.clone()), Since::Start).is_ok());
         assert_eq!((ear.said(), ear.0.lock().unwrap().starts), (whole, 1));
     }
 
@@ -404,7 +404,7 @@ mod tests {
     fn nobody_misses_or_repeats_a_byte_while_it_is_written() {
         let feed = Feed::default();
         let early = Ear::default();
-        assert!(feed.attach(Box::new(early.clone()), From::Start).is_ok());
+        assert!(feed.attach(Box::new(early.clone()), Since::Start).is_ok());
         feed.begin(start());
         let pieces: Vec<String> = (0..2000).map(|number| format!("{number}–")).collect();
         let is_written = AtomicBool::new(false);
@@ -417,7 +417,7 @@ mod tests {
                 scope.spawn(|| {
                     // Leaves after a few pieces and comes back with what it has, until it has all.
                     let mut ear = Ear::default();
-                    let mut from = From::Start;
+                    let mut from = Since::Start;
                     while !is_written.load(Ordering::SeqCst) {
                         ear.0.lock().unwrap().left = Some(3);
                         assert!(feed.attach(Box::new(ear.clone()), from).is_ok());
@@ -426,7 +426,7 @@ mod tests {
                         }
                         let state = ear.0.lock().unwrap();
                         let next = Ear::having(&state.said, state.at);
-                        from = From::After(ID, state.at);
+                        from = Since::After(ID, state.at);
                         drop(state);
                         // The one before may be told on, into what nobody reads.
                         ear = next;
@@ -445,17 +445,17 @@ mod tests {
         let feed = feed(&whole());
         let leaving = Ear::default();
         leaving.0.lock().unwrap().left = Some(1);
-        assert!(feed.attach(Box::new(leaving.clone()), From::Start).is_ok());
+        assert!(feed.attach(Box::new(leaving.clone()), Since::Start).is_ok());
         let now = Ear::having(&whole(), whole().end());
-        assert!(feed.attach(Box::new(now.clone()), From::Now).is_ok());
+        assert!(feed.attach(Box::new(now.clone()), Since::Now).is_ok());
         feed.take(Delta::Text("more"));
         assert_eq!(leaving.said(), Said::default());
         assert_eq!(now.said().text, whole().text + "more");
-        let other = From::After(ID + 1, Position::default());
+        let other = Since::After(ID + 1, Position::default());
         assert!(feed.attach(Box::new(Ear::default()), other).is_err(), "another reply");
         assert_eq!(feed.end().len(), 1);
         assert!(
-            feed.attach(Box::new(Ear::default()), From::Start).is_err(),
+            feed.attach(Box::new(Ear::default()), Since::Start).is_err(),
             "it is over"
         );
         assert!(feed.end().is_empty());

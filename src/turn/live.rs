@@ -51,6 +51,8 @@ struct Passing {
 
 #[derive(Default)]
 struct Busy {
+    /// Who writes there.
+    user_id: i64,
     /// Unknown until a new conversation is stored.
     id: Option<i64>,
     /// The turn that has a thread of its own, if there is one.
@@ -101,6 +103,7 @@ impl Live {
             return Err(unavailable("Too many replies are being written; try again", 2));
         }
         let busy = self.busy.entry(conversation.to_owned()).or_default();
+        busy.user_id = ask.user.id;
         if let Target::Existing { id, .. } = ask.to {
             busy.id = Some(id);
         }
@@ -112,6 +115,22 @@ impl Live {
         let running = Running::default();
         busy.turn = Some(running.clone());
         Ok(Entrance::Turn(running))
+    }
+
+    /// Ends every reply that is being written to this user, and gives the sends back that wait behind them.
+    pub(super) fn stop_user(&mut self, user_id: i64) -> Vec<Asker> {
+        let mut given_back = Vec::new();
+        for busy in self.busy.values_mut().filter(|busy| busy.user_id == user_id) {
+            if let Some(running) = &busy.turn {
+                running.stop.stop();
+            }
+            for (ask, asker) in busy.waiting.drain(..) {
+                self.waiting -= 1;
+                self.waiting_bytes -= ask.text.len();
+                given_back.push(asker);
+            }
+        }
+        given_back
     }
 
     fn check_room(&self, busy: &Busy, ask: &Ask) -> Result<(), Error> {

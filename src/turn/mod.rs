@@ -39,7 +39,7 @@ use live::{Entrance, Live, Running};
 use place::{InstantPlace, Place};
 use reply::{Reply, SAVE_MAX_STOPPING};
 
-pub use feed::{Ended, From, Heard, Listen, Position, Said, Start};
+pub use feed::{Ended, Heard, Listen, Position, Said, Since, Start};
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
 pub use passing::{Hear, Vectors};
 pub use reply::{arguments_json, parse_tool_calls, tool_calls_json};
@@ -110,6 +110,10 @@ pub enum Target {
         uuid: String,
         /// Its own system prompt, which goes before the user's.
         system_prompt: Option<String>,
+        /// The sampling temperature that it has chosen.
+        temperature: Option<f64>,
+        /// The most tokens that its replies may have.
+        max_tokens: Option<u32>,
         /// Whether its replies draw on the owner's documents.
         library: bool,
     },
@@ -128,12 +132,14 @@ impl Ask {
     }
 }
 
-impl std::convert::From<Conversation> for Target {
+impl From<Conversation> for Target {
     fn from(conversation: Conversation) -> Target {
         Target::Existing {
             id: conversation.id,
             uuid: conversation.uuid,
             system_prompt: conversation.system_prompt,
+            temperature: conversation.temperature,
+            max_tokens: conversation.max_tokens,
             library: conversation.library,
         }
     }
@@ -178,7 +184,7 @@ struct Asker {
     listener: Option<Box<dyn Listen>>,
 }
 
-impl std::convert::From<Error> for Fault {
+impl From<Error> for Fault {
     fn from(error: Error) -> Fault {
         Fault::Store(error)
     }
@@ -256,12 +262,17 @@ impl Turns {
         }
     }
 
+    /// How many replies are being written, on threads of their own.
+    pub fn running(&self) -> usize {
+        self.live().turns()
+    }
+
     /// Lets somebody listen to the reply that is being written in a conversation. Gives the listener back when there is
     /// none, or another one than it has a part of.
     ///
     /// # Errors
     /// The listener.
-    pub fn attach(&self, conversation_id: i64, listener: Box<dyn Listen>, from: From) -> Result<(), Box<dyn Listen>> {
+    pub fn attach(&self, conversation_id: i64, listener: Box<dyn Listen>, from: Since) -> Result<(), Box<dyn Listen>> {
         let running = self.live().running(conversation_id).cloned();
         match running {
             Some(running) => running.feed.attach(listener, from),
@@ -284,9 +295,20 @@ impl Turns {
         let Some(running) = self.live().running(conversation_id).cloned() else {
             return Err(listener);
         };
-        running.feed.attach(listener, From::Now)?;
+        running.feed.attach(listener, Since::Now)?;
         running.stop.stop();
         Ok(())
+    }
+
+    /// Ends every reply that is being written to a user, who may no longer be here; what has come is kept. What waits
+    /// behind them is refused.
+    pub fn stop_user(&self, user_id: i64) {
+        // Not under the lock: whoever is answered may have a word to say.
+        let refused = self.live().stop_user(user_id);
+        for asker in refused {
+            let error = Error::new(Kind::Unauthenticated, "Could not validate credentials");
+            (asker.answer)(Err(error.into()));
+        }
     }
 
     /// Ends every reply that is being written; what has come is kept as interrupted.
@@ -306,6 +328,11 @@ impl Turns {
         if left > 0 {
             log::warn!("{left} replies could not be stored before the server stopped");
         }
+    }
+
+    /// How many replies are being written.
+    pub fn count(&self) -> usize {
+        self.live().turns()
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::feed::From;
+use super::feed::Since;
 use super::live::{self, Live, Running};
 use super::{Ask, Asker, Turns};
 
@@ -34,7 +34,7 @@ impl Place {
             let feed = Arc::clone(&self.running.feed);
             if let Some(listener) = listener {
                 // Nothing has ended it yet.
-                drop(feed.attach(listener, From::Start));
+                drop(feed.attach(listener, Since::Start));
             }
             let outcome = if ask.choice.provider.instant() {
                 turns.run_instant(&self.conversation, &ask, Some(&feed))

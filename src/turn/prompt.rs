@@ -57,9 +57,14 @@ impl Turns {
         };
         let source = attached::Source::Files(&self.reader, until);
         let files = attached::read_into(&self.store, source, &mut branch)?;
-        let own = match &ask.to {
-            Target::Existing { system_prompt, .. } => system_prompt.as_deref(),
-            Target::New => None,
+        let (own, temperature, max_tokens) = match &ask.to {
+            Target::Existing {
+                system_prompt,
+                temperature,
+                max_tokens,
+                ..
+            } => (system_prompt.as_deref(), *temperature, *max_tokens),
+            Target::New => (None, None, None),
         };
         let system_prompt = own.or(ask.user.system_prompt.as_deref());
         let library = passages::look_up(&self.store, ask)?;
@@ -70,6 +75,8 @@ impl Turns {
         Ok(Prompt {
             model: ask.choice.model.clone(),
             messages,
+            temperature,
+            max_tokens,
             library,
             ..Prompt::default()
         })

@@ -29,6 +29,10 @@ const OPEN: &[(&str, &str)] = &[
         "GET /ws",
         "checks its token itself: a bad one is 403 before the upgrade",
     ),
+    (
+        "GET /metrics",
+        "for programs on this machine; elsewhere it asks for an administrator's token itself",
+    ),
     ("GET /models", "names what everybody may choose from"),
     ("GET /openapi.json", "the same for everybody, as it is in the source"),
     ("GET /docs", "the same for everybody"),
@@ -52,6 +56,9 @@ const NEEDS_SERVER: &[&str] = &["POST /v1/embeddings"];
 
 /// Stands for a file in a form.
 const FILE: &str = "a file";
+
+/// An export of somebody who has nothing.
+const EXPORT: &[u8] = br#"{"format":"fireside-export","version":1}"#;
 
 fn name(route: &RouteFacts) -> String {
     format!("{} {}", route.method, route.path)
@@ -213,6 +220,33 @@ fn nobody_reaches_what_is_somebody_elses() {
     server.check_alive();
 }
 
+#[test]
+fn only_administrators_administer() {
+    let server = Launch::new().start();
+    let document = server.get("/openapi.json").send().json();
+    let admin = server.account("admin");
+    let user = server.account("user");
+    let estate = Estate::new(&server, &user);
+    let mut count = 0;
+    for route in api::routes().filter(|route| route.auth == Auth::Admin) {
+        for request in requests(&document, &route, &estate) {
+            // A body that is none is not looked at either: what an administrator may say is nobody else's business.
+            let bare = server.call(route.method, &request.target);
+            for call in [request.call(&server, &request.target), bare] {
+                let at = format!("{} {}", route.method, request.target);
+                let reply = call.clone().send();
+                assert_eq!(reply.status, 401, "{at}: {}", reply.text());
+                let reply = call.bearer(&user.token).send();
+                assert_eq!(reply.status, 403, "{at}: {}", reply.text());
+                assert!(!reply.text().contains(&admin.email), "{at}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 16, "only {count} requests to administrators' routes");
+    server.check_alive();
+}
+
 /// Whether a request got as far as its sender may go.
 fn is_served(route: &RouteFacts, reply: &Reply) -> bool {
     if NEEDS_SERVER.contains(&&*name(route)) {
@@ -253,6 +287,13 @@ impl<'a> Estate<'a> {
         let path = format!("/chats/{}/messages", text(&estate.chat["id"]));
         estate.message = estate.get(&path).json()[1].clone();
         estate.add_files();
+        let path = format!("/chats/{}", text(&estate.chat["id"]));
+        let body = json!({ "tags": [MARK], "system_prompt": MARK });
+        let reply = server.patch(&path).bearer(&owner.token).json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let body = json!({ "of": MARK });
+        let reply = server.put("/settings").bearer(&owner.token).json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
         estate
     }
 
@@ -304,6 +345,7 @@ impl<'a> Estate<'a> {
             "attachment_id" => self.attachment.clone(),
             "document_id" => self.document.clone(),
             "media_name" => self.media.clone(),
+            "tag" => json!(MARK),
             "key_id" => json!(api_key(self.server, &self.owner.token).1),
             "session_id" => claims(&self.server.login(self.owner))["jti"].clone(),
             _ => return None,
@@ -397,7 +439,7 @@ fn fields(document: &Value, schema: &Value, estate: &Estate<'_>) -> (Vec<(String
         return (fields, is_about_owned);
     }
     let required: Vec<&Value> = schema["required"].as_array().into_iter().flatten().collect();
-    for (name, schema) in schema["properties"].as_object().expect("an object") {
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
         if let Some(id) = estate.id(name) {
             fields.push((name.clone(), id));
             is_about_owned = true;
@@ -458,6 +500,8 @@ impl Request {
             "application/x-www-form-urlencoded" => call.form(&texts),
             "multipart/form-data" => {
                 let add = |form: Multipart, (name, value): &(&str, &str)| match *value {
+                    // What is imported must be an export.
+                    FILE if target == "/import" => form.file(name, "export.json", "application/json", EXPORT),
                     FILE => form.file(name, "sample.txt", "text/plain", b"sample"),
                     value => form.field(name, value),
                 };

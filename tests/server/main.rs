@@ -10,6 +10,8 @@ mod access;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod ai_chat;
 #[cfg(test)]
 mod api_keys;
@@ -36,6 +38,10 @@ mod library;
 #[cfg(test)]
 mod openai;
 #[cfg(test)]
+mod portable;
+#[cfg(test)]
+mod protocols;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod rendering;
@@ -44,12 +50,22 @@ mod rig;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod sockets;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod tags;
+#[cfg(test)]
 mod todo;
+#[cfg(test)]
+mod tree;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]
 mod upstream;
+#[cfg(test)]
+mod usage;

@@ -1,5 +1,7 @@
-//! Who is asked: providers and aliases of the environment here. A key is sent to its own provider,
-//! and shown to nobody.
+//! Who is asked: providers and aliases of the environment here, those of administrators in the module
+//! below. A key is sent to its own provider, and shown to nobody.
+
+mod admin;
 
 use serde_json::{Value, json};
 

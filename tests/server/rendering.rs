@@ -1,10 +1,12 @@
 //! `?html=1`: messages that carry their text as HTML, in every family.
 
+mod blocks;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::rig::{Desk, PATIENCE, until};
+use crate::rig::{Desk, End, Event, PATIENCE, Stream, Upstream, text_of, until};
 
 /// What SECURITY gives the largest of them, ten times over.
 const RENDERING: Duration = Duration::from_secs(10);

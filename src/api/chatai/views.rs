@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::api::views::{self, SettingsView};
 use crate::error::Error;
 use crate::pricing;
-use crate::store::{self, Attachment, Conversation, Message, Read, Role, UsageDetail};
+use crate::store::{self, Around, Attachment, Conversation, Message, Read, Role, UsageDetail};
 
-/// A conversation in a list.
+/// A conversation.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Conversation")]
 pub(super) struct ConversationView {
@@ -23,10 +24,19 @@ pub(super) struct ConversationView {
     #[schemars(extend("format" = "date-time"))]
     updated_at: String,
     message_count: i64,
+    #[serde(flatten)]
+    settings: SettingsView,
 }
 
-pub(super) fn conversation(conversation: Conversation) -> ConversationView {
+/// One of many: without what may be long.
+pub(super) fn listed_conversation(mut conversation: Conversation) -> ConversationView {
+    conversation.system_prompt = None;
+    self::conversation(conversation)
+}
+
+pub(super) fn conversation(mut conversation: Conversation) -> ConversationView {
     ConversationView {
+        settings: views::settings(&mut conversation),
         id: conversation.id,
         chat_id: conversation.uuid,
         title: conversation.title,
@@ -59,6 +69,12 @@ pub(super) struct MessageView {
     #[schemars(extend("enum" = ["complete", "streaming", "interrupted", "stopped", "failed"]))]
     state: &'static str,
     error: Option<String>,
+    /// The message before it; with `?tree=1` only, and none for a conversation's first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<i64>,
+    /// All that stand at its place, itself included, oldest first; with `?tree=1` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    siblings: Option<Vec<i64>>,
     /// With `?html=1`: the text as HTML that may stand in a page as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     html: Option<String>,
@@ -112,6 +128,8 @@ pub(super) struct Parts {
     attachments: Vec<Attachment>,
     /// The model that answered a question.
     answered_by: HashMap<i64, String>,
+    /// What stands around each in the tree, where that was asked for.
+    around: HashMap<i64, Around>,
 }
 
 impl Parts {
@@ -124,7 +142,14 @@ impl Parts {
             usage: store::list_usage(read, &replies)?,
             attachments: store::list_attachments(read, &all)?,
             answered_by: store::list_reply_models(read, &questions)?.into_iter().collect(),
+            around: HashMap::new(),
         })
+    }
+
+    /// The same with what stands around the messages in the tree.
+    pub(super) fn within(mut self, around: HashMap<i64, Around>) -> Parts {
+        self.around = around;
+        self
     }
 
     /// The calls, in the order they were made.
@@ -149,8 +174,10 @@ impl Parts {
             });
         }
         let mut answered_by = self.answered_by;
+        let mut around = self.around;
         let view = |message: Message| {
             let is_reply = message.role == Role::Assistant;
+            let around = around.remove(&message.id);
             let cost = is_reply.then(|| costs.remove(&message.id).unwrap_or_default());
             MessageView {
                 id: message.id,
@@ -168,6 +195,8 @@ impl Parts {
                 attachments: attachments.remove(&message.id).unwrap_or_default(),
                 state: message.state.name(),
                 error: message.error,
+                parent_id: around.as_ref().and(message.parent_id),
+                siblings: around.map(|around| around.siblings.iter().map(|ids| ids.id).collect()),
                 html: message.html,
             }
         };

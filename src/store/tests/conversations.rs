@@ -145,7 +145,7 @@ fn a_patch_changes_what_it_names() {
         is_archived: Some(true),
         library: Some(true),
         is_pinned: Some(true),
-        title: None,
+        ..ConversationPatch::default()
     };
     rig.update(ann.id, &name, archived).unwrap();
     let back = ConversationPatch {
@@ -156,6 +156,53 @@ fn a_patch_changes_what_it_names() {
     assert_eq!(
         (changed.title.as_deref(), changed.is_pinned, changed.is_archived),
         (Some("Boats"), true, false)
+    );
+}
+
+#[test]
+fn what_was_chosen_can_be_given_back() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let name = Ref::Id(rig.conversation(ann.id, 1));
+    let chosen = ConversationPatch {
+        model: Some(Some("groq/x".into())),
+        system_prompt: Some(Some("In verse".into())),
+        temperature: Some(Some(0.5)),
+        max_tokens: Some(Some(7)),
+        library: Some(true),
+        ..ConversationPatch::default()
+    };
+    let facts = |found: Conversation| {
+        let Conversation {
+            model,
+            system_prompt,
+            temperature,
+            max_tokens,
+            library,
+            ..
+        } = found;
+        (model, system_prompt, temperature, max_tokens, library)
+    };
+    let all = (Some("groq/x".into()), Some("In verse".into()), Some(0.5), Some(7), true);
+    assert_eq!(facts(rig.update(ann.id, &name, chosen).unwrap()), all);
+    let untouched = rig.update(ann.id, &name, ConversationPatch::default()).unwrap();
+    assert_eq!(facts(untouched), all);
+    let back = ConversationPatch {
+        model: Some(None),
+        temperature: Some(None),
+        ..ConversationPatch::default()
+    };
+    let some = (None, Some("In verse".into()), None, Some(7), true);
+    assert_eq!(facts(rig.update(ann.id, &name, back).unwrap()), some);
+    let back = ConversationPatch {
+        system_prompt: Some(None),
+        max_tokens: Some(None),
+        library: Some(false),
+        ..ConversationPatch::default()
+    };
+    assert_eq!(
+        facts(rig.update(ann.id, &name, back).unwrap()),
+        (None, None, None, None, false)
     );
 }
 

@@ -170,3 +170,51 @@ fn a_summary_is_kept_once_there_is_one() {
         assert_eq!(summary().as_deref(), Some("first"));
     }
 }
+
+#[test]
+fn sums_end_with_their_day() {
+    use super::super::{UsageBy, UsageOf, UsageRange, sum_usage};
+    let rig = Rig::new();
+    let (ann, bob) = (rig.user("ann"), rig.user("bob"));
+    for (owner, when, model) in [
+        (ann.id, "2026-01-01T23:59:59.999999+00:00", "a"),
+        (ann.id, "2026-01-02T00:00:00.000000+00:00", "a"),
+        (ann.id, "2026-01-02T12:00:00.000000+00:00", "b"),
+        (ann.id, "2026-01-03T00:00:00.000000+00:00", "a"),
+        (bob.id, "2026-01-02T00:00:00.000000+00:00", "a"),
+    ] {
+        rig.batch(&format!(
+            "INSERT INTO usage_details (user_id, scope, model, input_tokens, output_tokens, cached_tokens, price, created_at)
+             VALUES ({owner}, 'final', '{model}', 1, 2, 3, 0.1, '{when}')"
+        ));
+    }
+    let sums = |of, from: &str, to: &str, by| {
+        let midnight = |day: &str| format!("{day}T00:00:00.000000+00:00");
+        let range = UsageRange {
+            from: midnight(from),
+            to: midnight(to),
+        };
+        let sums = rig.read(|read| sum_usage(read, of, &range, by)).unwrap();
+        sums.into_iter()
+            .map(|sum| (sum.label, sum.calls, sum.output_tokens, sum.price))
+            .collect::<Vec<_>>()
+    };
+    let day = |label: &str, calls, price| (label.to_owned(), calls, 2 * calls, price);
+    let of = UsageOf::User(ann.id);
+    assert_eq!(
+        sums(of, "2026-01-02", "2026-01-03", UsageBy::Day),
+        [day("2026-01-02", 2, 0.2)]
+    );
+    assert_eq!(
+        sums(of, "2026-01-01", "2026-01-04", UsageBy::Day),
+        [
+            day("2026-01-01", 1, 0.1),
+            day("2026-01-02", 2, 0.2),
+            day("2026-01-03", 1, 0.1)
+        ]
+    );
+    assert_eq!(
+        sums(UsageOf::Everybody, "2026-01-02", "2026-01-03", UsageBy::Model),
+        [day("a", 2, 0.2), day("b", 1, 0.1)]
+    );
+}

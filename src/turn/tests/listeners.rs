@@ -111,7 +111,7 @@ fn who_comes_later_is_told_what_it_has_missed() {
     let to = rig.conversation();
     let (listener, _) = ear();
     assert!(
-        rig.turns.attach(id_of(&to), listener, From::Start).is_err(),
+        rig.turns.attach(id_of(&to), listener, Since::Start).is_err(),
         "nobody writes"
     );
     let (model, go) = halting();
@@ -119,7 +119,7 @@ fn who_comes_later_is_told_what_it_has_missed() {
     let start = hearing.recv_timeout(PATIENCE).unwrap();
     check(&hearing, &["4 one "]);
     let (listener, second) = ear();
-    assert!(rig.turns.attach(id_of(&to), listener, From::Start).is_ok());
+    assert!(rig.turns.attach(id_of(&to), listener, Since::Start).is_ok());
     check(&second, &[&start, "4 one "]);
     go.send(()).unwrap();
     for hearing in [&hearing, &second] {

@@ -45,7 +45,7 @@ fn those_who_are_signed_in_see_what_runs_here() {
         "GET",
         "/models",
         200,
-        &json!({"chat": "<any>", "available": ["echo", "library"]}),
+        &json!({"chat": "<any>", "available": ["echo", "library"], "providers": []}),
     );
     assert_eq!(models["chat"], desk.server.get("/models").send().json()["chat"]);
 }
@@ -79,7 +79,7 @@ fn the_administrators_own_models_are_for_those_who_are_signed_in() {
         .env("OPENAI_BASE_URL", &upstream.url())
         .env("GROQ_API_KEY", "gsk-none");
     let desk = Desk::at(launch.start());
-    // Its server is asked for its list by the first message.
+    // Its server is asked for its list in the background, or by the first message.
     let id = desk.create(&json!({}));
     desk.tell(id, "Hi");
     let models = desk.call("GET", "/models").send().json();

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::super::super::{NewUsage, Scope, finish_message, insert_usage, interrupt_streaming, save_partial};
+use super::super::super::{
+    NewUsage, Scope, finish_message, insert_usage, interrupt_streaming, save_partial, save_thoughts, withdraw_reply,
+};
 use super::*;
 
 /// A reply that is being written.
@@ -63,6 +65,48 @@ fn a_reply_is_saved_while_it_is_written() {
         "SELECT group_concat(scope || input_tokens || '/' || output_tokens || '/' || cached_tokens || estimated)
                  FROM usage_details WHERE message_id IS NOT NULL";
     assert_eq!(rig.value::<String>(spent), format!("final3/{}/11", i64::MAX));
+}
+
+#[test]
+fn a_reply_without_words_leaves_lists_as_they_are() {
+    let rig = Rig::new();
+    let talk = rig.talk(&["question"]);
+    let before = rig.end(&talk);
+    let id = rig.insert(streaming(&talk, ""), Some(talk.messages[0])).unwrap();
+    assert_eq!(rig.end(&talk), (2, before.1.clone(), before.2.clone()));
+    assert_eq!(rig.page(talk.id, id, None, 2).len(), 2);
+    rig.write(move |tx| withdraw_reply(tx, id)).unwrap();
+    assert_eq!(rig.end(&talk), before);
+    let leaf: i64 = rig.value("SELECT leaf_id FROM conversations");
+    assert_eq!(leaf, talk.messages[0]);
+    // Once more, and one that has ended: neither is there to be taken back.
+    let ended = NewMessage {
+        state: State::Complete,
+        ..streaming(&talk, "")
+    };
+    let ended = rig.insert(ended, None).unwrap();
+    for id in [id, ended] {
+        rig.write(move |tx| withdraw_reply(tx, id)).unwrap();
+    }
+    assert_eq!(rig.value::<i64>("SELECT count(*) FROM messages"), 2);
+}
+
+#[test]
+fn thoughts_and_tools_are_kept_beside_the_text() {
+    let rig = Rig::new();
+    let talk = rig.talk(&["question"]);
+    let id = rig.insert(streaming(&talk, "so"), None).unwrap();
+    rig.write(move |tx| save_thoughts(tx, id, Some("hm"), Some("[]")))
+        .unwrap();
+    let reply = rig.page(talk.id, id, None, 1).remove(0);
+    assert_eq!(
+        (reply.reasoning.as_deref(), reply.tool_calls.as_deref()),
+        (Some("hm"), Some("[]"))
+    );
+    rig.write(move |tx| save_thoughts(tx, id, Some("hm, so"), None))
+        .unwrap();
+    let reply = rig.page(talk.id, id, None, 1).remove(0);
+    assert_eq!((reply.reasoning.as_deref(), reply.tool_calls), (Some("hm, so"), None));
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! Taking everything along, and bringing it back: the caller's export and import, and for administrators a copy of the
+//! whole database.
+
+use std::io::BufWriter;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Ctx;
+use crate::app::App;
+use crate::chores::{self, Permit, Temporary, unwritable};
+use crate::error::{Error, Kind};
+use crate::http::{Auth, Deferred, Download, FormFile, Later, Query, Reply, Route, Typed, get, post};
+use crate::portable::{self, Files, Report};
+
+pub(super) const ROUTES: &[Route<Ctx>] = &[
+    get(
+        "/export",
+        Auth::User,
+        "Everything the caller has, as one JSON file",
+        &Deferred(export),
+    )
+    .fails(&[Kind::Unavailable]),
+    post(
+        "/import",
+        Auth::User,
+        "Add what an exported file holds; what is here already stays as it is",
+        &Deferred(import),
+    )
+    .reads(IMPORT_BYTES_MAX)
+    .fails(&[Kind::Unavailable]),
+    post(
+        "/admin/backup",
+        Auth::Admin,
+        "A copy of the whole database, made while it is in use",
+        &Deferred(back_up),
+    )
+    .fails(&[Kind::Unavailable, Kind::StorageFull]),
+];
+
+/// Bytes of an exported file that is imported: what the server takes of one body at its default. More is brought in
+/// parts.
+const IMPORT_BYTES_MAX: u64 = 250 * 1024 * 1024;
+
+/// Bytes that are gathered before they are written to a file.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+#[derive(Deserialize, JsonSchema)]
+struct Wanted {
+    /// False leaves out the bytes of files.
+    #[serde(default = "yes")]
+    attachments: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn export(ctx: &Ctx, Query(wanted): Query<Wanted>, respond: Later<Download>) {
+    let begun = ctx
+        .user()
+        .and_then(|user| Ok((user.clone(), ctx.app.transfers.begin()?)));
+    let (user, permit) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return respond.send(Err(error)),
+    };
+    let files = if wanted.attachments { Files::Whole } else { Files::Named };
+    let app = Arc::clone(&ctx.app);
+    on_thread("export", respond, move || {
+        let temporary = Temporary::new(&app.settings.spool())?;
+        let file = temporary.file.try_clone().map_err(|error| unwritable(&error))?;
+        let out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let out = portable::export(&app.store, &user, files, out, unwritable)?;
+        out.into_inner().map_err(|error| unwritable(error.error()))?;
+        download(&app, temporary, permit, "application/json", "json")
+    });
+}
+
+fn import(ctx: &Ctx, FormFile(file): FormFile, respond: Later<Typed<Report>>) {
+    let begun = ctx
+        .user()
+        .and_then(|user| Ok((user.clone(), ctx.app.transfers.begin()?)));
+    let (user, permit) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return respond.send(Err(error)),
+    };
+    let app = Arc::clone(&ctx.app);
+    on_thread("import", respond, move || {
+        let quota = app.policy.upload_quota_bytes();
+        let report = portable::import(&app.store, &user, quota, || file.reader());
+        drop(permit);
+        Typed::json(&report?)
+    });
+}
+
+fn back_up(ctx: &Ctx, (): (), respond: Later<Download>) {
+    let permit = match ctx.app.backups.begin() {
+        Ok(permit) => permit,
+        Err(error) => return respond.send(Err(error)),
+    };
+    let app = Arc::clone(&ctx.app);
+    on_thread("backup", respond, move || {
+        let temporary = Temporary::new(&app.settings.spool())?;
+        app.store.back_up(temporary.path())?;
+        download(&app, temporary, permit, "application/vnd.sqlite3", "db")
+    });
+}
+
+/// Answers from a thread of its own.
+fn on_thread<A: Into<Reply> + 'static>(
+    name: &str,
+    respond: Later<A>,
+    work: impl FnOnce() -> Result<A, Error> + Send + 'static,
+) where
+    Later<A>: Send,
+{
+    // Without a thread the responder is dropped, which answers for itself.
+    if let Err(error) = chores::run(name, move || respond.send(work())) {
+        log::error!("{error}");
+    }
+}
+
+/// Sends the file as the client takes it; then it is gone.
+fn download(
+    app: &App,
+    temporary: Temporary,
+    permit: Permit,
+    media: &'static str,
+    ending: &str,
+) -> Result<Download, Error> {
+    let (temporary, length) = temporary.finish(permit)?;
+    let day = app.clock.now().text();
+    let name = format!("attachment; filename=\"fireside-{}.{ending}\"", &day[..10]);
+    let reply = Reply::stream(200, media, length, Box::new(temporary));
+    let reply = reply
+        .header("Content-Disposition", &name)
+        .header("Cache-Control", "no-store");
+    Ok(Download(reply))
+}

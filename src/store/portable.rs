@@ -1,0 +1,434 @@
+//! Conversations as they leave one server and enter another: whole, with all branches. Ids that count rows stay behind;
+//! everything points by UUIDs.
+
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Attachment, Read, Tx, json_list, violates};
+use crate::error::{Error, Kind};
+
+/// A conversation without its messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PortableConversation {
+    /// What it is known by.
+    pub uuid: String,
+    /// What it is called.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// A short account of it.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub updated_at: String,
+    /// Kept at the top.
+    #[serde(default)]
+    pub is_pinned: bool,
+    /// Put away.
+    #[serde(default)]
+    pub is_archived: bool,
+    /// Chosen for it.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Chosen for it.
+    #[serde(default)]
+    pub system_prompt: Option<String>,
+    /// Chosen for it.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// Chosen for it.
+    #[serde(default)]
+    pub max_tokens: Option<i64>,
+    /// Whether replies draw on the documents.
+    #[serde(default)]
+    pub library: bool,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The newest message of the branch that is shown.
+    #[serde(default)]
+    pub leaf: Option<String>,
+}
+
+/// A message of any branch. Those it comes after stand before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PortableMessage {
+    /// What it is known by.
+    pub uuid: String,
+    /// The message before it on its branch.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// `user` or `assistant`.
+    pub role: String,
+    /// The text.
+    pub content: String,
+    /// How far it has come.
+    #[serde(default = "complete")]
+    pub state: String,
+    /// The model that ran.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// What the model thought.
+    #[serde(default)]
+    pub reasoning: Option<String>,
+    /// What it called.
+    #[serde(default)]
+    pub tool_calls: Option<Value>,
+    /// A short account of it.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// `text`, `image` …
+    #[serde(default = "text", rename = "type")]
+    pub kind: String,
+    /// Addresses of what goes with it.
+    #[serde(default)]
+    pub media_urls: Vec<String>,
+    /// The message this one answers, as its sender said.
+    #[serde(default)]
+    pub reply_to_id: Option<String>,
+    /// `sent`, `delivered` or `read`.
+    #[serde(default = "sent")]
+    pub status: String,
+    /// `normal` unless a client said otherwise.
+    #[serde(default = "normal")]
+    pub importance_level: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// UUIDs of the files that were sent with it.
+    #[serde(default)]
+    pub attachments: Vec<String>,
+}
+
+fn complete() -> String {
+    "complete".to_owned()
+}
+
+fn text() -> String {
+    "text".to_owned()
+}
+
+fn sent() -> String {
+    "sent".to_owned()
+}
+
+fn normal() -> String {
+    "normal".to_owned()
+}
+
+/// What becomes of UUIDs on the way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// They stay as they are.
+    Kept,
+    /// Somebody else has them here already: new ones, always the same for the same owner.
+    Derived,
+}
+
+/// What became of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is here now.
+    New,
+    /// It was here already.
+    Known,
+    /// It was deleted here.
+    Deleted,
+    /// Somebody else has a conversation or a message of that UUID.
+    Taken,
+}
+
+/// The owner's conversations after the one with this integer id, oldest first, each with its integer id.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_portable_conversations(
+    read: &Read<'_>,
+    owner: i64,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(i64, PortableConversation)>, Error> {
+    let map = |row: &Row<'_>| {
+        let tags: Option<String> = row.get(13)?;
+        let conversation = PortableConversation {
+            uuid: row.get(1)?,
+            title: row.get(2)?,
+            summary: row.get(3)?,
+            created_at: row.get(4)?,
+            updated_at: row.get(5)?,
+            is_pinned: row.get(6)?,
+            is_archived: row.get(7)?,
+            model: row.get(8)?,
+            system_prompt: row.get(9)?,
+            temperature: row.get(10)?,
+            max_tokens: row.get(11)?,
+            library: row.get(12)?,
+            tags: tags
+                .and_then(|tags| serde_json::from_str(&tags).ok())
+                .unwrap_or_default(),
+            leaf: row.get(14)?,
+        };
+        Ok((row.get(0)?, conversation))
+    };
+    read.all(
+        "SELECT id, uuid, title, summary, created_at, updated_at, is_pinned, is_archived, model, system_prompt,
+             temperature, max_tokens, library, tags, (SELECT messages.uuid FROM messages WHERE messages.id = leaf_id)
+         FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND id > ?2 ORDER BY id LIMIT ?3",
+        [owner, after, limit],
+        map,
+    )
+}
+
+/// A conversation's messages after the one with this integer id, oldest first, each with its integer id. The
+/// conversation must have been found for its owner.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_portable_messages(
+    read: &Read<'_>,
+    conversation_id: i64,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(i64, PortableMessage)>, Error> {
+    let map = |row: &Row<'_>| {
+        let json = |at: usize| -> rusqlite::Result<Option<String>> { row.get(at) };
+        let list = |text: Option<String>| {
+            text.and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default()
+        };
+        let message = PortableMessage {
+            uuid: row.get(1)?,
+            parent: row.get(2)?,
+            role: row.get(3)?,
+            content: row.get(4)?,
+            state: row.get(5)?,
+            model: row.get(6)?,
+            error: row.get(7)?,
+            reasoning: row.get(8)?,
+            tool_calls: json(9)?.and_then(|text| serde_json::from_str(&text).ok()),
+            summary: row.get(10)?,
+            kind: row.get(11)?,
+            media_urls: list(json(12)?),
+            reply_to_id: row.get(13)?,
+            status: row.get(14)?,
+            importance_level: row.get(15)?,
+            created_at: row.get(16)?,
+            attachments: list(json(17)?),
+        };
+        Ok((row.get(0)?, message))
+    };
+    read.all(
+        "SELECT id, uuid, (SELECT before.uuid FROM messages AS before WHERE before.id = messages.parent_id), role,
+             content, state, model, error, reasoning, tool_calls, summary, type, media_urls, reply_to_id, status,
+             importance_level, created_at,
+             (SELECT json_group_array(attachments.uuid) FROM message_attachments
+              JOIN attachments ON attachments.id = attachment_id WHERE message_id = messages.id)
+         FROM messages WHERE conversation_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        [conversation_id, after, limit],
+        map,
+    )
+}
+
+/// The owner's attachments that were sent, after the one with this integer id, oldest first, each with when it came.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_portable_attachments(
+    read: &Read<'_>,
+    owner: i64,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(Attachment, String)>, Error> {
+    read.all(
+        "SELECT id, uuid, filename, content_type, size, sha256, created_at FROM attachments
+         WHERE user_id = ?1 AND id > ?2 AND sent_count > 0 ORDER BY id LIMIT ?3",
+        [owner, after, limit],
+        |row| {
+            let attachment = Attachment {
+                id: row.get(0)?,
+                uuid: row.get(1)?,
+                message_id: None,
+                filename: row.get(2)?,
+                content_type: row.get(3)?,
+                size: row.get(4)?,
+                sha256: row.get(5)?,
+            };
+            Ok((attachment, row.get(6)?))
+        },
+    )
+}
+
+/// Whose attachment of this UUID there is.
+///
+/// # Errors
+/// Those of the store.
+pub fn owner_of_attachment(read: &Read<'_>, uuid: &str) -> Result<Option<i64>, Error> {
+    read.first("SELECT user_id FROM attachments WHERE uuid = ?1", [uuid], |row| {
+        row.get(0)
+    })
+}
+
+/// The UUID that stands for `uuid` with this owner where somebody else has that one already.
+pub fn derived_uuid(owner: i64, uuid: &str) -> String {
+    let digest = Sha256::digest(format!("{owner} {uuid}"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+/// Stores a conversation with its messages, all or nothing, unless it is here. `messages` have been checked: their UUIDs
+/// are UUIDs, and every parent stands before its children.
+///
+/// # Errors
+/// Those of the store.
+pub fn import_conversation(
+    tx: &Tx<'_>,
+    owner: i64,
+    conversation: &PortableConversation,
+    messages: &[PortableMessage],
+    naming: &Naming,
+) -> Result<Arrival, Error> {
+    let name = |uuid: &str| match naming {
+        Naming::Kept => uuid.to_owned(),
+        Naming::Derived => derived_uuid(owner, uuid),
+    };
+    let uuid = name(&conversation.uuid);
+    let sql = "SELECT user_id, deleted_at IS NOT NULL FROM conversations WHERE uuid = ?1";
+    match tx.first(sql, [&uuid], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))? {
+        None => {}
+        Some((holder, _)) if holder != owner => return Ok(Arrival::Taken),
+        Some((_, true)) => return Ok(Arrival::Deleted),
+        Some((_, false)) => return Ok(Arrival::Known),
+    }
+    let id = tx.insert(
+        "INSERT INTO conversations (uuid, user_id, title, summary, created_at, updated_at, is_pinned, is_archived, model,
+             system_prompt, temperature, max_tokens, library)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        params![
+            uuid,
+            owner,
+            conversation.title,
+            conversation.summary,
+            conversation.created_at,
+            conversation.updated_at,
+            conversation.is_pinned,
+            conversation.is_archived,
+            conversation.model,
+            conversation.system_prompt,
+            conversation.temperature,
+            conversation.max_tokens,
+            conversation.library
+        ],
+    )?;
+    for message in messages {
+        insert(tx, owner, id, message, &name).map_err(|error| {
+            if violates(&error, "messages.uuid") {
+                // What was written of it so far goes with the job.
+                Error::new(Kind::Conflict, "A message of it belongs to another conversation here").caused_by(error)
+            } else {
+                error
+            }
+        })?;
+    }
+    tx.execute(
+        "WITH RECURSIVE branch (id, parent_id) AS (
+             SELECT id, parent_id FROM messages WHERE uuid = ?2 AND conversation_id = ?1
+             UNION ALL
+             SELECT messages.id, messages.parent_id FROM branch JOIN messages ON messages.id = branch.parent_id
+         )
+         UPDATE conversations SET leaf_id = (SELECT max(id) FROM branch), message_count = (SELECT count(*) FROM branch),
+             last_message_time = (SELECT messages.created_at FROM messages WHERE uuid = ?2),
+             last_message_content = coalesce((SELECT substr(content, 1, 200) FROM messages WHERE uuid = ?2), ''),
+             tags = ?3
+         WHERE id = ?1",
+        params![
+            id,
+            conversation.leaf.as_deref().map(name),
+            (!conversation.tags.is_empty()).then(|| json_list(&conversation.tags))
+        ],
+    )?;
+    Ok(Arrival::New)
+}
+
+fn insert(
+    tx: &Tx<'_>,
+    owner: i64,
+    conversation_id: i64,
+    message: &PortableMessage,
+    name: &dyn Fn(&str) -> String,
+) -> Result<(), Error> {
+    // The files may have come under other names.
+    let mut files = Vec::new();
+    let mut media_urls = json_list(&message.media_urls);
+    for uuid in &message.attachments {
+        let derived = derived_uuid(owner, uuid);
+        if owner_of_attachment(tx, &derived)? == Some(owner) {
+            media_urls = media_urls.replace(uuid, &derived);
+            files.push(derived);
+        } else {
+            files.push(uuid.clone());
+        }
+    }
+    let id = tx.insert(
+        "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, reasoning,
+             tool_calls, summary, type, media_urls, reply_to_id, status, importance_level, created_at)
+         VALUES (?1, ?2, ?3, (SELECT id FROM messages WHERE uuid = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+             ?16, ?17, ?18)",
+        params![
+            name(&message.uuid),
+            conversation_id,
+            owner,
+            message.parent.as_deref().map(name),
+            message.role,
+            message.content,
+            // Nobody goes on writing it here.
+            if message.state == "streaming" { "interrupted" } else { &message.state },
+            message.model,
+            message.error,
+            message.reasoning,
+            message.tool_calls.as_ref().map(Value::to_string),
+            message.summary,
+            message.kind,
+            (!message.media_urls.is_empty()).then_some(media_urls),
+            message.reply_to_id.as_deref().map(name),
+            message.status,
+            message.importance_level,
+            message.created_at
+        ],
+    )?;
+    tx.execute(
+        "INSERT INTO message_attachments (message_id, attachment_id)
+         SELECT ?1, id FROM attachments WHERE user_id = ?2 AND uuid IN (SELECT value FROM json_each(?3))
+         ON CONFLICT DO NOTHING",
+        params![id, owner, json_list(&files)],
+    )?;
+    Ok(())
+}
+
+/// What the owner has set, as JSON.
+///
+/// # Errors
+/// Those of the store.
+pub fn find_portable_settings(read: &Read<'_>, owner: i64) -> Result<Option<Value>, Error> {
+    let sql = "SELECT settings FROM users WHERE id = ?1";
+    let found: Option<String> = read.first(sql, [owner], |row| row.get(0))?.flatten();
+    Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// Gives the owner settings and a system prompt, where there are none yet. Returns whether that changed anything.
+///
+/// # Errors
+/// Those of the store.
+pub fn import_settings(tx: &Tx<'_>, owner: i64, settings: Option<&Value>, prompt: Option<&str>) -> Result<bool, Error> {
+    let changed = tx.execute(
+        "UPDATE users SET settings = coalesce(settings, ?2), system_prompt = coalesce(system_prompt, ?3)
+         WHERE id = ?1 AND coalesce(iif(settings IS NULL, ?2, NULL), iif(system_prompt IS NULL, ?3, NULL)) IS NOT NULL",
+        params![owner, settings.map(Value::to_string), prompt],
+    )?;
+    Ok(changed > 0)
+}

@@ -1,0 +1,129 @@
+//! A conversation as a tree: all of its messages, and the branch that is shown.
+
+use serde_json::{Value, json};
+
+use crate::rig::Desk;
+
+impl Desk {
+    /// A chat in which these were said and echoed, and its messages with their place in the tree.
+    fn told(&self, texts: &[&str]) -> (Value, Vec<Value>) {
+        let chat = self.server.chat(&self.token, "tree");
+        for text in texts {
+            let body = json!({"message": text, "chat_id": chat["id"]});
+            assert_eq!(self.call("POST", "/chat").json(&body).send().status, 200);
+        }
+        let messages = self.messages_of(&chat, "?tree=1");
+        (chat, messages)
+    }
+
+    #[track_caller]
+    fn messages_of(&self, chat: &Value, query: &str) -> Vec<Value> {
+        let reply = self
+            .call(
+                "GET",
+                &format!("/conversations/{}/messages{query}", chat["conversation_id"]),
+            )
+            .send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["messages"].as_array().expect("a list").clone()
+    }
+}
+
+#[test]
+fn the_tree_shows_every_message() {
+    let desk = Desk::new();
+    let long = "☃".repeat(300);
+    let (chat, messages) = desk.told(&["one", &long]);
+    let ids: Vec<&Value> = messages.iter().map(|message| &message["id"]).collect();
+    let node = |place: usize, role: &str, preview: &str, model: &Value| {
+        json!({
+            "id": ids[place], "uuid": "<uuid>", "parent_id": place.checked_sub(1).map(|place| ids[place]),
+            "children": ids.get(place + 1).into_iter().collect::<Vec<_>>(), "sibling_index": 0, "sibling_count": 1,
+            "role": role, "state": "complete", "model": model, "created_at": "<time>", "preview": preview,
+        })
+    };
+    let start: String = "☃".repeat(200);
+    let reply: String = format!("Echo: {long}").chars().take(200).collect();
+    let tree = json!({
+        "conversation_id": chat["conversation_id"], "chat_id": chat["id"], "leaf_id": ids[3], "is_truncated": false,
+        "messages": [
+            node(0, "user", "one", &json!(null)), node(1, "assistant", "Echo: one", &json!("echo")),
+            node(2, "user", &start, &json!(null)), node(3, "assistant", &reply, &json!("echo")),
+        ],
+    });
+    for id in [&chat["conversation_id"], &chat["id"]] {
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        desk.check("GET", &format!("/conversations/{id}/tree"), None, 200, &tree);
+    }
+    let (empty, _) = desk.told(&[]);
+    let tree = json!({
+        "conversation_id": empty["conversation_id"], "chat_id": empty["id"], "leaf_id": null, "is_truncated": false,
+        "messages": [],
+    });
+    desk.check(
+        "GET",
+        &format!("/conversations/{}/tree", empty["conversation_id"]),
+        None,
+        200,
+        &tree,
+    );
+    let missing = json!({"detail": "Conversation not found"});
+    desk.check("GET", "/conversations/999/tree", None, 404, &missing);
+}
+
+#[test]
+fn messages_say_what_stands_around_them_when_asked() {
+    let desk = Desk::new();
+    let (chat, messages) = desk.told(&["one", "two"]);
+    for (place, message) in messages.iter().enumerate() {
+        let parent = place.checked_sub(1).map(|place| &messages[place]["id"]);
+        assert_eq!(message.get("parent_id"), parent, "{message}");
+        assert_eq!(message["siblings"], json!([message["id"]]));
+    }
+    let path = format!("/chats/{}/messages", chat["id"].as_str().expect("an id"));
+    for path in [format!("{path}/"), path] {
+        let plain = desk.call("GET", &path).send().json();
+        let with_tree = desk.call("GET", &format!("{path}?tree=true&limit=3")).send().json();
+        for (place, message) in with_tree.as_array().expect("a list").iter().enumerate() {
+            // The page's first says what stands before the page.
+            assert_eq!(message["parent_id"], plain[place]["id"], "{message}");
+            assert_eq!(message["siblings"], json!([message["id"]]));
+            assert_eq!(message["id"], plain[place + 1]["id"]);
+            assert!(plain[place].get("siblings").is_none() && plain[place].get("parent_id").is_none());
+        }
+    }
+}
+
+#[test]
+fn any_message_stands_for_its_branch() {
+    let desk = Desk::new();
+    let (chat, messages) = desk.told(&["one", "two"]);
+    let path = format!("/conversations/{}/leaf", chat["conversation_id"]);
+    let before = desk
+        .call("GET", &format!("/chats/{}", chat["id"].as_str().expect("an id")))
+        .send()
+        .json();
+    for message in &messages {
+        // The newest message below each of them is the same: nothing changes.
+        let body = json!({"message_id": message["id"]});
+        desk.check("PUT", &path, Some(body), 200, &before);
+    }
+    let missing = json!({"detail": "Message not found"});
+    let (_, elsewhere) = desk.told(&["elsewhere"]);
+    for id in [
+        json!(999),
+        elsewhere[0]["id"].clone(),
+        json!("7d444840-9dc0-11d1-b245-5ffdce74fad2"),
+    ] {
+        desk.check("PUT", &path, Some(json!({"message_id": id})), 404, &missing);
+    }
+    assert_eq!(desk.call("PUT", &path).json(&json!({})).send().status, 422);
+    let eve = desk.server.account("eve").token;
+    let body = json!({"message_id": messages[0]["id"]});
+    let refused = desk.server.put(&path).bearer(&eve).json(&body).send();
+    assert_eq!(
+        (refused.status, refused.detail().as_str()),
+        (404, "Conversation not found")
+    );
+    assert_eq!(desk.messages_of(&chat, "?tree=1"), messages);
+}
