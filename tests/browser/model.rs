@@ -112,21 +112,27 @@ fn read_body(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
             break;
         }
     }
+    if is_chunked {
+        return read_chunks(reader);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(body)
+}
+
+fn read_chunks(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
-    while is_chunked {
+    loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let size = usize::from_str_radix(line.trim_end(), 16).unwrap_or(0);
         let mut chunk = vec![0; size + 2];
         reader.read_exact(&mut chunk)?;
-        body.extend_from_slice(&chunk[..size]);
         if size == 0 {
             return Ok(body);
         }
+        body.extend_from_slice(&chunk[..size]);
     }
-    body.resize(length, 0);
-    reader.read_exact(&mut body)?;
-    Ok(body)
 }
 
 fn stream(mut socket: &TcpStream, text: &str, gate: &Gate) -> std::io::Result<()> {

@@ -198,7 +198,7 @@ impl Page {
 
     /// Waits until the messages are exactly these.
     pub(crate) fn wait_for_texts(&self, texts: &[&str]) {
-        let shown = "[...document.querySelectorAll('.message .text')].map((node) => node.textContent)";
+        let shown = "[...document.querySelectorAll('.message .text')].map((node) => node.textContent.trim())";
         let wanted = serde_json::to_string(texts).unwrap();
         let same = format!("JSON.stringify({shown}) === JSON.stringify({wanted})");
         self.wait(&format!("messages {wanted}"), &same);
