@@ -69,11 +69,10 @@ async function showChat(asked) {
     return showUnreachable(() => showChat(api.me()));
   }
   remember();
-  leaveChat = chat.mount(root, { user, onSignOut: signOut });
+  leaveChat = chat.mount(root, { user, onSignOut: leave });
 }
 
-async function signOut() {
-  await api.signOut();
+function leave() {
   forget();
   // A fresh page: nothing of this person stays in memory.
   location.assign(`${api.ROOT}/ui/`);
