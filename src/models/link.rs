@@ -4,8 +4,8 @@
 //! of `openai` and `anthropic`. The pool and the timeouts are in `agent`, when to try again in `retry`.
 
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
@@ -45,10 +45,18 @@ pub(super) struct Server<'a> {
 
 /// A server and the connections to it.
 pub(super) struct Link {
-    agent: Agent,
+    connections: Mutex<Connections>,
+    connections_max: usize,
     base_url: BaseUrl,
     headers: HeaderMap,
     pub(super) reporter: Reporter,
+}
+
+/// The connections that may be used again.
+struct Connections {
+    agent: Agent,
+    /// When a prompt was last sent.
+    used: Instant,
 }
 
 /// How a server wants to be shown its key.
@@ -131,7 +139,11 @@ impl Link {
             headers.insert(name, value);
         }
         Ok(Link {
-            agent: agent(&base_url, &server.timeouts, server.connections_max),
+            connections: Mutex::new(Connections {
+                agent: agent(&base_url, &server.timeouts, server.connections_max),
+                used: Instant::now(),
+            }),
+            connections_max: server.connections_max,
             headers,
             reporter: Reporter {
                 name: server.name.to_owned(),
@@ -143,19 +155,37 @@ impl Link {
         })
     }
 
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As if no prompt had been sent for longer than connections are kept.
+    #[cfg(test)]
+    pub(super) fn grow_old(&self) {
+        self.connections().used -= IDLE_AGE_MAX + Duration::from_secs(1);
+    }
+
     /// Every request carries this as well.
     pub(super) fn always(&mut self, name: HeaderName, value: HeaderValue) {
         self.headers.insert(name, value);
     }
 
-    /// Asks for what is at this path, once; the response has a success status.
+    /// Asks for what is at this path, once; the response has a success status. Lets go of connections that have long been
+    /// idle: nobody else looks after them until the next prompt.
     pub(super) fn get(&self, call: &Call, path: &str) -> Result<Response<Body>, Failure> {
+        {
+            let mut connections = self.connections();
+            if connections.used.elapsed() > IDLE_AGE_MAX {
+                connections.agent = agent(&self.base_url, &self.reporter.timeouts, self.connections_max);
+            }
+        }
         Ok(self.attempt(call, Method::GET, path, ())?)
     }
 
     /// Sends JSON, again if a failure before the head of the answer may pass; the response has a success status.
     pub(super) fn post(&self, call: &Call, path: &str, json: &[u8]) -> Result<Response<Body>, Refusal> {
         let mut attempts = Attempts::begin();
+        self.connections().used = Instant::now();
         loop {
             let refusal = match self.attempt(call, Method::POST, path, json) {
                 Ok(response) => return Ok(response),
@@ -201,6 +231,7 @@ impl Link {
         path: &str,
         body: impl AsSendBody + Copy,
     ) -> Result<Response<Body>, Refusal> {
+        let agent = self.connections().agent.clone();
         let send = |idle_age_max: Duration| {
             call.restart();
             let mut request = Request::builder().method(method.clone()).uri(self.base_url.join(path));
@@ -211,8 +242,8 @@ impl Link {
                 request = request.header(CONTENT_TYPE, "application/json");
             }
             let request = request.body(body).map_err(ureq::Error::Http)?;
-            let request = self.agent.configure_request(request).max_idle_age(idle_age_max).build();
-            self.agent.run(request)
+            let request = agent.configure_request(request).max_idle_age(idle_age_max).build();
+            agent.run(request)
         };
         let mut result = send(IDLE_AGE_MAX);
         if matches!(result, Err(ureq::Error::Io(_))) && call.was_stale() && !call.stop().is_stopped() {

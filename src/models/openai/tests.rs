@@ -581,3 +581,23 @@ fn pictures_hold_their_room_while_they_are_on_their_way() {
     let requests = upstream.requests.lock().unwrap();
     assert!(requests.iter().all(|request| request.body.contains("base64,UE5H")));
 }
+
+/// After a rush there may be hundreds of idle connections, and nobody to close them.
+#[test]
+fn connections_that_have_long_been_idle_are_let_go() {
+    let upstream = Upstream::start(|received, stream_| {
+        let bytes = match received.head.starts_with("POST ") {
+            true => stream(&format!("{}data: [DONE]\n\n", event("Hi"))),
+            false => whole("200 OK", "", r#"{"data":[]}"#).into_bytes(),
+        };
+        stream_.write_all(&bytes).unwrap();
+        Then::KeepAlive
+    });
+    let client = upstream.client();
+    ask(&client, &Stop::new()).result.unwrap();
+    client.list(&Stop::new()).unwrap();
+    assert_eq!(upstream.connections(), 1, "used again");
+    client.link.grow_old();
+    client.list(&Stop::new()).unwrap();
+    assert_eq!(upstream.connections(), 2, "let go");
+}
