@@ -37,6 +37,7 @@ use feed::Feed;
 use hub::Typing;
 use live::{Entrance, Live, Running};
 use opening::Question;
+use passing::spent;
 use place::{InstantPlace, Place};
 use reply::{Reply, SAVE_MAX_STOPPING};
 
@@ -503,6 +504,7 @@ impl Turns {
             question,
             feed,
             saved: Instant::now(),
+            chars: 0,
             has_ended: false,
         };
         let prompt = match self.prompt(ask, question, stop) {
@@ -517,10 +519,20 @@ impl Turns {
             .provider
             .complete(&prompt, stop, &mut |delta| reply.take(delta));
         match completion {
-            Ok(completion) => Ok(reply.complete(&completion)?),
+            Ok(completion) => {
+                let kept = reply.complete(&completion);
+                if kept.is_err() {
+                    self.account(ask, None, &completion);
+                }
+                Ok(kept?)
+            }
             Err(failure) => {
                 let is_stopping = self.live().is_stopping();
-                reply.fail(&failure, is_stopping)?;
+                let kept = reply.fail(&failure, is_stopping);
+                if let Some(spent) = spent(ask, &failure, &prompt, reply.chars) {
+                    self.account(ask, Some(question.reply_id), &spent);
+                }
+                kept?;
                 Err(Fault::Model(failure))
             }
         }
@@ -534,12 +546,15 @@ impl Turns {
             return;
         }
         let at = feed.position();
-        let ended = feed
-            .start()
-            .map(|start| self.find_ended(ask.user.id, start.response_message_id));
+        let ended = feed.start().map(|start| {
+            self.find_ended(ask.user.id, start.response_message_id)
+                .map_err(Fault::Kept)
+        });
         let heard = match (outcome, &ended) {
             (_, Some(Ok(ended))) if is_kept(ended.message.state) => Heard::Done(ended),
             (Err(fault), _) => Heard::Failed(fault),
+            // It ended well, and cannot be read now: whoever listens learns at least that nothing more comes.
+            (Ok(_), Some(Err(fault @ Fault::Kept(error)))) if error.kind() != Kind::NotFound => Heard::Failed(fault),
             // It ended well, and is gone by now.
             (Ok(_), _) => return,
         };

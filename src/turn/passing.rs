@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Ask, Fault, Turns, live, passages};
 use crate::error::Error;
-use crate::models::{Completion, Delta, Prompt, Stop, Usage};
+use crate::models::{Completion, Delta, Failure, FailureKind, Prompt, Stop, Usage};
 use crate::store;
 
 /// One who waits for an exchange. Called on the thread that it is run on.
@@ -77,17 +77,16 @@ impl Turns {
         };
         let mut chars = 0;
         let outcome = ask.choice.provider.complete(&prompt, stop, &mut |delta| {
-            chars += match delta {
-                Delta::Text(piece) | Delta::Reasoning(piece) => piece.chars().count() as u64,
-                Delta::Tool(call) => call.arguments.chars().count() as u64,
-            };
+            chars += delta.chars();
             listener.hear(delta);
         });
         match &outcome {
-            Ok(completion) => self.account_aside(ask, completion),
-            // What has come is paid for, or a key that always hangs up would have no budget.
-            Err(_) if chars > 0 => self.account_aside(ask, &broken_off(ask, Usage::estimate(&prompt, chars))),
-            Err(_) => {}
+            Ok(completion) => self.account(ask, None, completion),
+            Err(failure) => {
+                if let Some(spent) = spent(ask, failure, &prompt, chars) {
+                    self.account(ask, None, &spent);
+                }
+            }
         }
         outcome.map_err(Fault::Model)
     }
@@ -100,14 +99,15 @@ impl Turns {
             cached_tokens: 0,
             estimated: false,
         };
-        self.account_aside(ask, &broken_off(ask, usage));
+        self.account(ask, None, &broken_off(ask, usage));
         Ok(answer)
     }
 
-    /// Accounts for an exchange that has no message. A store in trouble must not cost the reply, which is there.
-    fn account_aside(&self, ask: &Ask, completion: &Completion) {
+    /// Accounts for an exchange, and for the message that it wrote if that is still there. A store in trouble must not cost
+    /// the reply, which is there.
+    pub(super) fn account(&self, ask: &Ask, message_id: Option<i64>, completion: &Completion) {
         let usage = self.usage(ask, completion, &self.clock.now().text());
-        let stored = self.store.write(move |tx| store::insert_usage(tx, None, &usage));
+        let stored = self.store.write(move |tx| store::insert_usage(tx, message_id, &usage));
         if let Err(error) = stored {
             log::warn!("an exchange was not accounted for: {error}");
         }
@@ -158,6 +158,13 @@ impl Turns {
             }
         }
     }
+}
+
+/// What an exchange cost that ended too early. What has come is paid for, and so is the question of one that was stopped, or
+/// a key that always hangs up would have no budget; a model that failed before its first word is not.
+pub(super) fn spent(ask: &Ask, failure: &Failure, prompt: &Prompt, chars: u64) -> Option<Completion> {
+    let has_cost = chars > 0 || failure.kind == FailureKind::Stopped;
+    has_cost.then(|| broken_off(ask, Usage::estimate(prompt, chars)))
 }
 
 /// What is paid for without a whole reply.
