@@ -173,6 +173,8 @@ pub struct Done {
     pub text: String,
     /// The tools that its model called.
     pub tools: Vec<ToolCall>,
+    /// Why it ended, in the provider's word if it said so.
+    pub finish_reason: Option<String>,
 }
 
 /// Why a turn did not end with a reply.
@@ -478,8 +480,11 @@ impl Turns {
         question.begin(&place.running.feed, ask.model());
         self.announce_question(ask.user.id, &question);
         let replied = self.reply(place, ask, &question);
-        replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
-        Ok(question.done(place.running.feed.said()))
+        let finish_reason = replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
+        Ok(Done {
+            finish_reason,
+            ..question.done(place.running.feed.said())
+        })
     }
 
     /// Stores a question and, in the same commit, the row of the reply that is to be written: those who read along can be
@@ -494,8 +499,8 @@ impl Turns {
         })
     }
 
-    /// Asks the model and stores what it says.
-    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<(), Fault> {
+    /// Asks the model and stores what it says. Returns why it ended ([`Completion::finish_reason`]).
+    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<Option<String>, Fault> {
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
         let Running { stop, feed } = &place.running;
         let mut reply = Reply {
@@ -524,7 +529,8 @@ impl Turns {
                 if kept.is_err() {
                     self.account(ask, None, &completion);
                 }
-                Ok(kept?)
+                kept?;
+                Ok(completion.finish_reason)
             }
             Err(failure) => {
                 let is_stopping = self.live().is_stopping();
