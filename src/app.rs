@@ -37,6 +37,13 @@ const THROTTLE_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Exports and imports at the same time: each keeps a core busy, and may keep some hundred megabytes of the disk.
 const TRANSFERS_MAX: usize = 2;
 
+/// What answers those who want more long work than there may be.
+const BUSY: &str = "Another request of this kind is being worked on; try again when it is done";
+
+/// Exports and copies that clients are still fetching, and those of one user: each keeps its room on the disk until then.
+const DOWNLOADS_MAX: usize = 16;
+const DOWNLOADS_EACH_MAX: usize = 4;
+
 /// Bytes of a table of prices: thousands of models. A file beyond that is another one than was meant.
 const PRICING_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -74,6 +81,8 @@ pub struct App {
     pub backups: Arc<Chores>,
     /// Exports and imports.
     pub transfers: Arc<Chores>,
+    /// Files made for clients that are not fetched to their ends yet.
+    pub downloads: Arc<Chores>,
     /// What the engine counts.
     pub figures: Arc<Figures>,
     /// When API keys were used last.
@@ -157,8 +166,13 @@ impl App {
             messages: RateLimit::new(MESSAGES_PER_MINUTE),
             policy,
             figures: Arc::new(Figures::default()),
-            backups: Chores::new(1),
-            transfers: Chores::new(TRANSFERS_MAX),
+            backups: Chores::new(1, 1, BUSY),
+            transfers: Chores::new(TRANSFERS_MAX, TRANSFERS_MAX, BUSY),
+            downloads: Chores::new(
+                DOWNLOADS_MAX,
+                DOWNLOADS_EACH_MAX,
+                "Too many files are still being fetched; try again when those downloads are over",
+            ),
             reloading_models: Mutex::default(),
             setup: SetupCode::default(),
             keys_used: LastUse::default(),

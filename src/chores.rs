@@ -5,8 +5,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Kind};
 use crate::system;
@@ -14,23 +13,31 @@ use crate::system;
 /// Seconds after which it makes sense to ask again when too much is under way.
 const RETRY_S: u32 = 10;
 
-/// One kind of long work.
+/// One kind of long work, or of what it leaves behind for a while.
 #[derive(Debug)]
 pub struct Chores {
-    running: AtomicUsize,
+    /// For whom, each as often as there are.
+    running: Mutex<Vec<i64>>,
     max: usize,
+    max_each: usize,
+    refusal: &'static str,
 }
 
 /// The right to do one piece of such work. Given back when it is dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Chores>);
+pub struct Permit {
+    chores: Arc<Chores>,
+    user_id: i64,
+}
 
 impl Chores {
-    /// A kind of which so many may run at the same time.
-    pub fn new(max: usize) -> Arc<Chores> {
+    /// A kind of which `max` may be at the same time, and `max_each` of one user; whoever wants more reads `refusal`.
+    pub fn new(max: usize, max_each: usize, refusal: &'static str) -> Arc<Chores> {
         Arc::new(Chores {
-            running: AtomicUsize::new(0),
+            running: Mutex::new(Vec::new()),
             max,
+            max_each,
+            refusal,
         })
     }
 
@@ -38,19 +45,26 @@ impl Chores {
     ///
     /// # Errors
     /// [`Kind::Unavailable`] when there are as many as may be.
-    pub fn begin(self: &Arc<Chores>) -> Result<Permit, Error> {
-        if self.running.fetch_add(1, Ordering::AcqRel) >= self.max {
-            self.running.fetch_sub(1, Ordering::AcqRel);
-            let message = "Another request of this kind is being worked on; try again when it is done";
-            return Err(Error::new(Kind::Unavailable, message).retry_after(RETRY_S));
+    pub fn begin(self: &Arc<Chores>, user_id: i64) -> Result<Permit, Error> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = running.iter().filter(|other| **other == user_id).count();
+        if running.len() >= self.max || own >= self.max_each {
+            return Err(Error::new(Kind::Unavailable, self.refusal).retry_after(RETRY_S));
         }
-        Ok(Permit(Arc::clone(self)))
+        running.push(user_id);
+        Ok(Permit {
+            chores: Arc::clone(self),
+            user_id,
+        })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        let mut running = self.chores.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = running.iter().position(|other| *other == self.user_id) {
+            running.swap_remove(at);
+        }
     }
 }
 
@@ -72,22 +86,23 @@ pub struct Temporary {
     /// To be written, and read from its beginning after [`Temporary::finish`].
     pub file: File,
     path: PathBuf,
-    permit: Option<Permit>,
+    _permit: Permit,
 }
 
 impl Temporary {
     /// An empty one in the folder of temporary files, which is cleared at every start of what ends like it.
+    /// `permit`, one of those for such files, lasts until nobody reads it any more.
     ///
     /// # Errors
     /// [`Kind::StorageFull`] and [`Kind::Unavailable`].
-    pub fn new(folder: &Path) -> Result<Temporary, Error> {
+    pub fn new(folder: &Path, permit: Permit) -> Result<Temporary, Error> {
         let path = folder.join(format!("{}.part", uuid::Uuid::new_v4().simple()));
         let made = system::create_private_file(&path).and_then(|_| File::options().read(true).write(true).open(&path));
         let file = made.map_err(|error| unwritable(&error))?;
         Ok(Temporary {
             file,
             path,
-            permit: None,
+            _permit: permit,
         })
     }
 
@@ -96,15 +111,14 @@ impl Temporary {
         &self.path
     }
 
-    /// Ready to be read from its beginning, with its length in bytes; `permit` lasts until nobody reads it any more.
+    /// Ready to be read from its beginning, with its length in bytes.
     ///
     /// # Errors
     /// [`Kind::StorageFull`] and [`Kind::Unavailable`].
-    pub fn finish(mut self, permit: Permit) -> Result<(Temporary, u64), Error> {
+    pub fn finish(mut self) -> Result<(Temporary, u64), Error> {
         let length = self.file.flush().and_then(|()| self.file.metadata());
         let length = length.map_err(|error| unwritable(&error))?.len();
         self.file.seek(SeekFrom::Start(0)).map_err(|error| unwritable(&error))?;
-        self.permit = Some(permit);
         // Where files may go while they are open it goes now: a server that is killed leaves nothing behind.
         std::fs::remove_file(&self.path).ok();
         Ok((self, length))
@@ -142,27 +156,32 @@ mod tests {
 
     #[test]
     fn only_so_many_at_a_time() {
-        let chores = Chores::new(1);
-        let first = chores.begin().unwrap();
-        assert_eq!(chores.begin().unwrap_err().kind(), Kind::Unavailable);
+        let chores = Chores::new(2, 1, "Later");
+        let first = chores.begin(1).unwrap();
+        assert_eq!(chores.begin(1).unwrap_err().kind(), Kind::Unavailable);
+        let second = chores.begin(2).unwrap();
+        assert_eq!(chores.begin(3).unwrap_err().message(), "Later");
         drop(first);
-        chores.begin().unwrap();
+        chores.begin(3).unwrap();
+        assert!(chores.begin(2).is_err());
+        drop(second);
+        chores.begin(2).unwrap();
     }
 
     #[test]
     fn a_temporary_file_goes_with_its_reader() {
         let folder = std::env::temp_dir();
-        let chores = Chores::new(1);
-        let mut temporary = Temporary::new(&folder).unwrap();
+        let chores = Chores::new(1, 1, "Later");
+        let mut temporary = Temporary::new(&folder, chores.begin(1).unwrap()).unwrap();
         let path = temporary.path().to_owned();
         temporary.file.write_all(b"some bytes").unwrap();
         assert!(path.exists());
-        let (mut temporary, length) = temporary.finish(chores.begin().unwrap()).unwrap();
+        let (mut temporary, length) = temporary.finish().unwrap();
         let mut text = String::new();
         temporary.read_to_string(&mut text).unwrap();
         assert_eq!((text.as_str(), length), ("some bytes", 10));
-        assert!(chores.begin().is_err());
+        assert!(chores.begin(1).is_err());
         drop(temporary);
-        assert!(chores.begin().is_ok() && !path.exists());
+        assert!(chores.begin(1).is_ok() && !path.exists());
     }
 }

@@ -2,7 +2,7 @@
 //! and holds after a restart. What was given at start, by flag or variable, decides before it: whoever starts the server
 //! has the last word, also when an administrator's account has fallen into wrong hands.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use crate::cli::{Settings, Signup};
 use crate::error::{Error, Kind};
@@ -34,6 +34,9 @@ pub struct Rules {
 pub struct Policy {
     given: Rules,
     stored: RwLock<Rules>,
+    /// Held while one change is stored: of two at once the one stored last is the one that holds. Who reads the rules does
+    /// not wait for the disk.
+    saving: Mutex<()>,
 }
 
 impl Policy {
@@ -60,6 +63,7 @@ impl Policy {
         Ok(Policy {
             given,
             stored: RwLock::new(stored),
+            saving: Mutex::new(()),
         })
     }
 
@@ -131,13 +135,12 @@ impl Policy {
         new: Vec<(&'static str, Option<String>)>,
         change: impl FnOnce(&mut Rules),
     ) -> Result<(), Error> {
-        // Held all the while: of two changes at once the one stored last is the one that holds.
-        let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         store.write(move |tx| {
             let mut settings = new.iter();
             settings.try_for_each(|(name, value)| store::save_setting(tx, name, value.as_deref()))
         })?;
-        change(&mut stored);
+        change(&mut self.stored.write().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Ctx;
 use crate::app::App;
-use crate::chores::{self, Permit, Temporary, unwritable};
+use crate::chores::{self, Temporary, unwritable};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Deferred, Download, FormFile, Later, Query, Reply, Route, Typed, get, post};
 use crate::portable::{self, Files, Report};
@@ -58,29 +58,32 @@ fn yes() -> bool {
 }
 
 fn export(ctx: &Ctx, Query(wanted): Query<Wanted>, respond: Later<Download>) {
-    let begun = ctx
-        .user()
-        .and_then(|user| Ok((user.clone(), ctx.app.transfers.begin()?)));
-    let (user, permit) = match begun {
+    let begun = ctx.user().and_then(|user| {
+        let (transfers, downloads) = (&ctx.app.transfers, &ctx.app.downloads);
+        Ok((user.clone(), transfers.begin(user.id)?, downloads.begin(user.id)?))
+    });
+    let (user, permit, until_fetched) = match begun {
         Ok(begun) => begun,
         Err(error) => return respond.send(Err(error)),
     };
     let files = if wanted.attachments { Files::Whole } else { Files::Named };
     let app = Arc::clone(&ctx.app);
     on_thread("export", respond, move || {
-        let temporary = Temporary::new(&app.settings.spool())?;
+        let temporary = Temporary::new(&app.settings.spool(), until_fetched)?;
         let file = temporary.file.try_clone().map_err(|error| unwritable(&error))?;
         let out = BufWriter::with_capacity(BUFFER_BYTES, file);
         let out = portable::export(&app.store, &user, files, out, unwritable)?;
         out.into_inner().map_err(|error| unwritable(error.error()))?;
-        download(&app, temporary, permit, "application/json", "json")
+        // A client that takes its time keeps nobody else from the work.
+        drop(permit);
+        download(&app, temporary, "application/json", "json")
     });
 }
 
 fn import(ctx: &Ctx, FormFile(file): FormFile, respond: Later<Typed<Report>>) {
     let begun = ctx
         .user()
-        .and_then(|user| Ok((user.clone(), ctx.app.transfers.begin()?)));
+        .and_then(|user| Ok((user.clone(), ctx.app.transfers.begin(user.id)?)));
     let (user, permit) = match begun {
         Ok(begun) => begun,
         Err(error) => return respond.send(Err(error)),
@@ -95,15 +98,19 @@ fn import(ctx: &Ctx, FormFile(file): FormFile, respond: Later<Typed<Report>>) {
 }
 
 fn back_up(ctx: &Ctx, (): (), respond: Later<Download>) {
-    let permit = match ctx.app.backups.begin() {
-        Ok(permit) => permit,
+    let begun = ctx
+        .user()
+        .and_then(|user| Ok((ctx.app.backups.begin(user.id)?, ctx.app.downloads.begin(user.id)?)));
+    let (permit, until_fetched) = match begun {
+        Ok(begun) => begun,
         Err(error) => return respond.send(Err(error)),
     };
     let app = Arc::clone(&ctx.app);
     on_thread("backup", respond, move || {
-        let temporary = Temporary::new(&app.settings.spool())?;
+        let temporary = Temporary::new(&app.settings.spool(), until_fetched)?;
         app.store.back_up(temporary.path())?;
-        download(&app, temporary, permit, "application/vnd.sqlite3", "db")
+        drop(permit);
+        download(&app, temporary, "application/vnd.sqlite3", "db")
     });
 }
 
@@ -122,14 +129,8 @@ fn on_thread<A: Into<Reply> + 'static>(
 }
 
 /// Sends the file as the client takes it; then it is gone.
-fn download(
-    app: &App,
-    temporary: Temporary,
-    permit: Permit,
-    media: &'static str,
-    ending: &str,
-) -> Result<Download, Error> {
-    let (temporary, length) = temporary.finish(permit)?;
+fn download(app: &App, temporary: Temporary, media: &'static str, ending: &str) -> Result<Download, Error> {
+    let (temporary, length) = temporary.finish()?;
     let day = app.clock.now().text();
     let name = format!("attachment; filename=\"fireside-{}.{ending}\"", &day[..10]);
     let reply = Reply::stream(200, media, length, Box::new(temporary));

@@ -117,6 +117,7 @@ fn write_attachment<W: Write>(
         size: attachment.size,
         sha256: Some(attachment.sha256.clone()),
         created_at: created_at.to_owned(),
+        bytes: None,
     };
     pen.open(&portable, separator)?;
     if files == Files::Whole {

@@ -1,24 +1,21 @@
 //! Reading the document: once to see whether it is one, with nothing stored; then what it holds, item by item. What is
 //! wrong with one item is reported, and the others come in all the same.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::io::{BufReader, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::check::{check, check_prompt, check_settings, parse_uuid};
 use super::{FORMAT, PortableAccount, PortableAttachment, PortableDocument, VERSION};
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::library::{self, Added, NewText};
-use crate::store::{self, Arrival, Naming, NewAttachment, PortableConversation, PortableMessage, SharedStore, User};
-
-/// Messages of one conversation: it is stored in one transaction, for which everybody else waits about a second.
-const MESSAGES_MAX: usize = 20_000;
+use crate::store::{self, Arrival, Naming, NewAttachment, PortableConversation, SharedStore, User};
 
 /// Items that were not imported and are named in the report; the others are only counted.
 const FAILURES_MAX: usize = 1_000;
@@ -40,7 +37,7 @@ pub struct Tally {
 /// An item that did not come in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Failure {
-    /// `conversation`, `attachment` or `document`.
+    /// `conversation`, `attachment`, `document`, `account` or `settings`.
     pub kind: &'static str,
     /// What it is known by, as far as it says.
     pub id: Option<String>,
@@ -98,7 +95,7 @@ pub fn import<R: Read>(store: &SharedStore, user: &User, quota: u64, open: impl 
     let (owner, settings, prompt) = (user.id, rest.settings, rest.prompt);
     if settings.is_some() || prompt.is_some() {
         report.settings =
-            store.write(move |tx| store::import_settings(tx, owner, settings.as_ref(), prompt.as_deref()))?;
+            store.write(move |tx| store::import_settings(tx, owner, settings.as_deref(), prompt.as_deref()))?;
     }
     Ok(report)
 }
@@ -116,11 +113,11 @@ trait Reader {
         Ok(())
     }
     fn account(&mut self, _account: PortableAccount) {}
-    fn settings(&mut self, _settings: Value) {}
-    fn attachment(&mut self, _attachment: WithBytes) -> Result<(), Error> {
+    fn settings(&mut self, _settings: &RawValue) {}
+    fn attachment(&mut self, _attachment: PortableAttachment) -> Result<(), Error> {
         Ok(())
     }
-    fn conversation(&mut self, _conversation: WithMessages) -> Result<(), Error> {
+    fn conversation(&mut self, _conversation: PortableConversation) -> Result<(), Error> {
         Ok(())
     }
     fn document(&mut self, _document: PortableDocument) -> Result<(), Error> {
@@ -128,22 +125,6 @@ trait Reader {
     }
     /// Whether items of this list are looked at; what is not is skipped without being kept.
     fn wants(&self, list: &str) -> bool;
-}
-
-#[derive(Deserialize)]
-struct WithBytes {
-    #[serde(flatten)]
-    attachment: PortableAttachment,
-    #[serde(default)]
-    bytes: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct WithMessages {
-    #[serde(flatten)]
-    conversation: PortableConversation,
-    #[serde(default)]
-    messages: Vec<PortableMessage>,
 }
 
 /// Reads the whole document once.
@@ -185,7 +166,7 @@ impl<'de> Visitor<'de> for Whole<'_> {
                     Ok(())
                 }
                 "settings" => {
-                    self.reader.settings(map.next_value()?);
+                    self.reader.settings(&map.next_value::<Box<RawValue>>()?);
                     Ok(())
                 }
                 "attachments" | "conversations" | "documents" if self.reader.wants(&key) => {
@@ -281,8 +262,8 @@ struct Attachments<'i> {
 }
 
 impl Reader for Attachments<'_> {
-    fn attachment(&mut self, item: WithBytes) -> Result<(), Error> {
-        let (uuid, title) = (item.attachment.uuid.clone(), item.attachment.filename.clone());
+    fn attachment(&mut self, item: PortableAttachment) -> Result<(), Error> {
+        let (uuid, title) = (item.uuid.clone(), item.filename.clone());
         let outcome = self.keep(item)?;
         let report = &mut *self.report;
         note(&mut report.attachments, &mut report.not_imported, outcome, || Failure {
@@ -300,14 +281,14 @@ impl Reader for Attachments<'_> {
 }
 
 impl Attachments<'_> {
-    fn keep(&self, item: WithBytes) -> Result<Outcome, Error> {
-        let Some(uuid) = parse_uuid(&item.attachment.uuid) else {
+    fn keep(&self, item: PortableAttachment) -> Result<Outcome, Error> {
+        let Some(uuid) = parse_uuid(&item.uuid) else {
             return Ok(Outcome::failed("Its id is not a UUID"));
         };
         let derived = store::derived_uuid(self.owner, &uuid);
         let (holder, is_derived_here) = self.store.read(|read| {
             let derived = store::owner_of_attachment(read, &derived)?;
-            Ok((store::owner_of_attachment(read, &uuid)?, derived.is_some()))
+            Ok((store::owner_of_attachment(read, &uuid)?, derived == Some(self.owner)))
         })?;
         if is_derived_here || holder == Some(self.owner) {
             return Ok(Outcome::skipped("It is here already"));
@@ -318,21 +299,20 @@ impl Attachments<'_> {
         let Ok(bytes) = STANDARD.decode(bytes.as_bytes()) else {
             return Ok(Outcome::failed("Its bytes are not Base64"));
         };
-        let attachment = item.attachment;
-        if i64::try_from(bytes.len()) != Ok(attachment.size) {
+        if i64::try_from(bytes.len()) != Ok(item.size) {
             return Ok(Outcome::failed("It has not as many bytes as it says"));
         }
         let now = Clock.now().text();
         let new = NewAttachment {
             uuid: if holder.is_some() { derived } else { uuid },
             user_id: self.owner,
-            filename: attachment
+            filename: item
                 .filename
                 .chars()
                 .filter(|char| !char.is_control())
                 .take(200)
                 .collect(),
-            content_type: attachment.content_type,
+            content_type: item.content_type,
             // Not when it was made: what is old and not sent yet is cleared away.
             created_at: now,
         };
@@ -349,23 +329,29 @@ struct Rest<'i> {
     store: &'i SharedStore,
     owner: i64,
     prompt: Option<String>,
-    settings: Option<Value>,
+    settings: Option<String>,
     report: &'i mut Report,
 }
 
 impl Reader for Rest<'_> {
     fn account(&mut self, account: PortableAccount) {
-        self.prompt = account.system_prompt;
+        match account.system_prompt.map(check_prompt).transpose() {
+            Ok(prompt) => self.prompt = prompt,
+            Err(reason) => self.refuse("account", reason),
+        }
     }
 
-    fn settings(&mut self, settings: Value) {
-        self.settings = settings.is_object().then_some(settings);
+    fn settings(&mut self, settings: &RawValue) {
+        match check_settings(settings) {
+            Ok(settings) => self.settings = settings,
+            Err(reason) => self.refuse("settings", reason),
+        }
     }
 
-    fn conversation(&mut self, item: WithMessages) -> Result<(), Error> {
-        let (uuid, title) = (item.conversation.uuid.clone(), item.conversation.title.clone());
+    fn conversation(&mut self, item: PortableConversation) -> Result<(), Error> {
+        let (uuid, title) = (item.uuid.clone(), item.title.clone());
         let outcome = match check(item) {
-            Ok((conversation, messages)) => self.store_conversation(conversation, messages)?,
+            Ok(conversation) => self.store_conversation(conversation)?,
             Err(reason) => Outcome::failed(reason),
         };
         let report = &mut *self.report;
@@ -410,17 +396,24 @@ impl Reader for Rest<'_> {
 }
 
 impl Rest<'_> {
-    fn store_conversation(
-        &self,
-        conversation: PortableConversation,
-        messages: Vec<PortableMessage>,
-    ) -> Result<Outcome, Error> {
-        let whole = std::sync::Arc::new((conversation, messages));
+    fn refuse(&mut self, kind: &'static str, reason: &str) {
+        if self.report.not_imported.len() < FAILURES_MAX {
+            self.report.not_imported.push(Failure {
+                kind,
+                id: None,
+                title: None,
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    fn store_conversation(&self, conversation: PortableConversation) -> Result<Outcome, Error> {
+        let whole = std::sync::Arc::new(conversation);
         for naming in [Naming::Kept, Naming::Derived] {
             let (owner, whole, is_last) = (self.owner, std::sync::Arc::clone(&whole), naming == Naming::Derived);
             let stored = self
                 .store
-                .write(move |tx| store::import_conversation(tx, owner, &whole.0, &whole.1, &naming));
+                .write(move |tx| store::import_conversation(tx, owner, &whole, &naming));
             return Ok(match stored {
                 Ok(Arrival::New) => Outcome::Imported,
                 Ok(Arrival::Known) => Outcome::skipped("It is here already"),
@@ -475,57 +468,4 @@ fn note(tally: &mut Tally, failures: &mut Vec<Failure>, outcome: Outcome, failur
 
 fn cut(title: &str) -> String {
     title.chars().take(TITLE_CHARS).collect()
-}
-
-/// A UUID in the form that is stored.
-fn parse_uuid(text: &str) -> Option<String> {
-    uuid::Uuid::try_parse(text)
-        .ok()
-        .map(|uuid| uuid.hyphenated().to_string())
-}
-
-/// A conversation as it can be stored, or what is wrong with it.
-fn check(item: WithMessages) -> Result<(PortableConversation, Vec<PortableMessage>), &'static str> {
-    let (mut conversation, mut messages) = (item.conversation, item.messages);
-    if messages.len() > MESSAGES_MAX {
-        return Err("It has more than 20 000 messages");
-    }
-    conversation.uuid = parse_uuid(&conversation.uuid).ok_or("Its id is not a UUID")?;
-    conversation.created_at = time(&conversation.created_at)?;
-    conversation.updated_at = time(&conversation.updated_at)?;
-    let mut known = HashSet::new();
-    for message in &mut messages {
-        message.uuid = parse_uuid(&message.uuid).ok_or("A message's id is not a UUID")?;
-        message.created_at = time(&message.created_at)?;
-        if let Some(parent) = &message.parent {
-            let parent = parse_uuid(parent).filter(|parent| known.contains(parent));
-            message.parent = Some(parent.ok_or("A message stands before the one it comes after")?);
-        }
-        let is_one_of = |word: &str, words: &[&str]| words.contains(&word);
-        if !is_one_of(&message.role, &["user", "assistant"])
-            || !is_one_of(
-                &message.state,
-                &["complete", "streaming", "interrupted", "stopped", "failed"],
-            )
-            || !is_one_of(&message.status, &["sent", "delivered", "read"])
-        {
-            return Err("A message has a role, state or status that does not exist");
-        }
-        if !known.insert(message.uuid.clone()) {
-            return Err("Two of its messages have the same id");
-        }
-    }
-    conversation.leaf = match &conversation.leaf {
-        Some(leaf) => {
-            let leaf = parse_uuid(leaf).filter(|leaf| known.contains(leaf));
-            Some(leaf.ok_or("Its newest message is not among its messages")?)
-        }
-        None => messages.last().map(|message| message.uuid.clone()),
-    };
-    Ok((conversation, messages))
-}
-
-fn time(text: &str) -> Result<String, &'static str> {
-    let moment = Moment::parse(text).ok_or("A time is not in RFC 3339")?;
-    Ok(moment.text())
 }

@@ -4,6 +4,7 @@
 //! The document is an object: `format` and `version` first, then `account`, `settings`, `attachments`, `conversations`
 //! and `documents`. Everything points by UUIDs, so that importing twice brings nothing twice.
 
+mod check;
 mod export;
 mod import;
 
@@ -29,7 +30,7 @@ struct PortableAccount {
     system_prompt: Option<String>,
 }
 
-/// A file, without its bytes.
+/// A file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct PortableAttachment {
     uuid: String,
@@ -39,6 +40,9 @@ struct PortableAttachment {
     #[serde(default)]
     sha256: Option<String>,
     created_at: String,
+    /// Base64; where it comes in. On the way out they are written apart, piece by piece.
+    #[serde(default, skip_serializing)]
+    bytes: Option<String>,
 }
 
 /// A document of the library.

@@ -12,7 +12,7 @@ use rusqlite::{Row, params};
 use super::search::index_word;
 use super::{Read, Tx, housekeeping::Left};
 use crate::error::Error;
-use crate::words::words;
+use crate::words::places;
 
 /// Messages and titles in one batch: of a few words each some ten milliseconds, longer ones end it by their bytes. With
 /// the pauses between batches these are more messages than a disk takes.
@@ -20,6 +20,10 @@ const BATCH_ROWS: i64 = 512;
 
 /// Bytes of text after which a batch ends: as long as that.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// Bytes of one text that are indexed: nobody looks for a text by a word that stands only behind these, and as terms of
+/// an index a text takes many times its length in memory.
+const TEXT_BYTES_MAX: usize = 256 * 1024;
 
 /// Matches that are ranked, the newest: whoever finds more looks for something else, and each is a row to be read.
 const HITS_MAX: i64 = 2_000;
@@ -121,10 +125,19 @@ fn index(tx: &Tx<'_>, id: i64) -> Result<usize, Error> {
     let Some((owner, text)): Option<(i64, String)> = found else {
         return Ok(0);
     };
-    let words: Vec<String> = words(&text).into_iter().map(|word| index_word(owner, word)).collect();
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = &text[..end];
+    let mut indexed = String::with_capacity(2 * text.len());
+    for place in places(text) {
+        indexed.push_str(&index_word(owner, &text[place]));
+        indexed.push(' ');
+    }
     tx.execute(
         "REPLACE INTO message_index (rowid, text) VALUES (?1, ?2)",
-        params![id, words.join(" ")],
+        params![id, indexed],
     )?;
     Ok(text.len())
 }

@@ -1,16 +1,30 @@
 //! Conversations as they leave one server and enter another: whole, with all branches. Ids that count rows stay behind;
 //! everything points by UUIDs.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use rusqlite::{Row, params};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{Attachment, Read, Tx, json_list, violates};
 use crate::error::{Error, Kind};
 
-/// A conversation without its messages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Messages of one conversation that comes in: it is stored in one transaction, for which everybody else waits about a
+/// second.
+pub const MESSAGES_MAX: usize = 20_000;
+
+/// Tags of a conversation, as many as it can be given.
+pub const TAGS_MAX: usize = 20;
+
+/// Files of a message, and addresses of files, as many as can be sent with one.
+pub const FILES_MAX: usize = 10;
+
+/// A conversation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PortableConversation {
     /// What it is known by.
     pub uuid: String,
@@ -46,15 +60,22 @@ pub struct PortableConversation {
     #[serde(default)]
     pub library: bool,
     /// Its tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<{ TAGS_MAX + 1 }, _, _>")]
     pub tags: Vec<String>,
     /// The newest message of the branch that is shown.
     #[serde(default)]
     pub leaf: Option<String>,
+    /// Those that come in with it; on the way out they are written apart, a few at a time.
+    #[serde(
+        default,
+        skip_serializing,
+        deserialize_with = "at_most::<{ MESSAGES_MAX + 1 }, _, _>"
+    )]
+    pub messages: Vec<PortableMessage>,
 }
 
 /// A message of any branch. Those it comes after stand before it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PortableMessage {
     /// What it is known by.
     pub uuid: String,
@@ -79,7 +100,7 @@ pub struct PortableMessage {
     pub reasoning: Option<String>,
     /// What it called.
     #[serde(default)]
-    pub tool_calls: Option<Value>,
+    pub tool_calls: Option<Box<RawValue>>,
     /// A short account of it.
     #[serde(default)]
     pub summary: Option<String>,
@@ -87,7 +108,7 @@ pub struct PortableMessage {
     #[serde(default = "text", rename = "type")]
     pub kind: String,
     /// Addresses of what goes with it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<{ FILES_MAX + 1 }, _, _>")]
     pub media_urls: Vec<String>,
     /// The message this one answers, as its sender said.
     #[serde(default)]
@@ -101,8 +122,33 @@ pub struct PortableMessage {
     /// RFC 3339.
     pub created_at: String,
     /// UUIDs of the files that were sent with it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<{ FILES_MAX + 1 }, _, _>")]
     pub attachments: Vec<String>,
+}
+
+/// Keeps the first `N` of a list, however long it is: one more than may be is enough to refuse it.
+fn at_most<'de, const N: usize, T: Deserialize<'de>, D: Deserializer<'de>>(list: D) -> Result<Vec<T>, D::Error> {
+    struct First<T, const N: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for First<T, N> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut first = Vec::new();
+            while first.len() < N {
+                match list.next_element()? {
+                    Some(item) => first.push(item),
+                    None => return Ok(first),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(first)
+        }
+    }
+    list.deserialize_seq(First::<T, N>(PhantomData))
 }
 
 fn complete() -> String {
@@ -172,6 +218,7 @@ pub fn list_portable_conversations(
                 .and_then(|tags| serde_json::from_str(&tags).ok())
                 .unwrap_or_default(),
             leaf: row.get(14)?,
+            messages: Vec::new(),
         };
         Ok((row.get(0)?, conversation))
     };
@@ -210,7 +257,7 @@ pub fn list_portable_messages(
             model: row.get(6)?,
             error: row.get(7)?,
             reasoning: row.get(8)?,
-            tool_calls: json(9)?.and_then(|text| serde_json::from_str(&text).ok()),
+            tool_calls: json(9)?.and_then(|text| RawValue::from_string(text).ok()),
             summary: row.get(10)?,
             kind: row.get(11)?,
             media_urls: list(json(12)?),
@@ -281,8 +328,8 @@ pub fn derived_uuid(owner: i64, uuid: &str) -> String {
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
-/// Stores a conversation with its messages, all or nothing, unless it is here. `messages` have been checked: their UUIDs
-/// are UUIDs, and every parent stands before its children.
+/// Stores a conversation with its messages, all or nothing, unless it is here. They have been checked: UUIDs are
+/// UUIDs, and every parent stands before its children.
 ///
 /// # Errors
 /// Those of the store.
@@ -290,7 +337,6 @@ pub fn import_conversation(
     tx: &Tx<'_>,
     owner: i64,
     conversation: &PortableConversation,
-    messages: &[PortableMessage],
     naming: &Naming,
 ) -> Result<Arrival, Error> {
     let name = |uuid: &str| match naming {
@@ -325,7 +371,7 @@ pub fn import_conversation(
             conversation.library
         ],
     )?;
-    for message in messages {
+    for message in &conversation.messages {
         insert(tx, owner, id, message, &name).map_err(|error| {
             if violates(&error, "messages.uuid") {
                 // What was written of it so far goes with the job.
@@ -391,7 +437,7 @@ fn insert(
             message.model,
             message.error,
             message.reasoning,
-            message.tool_calls.as_ref().map(Value::to_string),
+            message.tool_calls.as_deref().map(RawValue::get),
             message.summary,
             message.kind,
             (!message.media_urls.is_empty()).then_some(media_urls),
@@ -414,21 +460,21 @@ fn insert(
 ///
 /// # Errors
 /// Those of the store.
-pub fn find_portable_settings(read: &Read<'_>, owner: i64) -> Result<Option<Value>, Error> {
+pub fn find_portable_settings(read: &Read<'_>, owner: i64) -> Result<Option<Box<RawValue>>, Error> {
     let sql = "SELECT settings FROM users WHERE id = ?1";
     let found: Option<String> = read.first(sql, [owner], |row| row.get(0))?.flatten();
-    Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    Ok(found.and_then(|text| RawValue::from_string(text).ok()))
 }
 
-/// Gives the owner settings and a system prompt, where there are none yet. Returns whether that changed anything.
+/// Gives the owner settings, a JSON object, and a system prompt, where there are none yet. Returns whether that changed anything.
 ///
 /// # Errors
 /// Those of the store.
-pub fn import_settings(tx: &Tx<'_>, owner: i64, settings: Option<&Value>, prompt: Option<&str>) -> Result<bool, Error> {
+pub fn import_settings(tx: &Tx<'_>, owner: i64, settings: Option<&str>, prompt: Option<&str>) -> Result<bool, Error> {
     let changed = tx.execute(
         "UPDATE users SET settings = coalesce(settings, ?2), system_prompt = coalesce(system_prompt, ?3)
          WHERE id = ?1 AND coalesce(iif(settings IS NULL, ?2, NULL), iif(system_prompt IS NULL, ?3, NULL)) IS NOT NULL",
-        params![owner, settings.map(Value::to_string), prompt],
+        params![owner, settings, prompt],
     )?;
     Ok(changed > 0)
 }

@@ -232,6 +232,78 @@ fn one_bad_conversation_does_not_keep_the_others_out() {
 }
 
 #[test]
+fn what_the_api_would_refuse_does_not_come_in_by_file() {
+    let desk = Desk::new();
+    let good = json!({"max_tokens": 1_000_000, "temperature": 2.0, "title": "t".repeat(200), "tags": ["a"]});
+    let message = |more: Value| {
+        let mut message =
+            json!({"uuid": uuid(0), "role": "user", "content": "c", "created_at": "2026-01-01T00:00:00Z"});
+        merge(&mut message, &more);
+        json!({"messages": [message]})
+    };
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    let marker = json!("deep");
+    let bad = [
+        json!({"max_tokens": -1}),
+        json!({"max_tokens": 5_000_000_000_u64}),
+        json!({"temperature": 2.5}),
+        json!({"title": "t".repeat(201)}),
+        json!({"model": "m".repeat(201)}),
+        json!({"system_prompt": "p".repeat(20_001)}),
+        json!({"tags": vec!["t"; 21]}),
+        json!({"tags": ["t".repeat(51)]}),
+        json!({"tags": [" "]}),
+        message(json!({"content": "c".repeat(1024 * 1024 + 1)})),
+        message(json!({"attachments": ["-"]})),
+        message(json!({"attachments": (0..11).map(uuid).collect::<Vec<_>>()})),
+        message(json!({"media_urls": vec!["u"; 11]})),
+        message(json!({"tool_calls": marker})),
+    ];
+    let conversations: Vec<Value> = std::iter::once(&good)
+        .chain(&bad)
+        .zip(1..)
+        .map(|(more, number)| {
+            let time = "2026-01-01T00:00:00Z";
+            let mut one = json!({"uuid": uuid(number), "created_at": time, "updated_at": time, "messages": []});
+            merge(&mut one, more);
+            one
+        })
+        .collect();
+    let whole = json!({"format": "fireside-export", "version": 1, "account": {"system_prompt": "p".repeat(20_001)},
+        "settings": {"a": "s".repeat(64 * 1024)}, "conversations": conversations});
+    let whole = whole.to_string().replace("\"deep\"", &deep);
+    let reply = import(&desk.server, &desk.token, whole.as_bytes());
+    let report = reply.json();
+    let expected = json!({"imported": 1, "skipped": 0, "failed": bad.len()});
+    assert_eq!(
+        (&report["conversations"], &report["settings"]),
+        (&expected, &json!(false)),
+        "{report}"
+    );
+    let refused = report["not_imported"].as_array().expect("a list");
+    for kind in ["account", "settings"] {
+        assert!(refused.iter().any(|one| one["kind"] == kind), "{report}");
+    }
+    let chats = desk.call("GET", "/chats").send();
+    assert_eq!(
+        (chats.status, &chats.json()["total"]),
+        (200, &json!(1)),
+        "{}",
+        chats.text()
+    );
+}
+
+fn uuid(number: usize) -> String {
+    format!("0f8fad5b-d9cb-469f-a165-7086772895{number:02}")
+}
+
+fn merge(into: &mut Value, more: &Value) {
+    for (key, value) in more.as_object().expect("an object") {
+        into[key] = value.clone();
+    }
+}
+
+#[test]
 fn a_backup_is_a_server_that_works() {
     let desk = Desk::new();
     let ann = Account {

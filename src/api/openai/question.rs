@@ -231,13 +231,18 @@ fn read_picture(part: &Value, count: usize) -> Result<Image, &'static str> {
     })
 }
 
+/// Bytes of a question that is kept: what the other routes take too. Whatever lists a conversation holds it in memory.
+const QUESTION_BYTES_MAX: usize = 1024 * 1024;
+
 /// Refuses what cannot be kept: a conversation holds what its user says, and a reply to it.
 pub(super) fn require_question(prompt: &Prompt) -> Result<(), Error> {
     let last = prompt.messages.last();
-    if last.is_some_and(|last| last.role == Role::User && !last.content.trim().is_empty()) {
-        return Ok(());
-    }
-    let msg = "To be kept, the last message must be the user's, with a text";
+    let asked = last.filter(|last| last.role == Role::User && !last.content.trim().is_empty());
+    let msg = match asked {
+        Some(last) if last.content.len() <= QUESTION_BYTES_MAX => return Ok(()),
+        Some(_) => "To be kept, the last message must have at most 1 MiB of text",
+        None => "To be kept, the last message must be the user's, with a text",
+    };
     Err(wrong(&["messages".into()], msg, Value::Null))
 }
 

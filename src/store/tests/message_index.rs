@@ -39,6 +39,19 @@ impl Rig {
 }
 
 #[test]
+fn of_a_long_text_the_beginning_is_indexed() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let conversation = rig.conversation(ann.id, 1);
+    // The limit falls into a character of three bytes.
+    let text = format!("whale x{} squid", "猫".repeat(100_000));
+    rig.message(conversation, ann.id, &text);
+    rig.indexed();
+    assert_eq!(rig.hits(ann.id, &[phrase(&["whale"])]).len(), 1);
+    assert_eq!(rig.hits(ann.id, &[phrase(&["squid"])]).len(), 0);
+}
+
+#[test]
 fn words_phrases_and_prefixes_are_found() {
     let rig = Rig::new();
     let ann = rig.user("ann");

@@ -1,0 +1,203 @@
+//! What of a document is fit to be stored: the limits that the API sets to what clients write hold for files too.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::clock::Moment;
+use crate::store::{FILES_MAX, MESSAGES_MAX, PortableConversation, PortableMessage, TAGS_MAX};
+
+/// Bytes of a conversation's texts: they are stored in one transaction, for which everybody else waits.
+const CONVERSATION_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of what a user says, as one may send it.
+const QUESTION_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of what a model says and of what it thinks, as one may write it.
+const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of the calls of one message.
+const CALLS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a user's settings.
+const SETTINGS_BYTES_MAX: usize = 64 * 1024;
+
+/// Characters of a title, and of a model's name.
+const NAME_CHARS_MAX: usize = 200;
+
+/// Characters of a system prompt.
+const PROMPT_CHARS_MAX: usize = 20_000;
+
+/// Characters of a summary, of an error, and of an address.
+const LINE_CHARS_MAX: usize = 2048;
+
+/// Characters of a tag.
+const TAG_CHARS_MAX: usize = 50;
+
+/// Characters of an id, and of a word that says of what kind something is.
+const WORD_CHARS_MAX: usize = 64;
+
+/// A UUID in the form that is stored.
+pub(super) fn parse_uuid(text: &str) -> Option<String> {
+    uuid::Uuid::try_parse(text)
+        .ok()
+        .map(|uuid| uuid.hyphenated().to_string())
+}
+
+/// A system prompt as it can be stored, or what is wrong with it.
+pub(super) fn check_prompt(prompt: String) -> Result<String, &'static str> {
+    require(
+        fits(&prompt, PROMPT_CHARS_MAX),
+        "A system prompt has more than 20 000 characters",
+    )?;
+    Ok(prompt)
+}
+
+/// A user's settings as they can be stored, if there are any, or what is wrong with them.
+pub(super) fn check_settings(settings: &RawValue) -> Result<Option<String>, &'static str> {
+    require(
+        settings.get().len() <= SETTINGS_BYTES_MAX,
+        "The settings have more than 64 KiB",
+    )?;
+    match serde_json::from_str(settings.get()) {
+        Ok(settings @ Value::Object(_)) => Ok(Some(settings.to_string())),
+        Ok(Value::Null) => Ok(None),
+        Ok(_) | Err(_) => Err("The settings are no object, or too deep"),
+    }
+}
+
+/// A conversation as it can be stored, or what is wrong with it.
+pub(super) fn check(mut conversation: PortableConversation) -> Result<PortableConversation, &'static str> {
+    require(
+        conversation.messages.len() <= MESSAGES_MAX,
+        "It has more than 20 000 messages",
+    )?;
+    check_choices(&mut conversation)?;
+    conversation.uuid = parse_uuid(&conversation.uuid).ok_or("Its id is not a UUID")?;
+    conversation.created_at = time(&conversation.created_at)?;
+    conversation.updated_at = time(&conversation.updated_at)?;
+    let (mut known, mut bytes) = (HashSet::new(), 0);
+    for message in &mut conversation.messages {
+        check_message(message)?;
+        if let Some(parent) = &message.parent {
+            let parent = parse_uuid(parent).filter(|parent| known.contains(parent));
+            message.parent = Some(parent.ok_or("A message stands before the one it comes after")?);
+        }
+        require(
+            known.insert(message.uuid.clone()),
+            "Two of its messages have the same id",
+        )?;
+        bytes += message.content.len() + message.reasoning.as_ref().map_or(0, String::len);
+        bytes += message.tool_calls.as_ref().map_or(0, |calls| calls.get().len());
+    }
+    require(bytes <= CONVERSATION_BYTES_MAX, "Its messages have more than 64 MiB")?;
+    conversation.leaf = match &conversation.leaf {
+        Some(leaf) => {
+            let leaf = parse_uuid(leaf).filter(|leaf| known.contains(leaf));
+            Some(leaf.ok_or("Its newest message is not among its messages")?)
+        }
+        None => conversation.messages.last().map(|message| message.uuid.clone()),
+    };
+    Ok(conversation)
+}
+
+/// What users choose for a conversation.
+fn check_choices(conversation: &mut PortableConversation) -> Result<(), &'static str> {
+    let is_short = |text: &Option<String>, chars| text.as_ref().is_none_or(|text| fits(text, chars));
+    require(
+        is_short(&conversation.title, NAME_CHARS_MAX),
+        "Its title has more than 200 characters",
+    )?;
+    require(
+        is_short(&conversation.model, NAME_CHARS_MAX),
+        "Its model's name has more than 200 characters",
+    )?;
+    require(
+        is_short(&conversation.summary, LINE_CHARS_MAX),
+        "Its summary has more than 2048 characters",
+    )?;
+    require(
+        is_short(&conversation.system_prompt, PROMPT_CHARS_MAX),
+        "Its system prompt has more than 20 000 characters",
+    )?;
+    require(
+        conversation
+            .temperature
+            .is_none_or(|value| (0.0..=2.0).contains(&value)),
+        "Its temperature is not from 0 to 2",
+    )?;
+    require(
+        conversation
+            .max_tokens
+            .is_none_or(|value| (1..=1_000_000).contains(&value)),
+        "Its max_tokens is not from 1 to 1 000 000",
+    )?;
+    require(conversation.tags.len() <= TAGS_MAX, "It has more than 20 tags")?;
+    for tag in &mut conversation.tags {
+        *tag = tag.trim().to_owned();
+        require(
+            !tag.is_empty() && fits(tag, TAG_CHARS_MAX) && !tag.chars().any(char::is_control),
+            "A tag is not of 1 to 50 characters, or holds control characters",
+        )?;
+    }
+    Ok(())
+}
+
+/// A message for itself.
+fn check_message(message: &mut PortableMessage) -> Result<(), &'static str> {
+    message.uuid = parse_uuid(&message.uuid).ok_or("A message's id is not a UUID")?;
+    message.created_at = time(&message.created_at)?;
+    let states = ["complete", "streaming", "interrupted", "stopped", "failed"];
+    require(
+        states.contains(&message.state.as_str()) && ["sent", "delivered", "read"].contains(&message.status.as_str()),
+        "A message has a state or status that does not exist",
+    )?;
+    let bytes_max = match message.role.as_str() {
+        "user" => QUESTION_BYTES_MAX,
+        "assistant" => REPLY_BYTES_MAX,
+        _ => return Err("A message has a role that does not exist"),
+    };
+    let thoughts = message.reasoning.as_ref().map_or(0, String::len);
+    require(
+        message.content.len() <= bytes_max && thoughts <= REPLY_BYTES_MAX,
+        "A message is too long: a user's has at most 1 MiB, a model's 8 MiB",
+    )?;
+    let words = [&message.kind, &message.importance_level];
+    let ids = message.reply_to_id.iter();
+    require(
+        words.into_iter().chain(ids).all(|word| fits(word, WORD_CHARS_MAX)),
+        "A message's type, importance or reply_to_id has more than 64 characters",
+    )?;
+    let lines = [&message.model, &message.error, &message.summary];
+    let lines = lines.into_iter().flatten().chain(&message.media_urls);
+    require(
+        lines.into_iter().all(|line| fits(line, LINE_CHARS_MAX)),
+        "A message's model, error, summary or media_urls have more than 2048 characters",
+    )?;
+    require(
+        message.attachments.len() <= FILES_MAX && message.media_urls.len() <= FILES_MAX,
+        "A message has more than 10 files",
+    )?;
+    for uuid in &mut message.attachments {
+        *uuid = parse_uuid(uuid).ok_or("A file's id is not a UUID")?;
+    }
+    let calls = message.tool_calls.as_deref().map(RawValue::get);
+    require(
+        calls.is_none_or(|calls| calls.len() <= CALLS_BYTES_MAX && serde_json::from_str::<Value>(calls).is_ok()),
+        "A message's tool_calls have more than 1 MiB, or are too deep",
+    )
+}
+
+fn fits(text: &str, chars: usize) -> bool {
+    text.chars().nth(chars).is_none()
+}
+
+fn require(holds: bool, reason: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(reason) }
+}
+
+fn time(text: &str) -> Result<String, &'static str> {
+    let moment = Moment::parse(text).ok_or("A time is not in RFC 3339")?;
+    Ok(moment.text())
+}
