@@ -94,7 +94,9 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let store = Arc::new(Store::open(&settings.location, cores * 2)?);
         let clock = Clock;
-        let policy = Policy::load(&settings, &store)?;
+        // These read more of the database than opening it does: of a damaged one, its path must be said.
+        let named = |error: Error| error.about(&settings.location.database.display().to_string());
+        let policy = Policy::load(&settings, &store).map_err(named)?;
         let hub = Arc::new(Hub::default());
         let limits = turn::Limits {
             turns_max: settings.max_turns,
@@ -120,7 +122,7 @@ impl App {
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
         })?);
-        models::load(&store, &models)?;
+        models::load(&store, &models).map_err(named)?;
         models.check_default()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,

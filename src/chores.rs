@@ -105,6 +105,8 @@ impl Temporary {
         let length = length.map_err(|error| unwritable(&error))?.len();
         self.file.seek(SeekFrom::Start(0)).map_err(|error| unwritable(&error))?;
         self.permit = Some(permit);
+        // Where files may go while they are open it goes now: a server that is killed leaves nothing behind.
+        std::fs::remove_file(&self.path).ok();
         Ok((self, length))
     }
 }

@@ -19,6 +19,7 @@ mod models;
 mod openai;
 mod portable;
 mod providers;
+mod regenerate;
 mod search;
 mod send;
 mod session;
@@ -81,6 +82,11 @@ const TABLES: &[Family<Ctx>] = &[
         chatai::ROUTES,
     ),
     family("Branches", "A conversation as the tree that it is", tree::ROUTES),
+    family(
+        "Replies",
+        "Ways to a reply other than a new message",
+        regenerate::ROUTES,
+    ),
     family(
         "Tags and settings",
         "What users file conversations under, and what clients keep for them",

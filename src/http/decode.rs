@@ -22,6 +22,8 @@ pub struct Spec {
     pub(super) path: Option<Part>,
     pub(super) query: Option<Part>,
     pub(super) body: Option<(BodyKind, Part)>,
+    /// Nothing at all is a body without any field.
+    pub(super) may_lack_body: bool,
     pub(super) files: Option<FileField>,
 }
 
@@ -68,6 +70,9 @@ impl Values {
         let mut issues = Vec::new();
         check_map(spec.path.as_ref(), &mut self.path, "path", &mut issues);
         check_map(spec.query.as_ref(), &mut self.query, "query", &mut issues);
+        if spec.may_lack_body {
+            self.body.get_or_insert_with(|| Value::Object(Map::new()));
+        }
         if let Some((kind, Part { shape, .. })) = &spec.body {
             let mut at = vec!["body".into()];
             match (&mut self.body, kind) {
@@ -123,6 +128,10 @@ pub struct Query<T>(pub T);
 /// A JSON body.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
+
+/// A JSON body that may be left out, as one without any field.
+#[derive(Debug)]
+pub struct MaybeBody<T>(pub T);
 
 /// A form, urlencoded or multipart.
 #[derive(Debug)]
@@ -216,6 +225,17 @@ impl<T: DeserializeOwned + JsonSchema> Input for Body<T> {
 
     fn take(values: &mut Values) -> Result<Self, Error> {
         typed(values.body.take().unwrap_or_default()).map(Body)
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema> Input for MaybeBody<T> {
+    fn describe(spec: &mut Spec) {
+        Body::<T>::describe(spec);
+        spec.may_lack_body = true;
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        Body::take(values).map(|Body(body)| MaybeBody(body))
     }
 }
 

@@ -49,8 +49,8 @@ pub use answer::{
 };
 pub use cors::{Sharing, parse_origin};
 pub use decode::{
-    Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, NoContent, Path, Query, Raw,
-    SomeFiles, read_body,
+    Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, MaybeBody, NoContent, Path,
+    Query, Raw, SomeFiles, read_body,
 };
 pub use figures::Figures;
 pub use forms::decode_percent;

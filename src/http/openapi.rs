@@ -151,7 +151,7 @@ impl Writer {
         let mut content = self.content(&spec);
         content.extend(forms.iter().flat_map(|forms| self.content(forms)));
         if !content.is_empty() {
-            operation["requestBody"] = json!({ "required": true, "content": content });
+            operation["requestBody"] = json!({ "required": !spec.may_lack_body, "content": content });
         }
         let mut responses = self.successes(&route.endpoint.outcomes());
         let kinds = std::iter::once(&spec)

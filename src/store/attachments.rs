@@ -171,6 +171,20 @@ pub fn send_attachments(tx: &Tx<'_>, owner: i64, message_id: i64, ids: &[i64]) -
     if sent == ids.len() { Ok(()) } else { Err(missing()) }
 }
 
+/// Sends what one message has with another one as well.
+///
+/// # Errors
+/// Those of the store.
+pub fn send_again(tx: &Tx<'_>, from: i64, to: i64) -> Result<(), Error> {
+    // Those that the message names by their addresses are there already.
+    tx.execute(
+        "INSERT INTO message_attachments (message_id, attachment_id)
+         SELECT ?2, attachment_id FROM message_attachments WHERE message_id = ?1 ON CONFLICT DO NOTHING",
+        [from, to],
+    )?;
+    Ok(())
+}
+
 /// Removes uploads that will not be sent after all; those that were sent stay.
 ///
 /// # Errors

@@ -5,6 +5,8 @@
 //! its own, so that what a crash interrupts is taken up again. A high-water mark instead of the queue would pass over the
 //! replies that end after younger messages.
 
+use std::collections::HashSet;
+
 use rusqlite::{Row, params};
 
 use super::search::index_word;
@@ -12,8 +14,9 @@ use super::{Read, Tx, housekeeping::Left};
 use crate::error::Error;
 use crate::words::words;
 
-/// Messages and titles in one batch: a few milliseconds.
-const BATCH_ROWS: i64 = 64;
+/// Messages and titles in one batch: of a few words each some ten milliseconds, longer ones end it by their bytes. With
+/// the pauses between batches these are more messages than a disk takes.
+const BATCH_ROWS: i64 = 512;
 
 /// Bytes of text after which a batch ends: as long as that.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -79,13 +82,23 @@ pub(super) fn has_queued(read: &Read<'_>) -> Result<bool, Error> {
     Ok(newest.flatten().is_some())
 }
 
-/// Indexes one batch, the newest first: what was just said is found at once also while an older database is indexed.
+/// Indexes one batch, the newest and the oldest in turn: what was just said is found at once also while an older database
+/// is indexed, and nothing waits for ever while others write without a pause.
 pub(super) fn index_batch(tx: &Tx<'_>) -> Result<Left, Error> {
     let titles = "SELECT id FROM search_queue WHERE id < 0 ORDER BY id LIMIT ?1";
-    let messages = "SELECT id FROM search_queue WHERE id > 0 ORDER BY id DESC LIMIT ?1";
-    let mut ids: Vec<i64> = tx.all(titles, [BATCH_ROWS / 4], |row| row.get(0))?;
-    let left = BATCH_ROWS - i64::try_from(ids.len()).unwrap_or(BATCH_ROWS);
-    ids.extend(tx.all(messages, [left], |row| row.get::<_, i64>(0))?);
+    let newest = "SELECT id FROM search_queue WHERE id > 0 ORDER BY id DESC LIMIT ?1";
+    let oldest = "SELECT id FROM search_queue WHERE id > 0 ORDER BY id LIMIT ?1";
+    let list = |sql, limit: i64| tx.all(sql, [limit], |row| row.get::<_, i64>(0));
+    let mut ids = list(titles, BATCH_ROWS / 4)?;
+    let half = (BATCH_ROWS - i64::try_from(ids.len()).unwrap_or(BATCH_ROWS)) / 2;
+    let (newest, oldest) = (list(newest, half)?, list(oldest, half)?);
+    // A short queue is in both, from either end.
+    let mut seen: HashSet<i64> = HashSet::new();
+    let both = newest
+        .iter()
+        .zip(&oldest)
+        .flat_map(|(newest, oldest)| [*newest, *oldest]);
+    ids.extend(both.filter(|id| seen.insert(*id)));
     let mut bytes = 0;
     for id in ids {
         bytes += index(tx, id)?;

@@ -350,7 +350,7 @@ fn insert_below(
     let length = if parent == leaf {
         None
     } else {
-        Some(tree::count_branch(tx, Some(id))?)
+        Some(tree::count_branch(tx, id)?)
     };
     let shown = Some(preview(&new.content)).filter(|text| !text.is_empty() || new.state != State::Streaming);
     tx.execute(
@@ -388,12 +388,36 @@ pub fn save_thoughts(tx: &Tx<'_>, id: i64, reasoning: Option<&str>, tool_calls: 
     Ok(())
 }
 
-/// Takes back a reply that was to be written and of which nothing came: its question is the newest message again.
+/// Makes a reply that broke off one that is being written again, and shows its branch; returns it as it was.
+///
+/// # Errors
+/// [`Kind::NotFound`]; [`Kind::Conflict`] when it did not break off, or something was said after it.
+pub fn resume_reply(tx: &Tx<'_>, owner: i64, id: i64) -> Result<Message, Error> {
+    let (reply, _) = find_message(tx, owner, &Ref::Id(id))?;
+    let refused = |message: &'static str| Err(Error::new(Kind::Conflict, message));
+    match (reply.role, reply.state) {
+        (Role::User, _) => return refused("Only a reply can go on"),
+        (Role::Assistant, State::Complete) => return refused("The reply is complete"),
+        (Role::Assistant, State::Streaming) => return refused("A reply is being written"),
+        (Role::Assistant, State::Interrupted | State::Stopped | State::Failed) => {}
+    }
+    let sql = "SELECT 1 FROM messages WHERE parent_id = ?1 LIMIT 1";
+    if tx.first(sql, [id], |_| Ok(()))?.is_some() {
+        return refused("Something was said after this reply");
+    }
+    let sql = "UPDATE messages SET state = 'streaming', error = NULL, html = NULL, html_version = NULL WHERE id = ?1";
+    tx.execute(sql, [id])?;
+    tree::set_leaf(tx, reply.conversation_id, id)?;
+    Ok(reply)
+}
+
+/// Takes back a reply that was to be written and of which nothing came. Its question is the newest message again, or
+/// the newest of the replies that it has besides.
 ///
 /// # Errors
 /// Those of the store.
 pub fn withdraw_reply(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
-    let withdrawn: Option<(i64, Option<i64>)> = tx.first(
+    let withdrawn: Option<(i64, i64)> = tx.first(
         "DELETE FROM messages WHERE id = ?1 AND state = 'streaming' RETURNING conversation_id, parent_id",
         [id],
         |row| Ok((row.get(0)?, row.get(1)?)),
@@ -401,10 +425,10 @@ pub fn withdraw_reply(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
     let Some((conversation_id, parent_id)) = withdrawn else {
         return Ok(());
     };
-    tx.execute(
-        "UPDATE conversations SET leaf_id = ?3, message_count = message_count - 1 WHERE id = ?1 AND leaf_id = ?2",
-        params![conversation_id, id, parent_id],
-    )?;
+    let sql = "SELECT 1 FROM conversations WHERE id = ?1 AND leaf_id = ?2";
+    if tx.first(sql, [conversation_id, id], |_| Ok(()))?.is_some() {
+        tree::show_branch(tx, conversation_id, &Ref::Id(parent_id))?;
+    }
     Ok(())
 }
 

@@ -47,7 +47,7 @@ pub use api_keys::{
 };
 pub use attachments::{
     Attachment, NewAttachment, Reading, check_quota, delete_attachment, delete_unsent, find_attachment, find_reading,
-    list_attachments, save_reading, send_attachments,
+    list_attachments, save_reading, send_again, send_attachments,
 };
 pub use blobs::AttachmentReader;
 pub use conversations::{
@@ -64,8 +64,8 @@ pub use html::{Rendered, list_html, save_html};
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
-    insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, save_partial, save_thoughts,
-    withdraw_reply,
+    insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, resume_reply, save_partial,
+    save_thoughts, withdraw_reply,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{

@@ -170,23 +170,17 @@ pub fn show_branch(tx: &Tx<'_>, conversation_id: i64, which: &Ref) -> Result<i64
         |row| row.get(0),
     )?;
     let leaf = leaf.unwrap_or(id);
-    set_leaf(tx, conversation_id, Some(leaf))?;
+    set_leaf(tx, conversation_id, leaf)?;
     Ok(leaf)
 }
 
-/// Makes a message the end of the branch that is shown, with what lists say of that branch; `None`: there is none.
-pub(super) fn set_leaf(tx: &Tx<'_>, conversation_id: i64, leaf: Option<i64>) -> Result<(), Error> {
-    let end = match leaf {
-        None => None,
-        Some(leaf) => tx.first(
-            "SELECT created_at, content FROM messages WHERE id = ?1",
-            [leaf],
-            |row| {
-                let content: String = row.get(1)?;
-                Ok((row.get::<_, String>(0)?, preview(&content).to_owned()))
-            },
-        )?,
-    };
+/// Makes a message the end of the branch that is shown, with what lists say of that branch.
+pub(super) fn set_leaf(tx: &Tx<'_>, conversation_id: i64, leaf: i64) -> Result<(), Error> {
+    let sql = "SELECT created_at, content FROM messages WHERE id = ?1";
+    let end = tx.first(sql, [leaf], |row| {
+        let content: String = row.get(1)?;
+        Ok((row.get::<_, String>(0)?, preview(&content).to_owned()))
+    })?;
     let (time, content) = end.unzip();
     let length = count_branch(tx, leaf)?;
     tx.execute(
@@ -198,9 +192,9 @@ pub(super) fn set_leaf(tx: &Tx<'_>, conversation_id: i64, leaf: Option<i64>) -> 
 }
 
 /// How many messages there are from a conversation's first to this one.
-pub(super) fn count_branch(read: &Read<'_>, leaf: Option<i64>) -> Result<i64, Error> {
+pub(super) fn count_branch(read: &Read<'_>, leaf: i64) -> Result<i64, Error> {
     let sql = "WITH RECURSIVE branch (id) AS (
-                   SELECT ?1 WHERE ?1 IS NOT NULL
+                   SELECT ?1
                    UNION ALL
                    SELECT messages.parent_id FROM branch JOIN messages ON messages.id = branch.id
                    WHERE messages.parent_id IS NOT NULL

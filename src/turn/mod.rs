@@ -10,6 +10,7 @@ mod feed;
 mod hub;
 mod live;
 mod marks;
+mod opening;
 mod passages;
 mod passing;
 mod place;
@@ -29,18 +30,19 @@ use crate::models::{Choice, Completion, Delta, Failure, Prompt, PromptMessage, S
 use crate::pricing::{Pricing, Tokens};
 use crate::reading::Reader;
 use crate::store::{
-    self, Conversation, MessageDetails, NewConversation, NewMessage, NewUsage, Ref, Role, Scope, SharedStore, State,
-    Tx, User,
+    self, Conversation, MessageDetails, NewMessage, NewUsage, Ref, Role, Scope, SharedStore, State, User,
 };
 
 use feed::Feed;
 use hub::Typing;
 use live::{Entrance, Live, Running};
+use opening::Question;
 use place::{InstantPlace, Place};
 use reply::{Reply, SAVE_MAX_STOPPING};
 
 pub use feed::{Ended, Heard, Listen, Position, Said, Since, Start};
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
+pub use opening::Opening;
 pub use passing::{Hear, Vectors};
 pub use reply::{arguments_json, parse_tool_calls, tool_calls_json};
 
@@ -116,7 +118,24 @@ pub enum Target {
         max_tokens: Option<u32>,
         /// Whether its replies draw on the owner's documents.
         library: bool,
+        /// What the turn begins with.
+        opening: Opening,
     },
+}
+
+impl Target {
+    /// A conversation in which a turn begins with something else than a new message.
+    pub fn opened_by(opening: Opening, conversation: Conversation) -> Target {
+        Target::Existing {
+            id: conversation.id,
+            uuid: conversation.uuid,
+            system_prompt: conversation.system_prompt,
+            temperature: conversation.temperature,
+            max_tokens: conversation.max_tokens,
+            library: conversation.library,
+            opening,
+        }
+    }
 }
 
 impl Ask {
@@ -134,14 +153,7 @@ impl Ask {
 
 impl From<Conversation> for Target {
     fn from(conversation: Conversation) -> Target {
-        Target::Existing {
-            id: conversation.id,
-            uuid: conversation.uuid,
-            system_prompt: conversation.system_prompt,
-            temperature: conversation.temperature,
-            max_tokens: conversation.max_tokens,
-            library: conversation.library,
-        }
+        Target::opened_by(Opening::Message, conversation)
     }
 }
 
@@ -188,16 +200,6 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Fault {
         Fault::Store(error)
     }
-}
-
-/// The question once it is stored, and the reply that is to be written.
-struct Question {
-    conversation_id: i64,
-    conversation_uuid: String,
-    message_id: i64,
-    /// Neither is there for a reply that is stored with its question.
-    reply_id: i64,
-    reply_uuid: String,
 }
 
 impl Turns {
@@ -408,26 +410,30 @@ impl Turns {
                 created_at: reply_at.clone(),
                 details: MessageDetails::default(),
             };
-            let id = store::insert_message(tx, &reply, Some(question.message_id), None)?;
-            store::insert_usage(tx, id, &usage)?;
+            question.store_reply(tx, &reply)?;
+            store::insert_usage(tx, question.reply_id, &usage)?;
             store::summarise_conversation(tx, question.conversation_id, &summary)?;
-            question.reply_id = id;
             Ok(question)
         });
         let question = stored?;
         if let Some(feed) = feed {
-            feed.begin(question.start(Some(model)));
+            question.begin(feed, Some(model));
             if !text.is_empty() {
                 feed.take(Delta::Text(&text));
             }
         }
-        self.announce(user_id, question.message_id);
+        self.announce_question(user_id, &question);
         self.announce(user_id, question.reply_id);
-        let said = Said {
-            text,
-            ..Said::default()
-        };
+        let mut said = question.said();
+        said.text.push_str(&text);
         Ok(question.done(said))
+    }
+
+    /// Tells those who listen of a question, if they have not been told of it before.
+    fn announce_question(&self, user_id: i64, question: &Question) {
+        if question.is_new {
+            self.announce(user_id, question.message_id);
+        }
     }
 
     /// Tells those who listen of a message, as it is stored by now.
@@ -444,57 +450,6 @@ impl Turns {
             // Deleted again already.
             Err(error) if error.kind() == Kind::NotFound => {}
             Err(error) => log::warn!("nobody was told of a message: {error}"),
-        }
-    }
-
-    /// The job that stores a question, and its conversation if that is new.
-    fn question(&self, conversation: &str, ask: &Ask) -> impl Fn(&Tx<'_>) -> Result<Question, Error> + Send + 'static {
-        let now = self.clock.now().text();
-        let user_id = ask.user.id;
-        let target = match &ask.to {
-            Target::New => None,
-            Target::Existing { id, .. } => Some(*id),
-        };
-        let (conversation_uuid, message_uuid) = (conversation.to_owned(), self.clock.uuid());
-        let (text, attachments) = (ask.text.clone(), ask.attachments.clone());
-        let title = title(&text);
-        let details = ask.details.clone();
-        move |tx| {
-            let conversation_id = match target {
-                Some(id) => id,
-                None => {
-                    let new = NewConversation {
-                        user_id,
-                        uuid: conversation_uuid.clone(),
-                        title: Some(title.clone()),
-                        created_at: now.clone(),
-                    };
-                    store::insert_conversation(tx, &new)?
-                }
-            };
-            let message = NewMessage {
-                uuid: message_uuid.clone(),
-                conversation_id,
-                user_id,
-                role: Role::User,
-                content: text.clone(),
-                state: State::Complete,
-                model: None,
-                error: None,
-                created_at: now.clone(),
-                details: details.clone(),
-            };
-            let message_id = store::insert_message(tx, &message, None, Some(&title))?;
-            if !attachments.is_empty() {
-                store::send_attachments(tx, user_id, message_id, &attachments)?;
-            }
-            Ok(Question {
-                conversation_id,
-                conversation_uuid: conversation_uuid.clone(),
-                message_id,
-                reply_id: 0,
-                reply_uuid: String::new(),
-            })
         }
     }
 
@@ -519,8 +474,8 @@ impl Turns {
     fn run(&self, place: &Place, ask: &Ask) -> Result<Done, Fault> {
         let question = self.begin_reply(&place.conversation, ask)?;
         self.live().name(&place.conversation, question.conversation_id);
-        place.running.feed.begin(question.start(ask.model()));
-        self.announce(ask.user.id, question.message_id);
+        question.begin(&place.running.feed, ask.model());
+        self.announce_question(ask.user.id, &question);
         let replied = self.reply(place, ask, &question);
         replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
         Ok(question.done(place.running.feed.said()))
@@ -533,12 +488,7 @@ impl Turns {
         let reply = self.reply_row(ask, self.clock.uuid());
         self.store.write(move |tx| {
             let mut question = question(tx)?;
-            let reply = NewMessage {
-                conversation_id: question.conversation_id,
-                ..reply.clone()
-            };
-            question.reply_id = store::insert_message(tx, &reply, Some(question.message_id), None)?;
-            question.reply_uuid = reply.uuid;
+            question.store_reply(tx, &reply)?;
             Ok(question)
         })
     }
@@ -558,7 +508,7 @@ impl Turns {
         let prompt = match self.prompt(ask, question, stop) {
             Ok(prompt) => prompt,
             Err(error) => {
-                reply.withdraw()?;
+                reply.give_up()?;
                 return Err(error.into());
             }
         };
@@ -667,29 +617,6 @@ pub fn is_kept(state: State) -> bool {
     match state {
         State::Complete | State::Interrupted | State::Stopped => true,
         State::Streaming | State::Failed => false,
-    }
-}
-
-impl Question {
-    fn start(&self, model: Option<String>) -> Start {
-        Start {
-            conversation_id: self.conversation_id,
-            conversation_uuid: self.conversation_uuid.clone(),
-            request_message_id: self.message_id,
-            response_message_id: self.reply_id,
-            model,
-        }
-    }
-
-    fn done(self, said: Said) -> Done {
-        Done {
-            conversation_id: self.conversation_id,
-            conversation_uuid: self.conversation_uuid,
-            request_message_id: self.message_id,
-            response_message_id: self.reply_id,
-            text: said.text,
-            tools: said.tools,
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Ask, Question, Target, Turns, attached, context, passages};
 use crate::error::Error;
-use crate::models::{Prompt, Stop};
+use crate::models::{Prompt, PromptMessage, Role, Stop};
 use crate::reading::Until;
 use crate::store::{self, Branch, Conversation, Message, User};
 
@@ -71,7 +71,10 @@ impl Turns {
         let found = library.as_ref().map_or(&[][..], |library| &library.passages);
         let system_prompt = passages::behind(files.behind(system_prompt).as_deref(), found);
         let system_prompt = system_prompt.as_deref();
-        let messages = context::build(system_prompt, &branch, files.enclosed, self.limits.context_messages);
+        let mut messages = context::build(system_prompt, &branch, files.enclosed, self.limits.context_messages);
+        // A model that is given the beginning of its reply goes on from there.
+        let begun = question.partial.as_ref().filter(|partial| !partial.content.is_empty());
+        messages.extend(begun.map(|partial| PromptMessage::text(Role::Assistant, partial.content.as_str())));
         Ok(Prompt {
             model: ask.choice.model.clone(),
             messages,

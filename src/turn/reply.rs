@@ -146,6 +146,19 @@ impl Reply<'_> {
         Ok(())
     }
 
+    /// Ends a reply for which the model was not even asked: it is as it was before.
+    pub(super) fn give_up(&mut self) -> Result<(), Error> {
+        match &self.question.partial {
+            None => self.withdraw(),
+            Some(partial) => {
+                let save = || self.save(partial.state, partial.error.clone(), None);
+                self.turns.insist(save)?;
+                self.has_ended = true;
+                Ok(())
+            }
+        }
+    }
+
     /// Leaves no row of a reply of which nothing came.
     pub(super) fn withdraw(&mut self) -> Result<(), Error> {
         let id = self.question.reply_id;

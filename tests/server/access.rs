@@ -156,10 +156,7 @@ fn an_api_key_opens_what_is_not_about_the_account() {
     let document = server.get("/openapi.json").send().json();
     let admin = server.account("admin");
     for route in api::routes().filter(|route| route.auth.needs_token()) {
-        let estate = Estate::new(&server, &admin);
-        if route.path.ends_with("/restore") {
-            estate.delete_chat();
-        }
+        let estate = Estate::new(&server, &admin).ready_for(&route);
         for request in requests(&document, &route, &estate) {
             let (key, id) = api_key(&server, &admin.token);
             let reply = request.call(&server, &request.target).bearer(&key).send();
@@ -186,10 +183,7 @@ fn nobody_reaches_what_is_somebody_elses() {
     let mut refused = 0;
     let routes = api::routes().filter(|route| matches!(route.auth, Auth::User | Auth::Session));
     for route in routes {
-        let estate = Estate::new(&server, &owner);
-        if route.path.ends_with("/restore") {
-            estate.delete_chat();
-        }
+        let estate = Estate::new(&server, &owner).ready_for(&route);
         for request in requests(&document, &route, &estate) {
             for other in [&stranger, &admin] {
                 let reply = request
@@ -327,6 +321,25 @@ impl<'a> Estate<'a> {
 
     fn get(&self, path: &str) -> Reply {
         self.server.get(path).bearer(&self.owner.token).send()
+    }
+
+    /// The same in a state in which this route has something to do.
+    fn ready_for(mut self, route: &RouteFacts) -> Self {
+        let path = format!("/chats/{}/messages", text(&self.chat["id"]));
+        match (route.method, route.path) {
+            (_, path) if path.ends_with("/restore") => self.delete_chat(),
+            ("PATCH", "/messages/{message_id}") => self.message = self.get(&path).json()[0].clone(),
+            // The last reply, as if the server had stopped while it was written.
+            (_, route) if route.ends_with("/continue") => {
+                self.message = self.get(&path).json()[3].clone();
+                let sql = "UPDATE messages SET state = 'interrupted' WHERE id = ?1";
+                rusqlite::Connection::open(self.server.launch().database())
+                    .and_then(|database| database.execute(sql, [self.message["id"].as_i64()]))
+                    .expect("an update");
+            }
+            _ => {}
+        }
+        self
     }
 
     fn delete_chat(&self) {

@@ -1,5 +1,6 @@
 //! Replies read while they are written: events and bare text, from any device, after any disconnect.
 
+mod branches;
 mod endings;
 mod resuming;
 

@@ -1,6 +1,9 @@
 //! The tree of a conversation: its branches, which of them is shown, and what lists say of it.
 
-use super::super::{Conversation, Message, find_message, insert_sibling, list_around, list_tree, show_branch};
+use super::super::{
+    Conversation, Message, find_message, insert_sibling, list_around, list_tree, resume_reply, show_branch,
+    withdraw_reply,
+};
 use super::*;
 
 /// A conversation whose first question was answered twice and edited once, told in this order:
@@ -215,4 +218,65 @@ fn messages_know_what_stands_around_them() {
             assert!(parent.is_none_or(|parent| page.iter().any(|message| message.uuid == parent.uuid)));
         }
     }
+}
+
+impl Told {
+    /// A further reply to the message at this place, in this state.
+    fn reply(&self, place: usize, state: State, text: &str) -> i64 {
+        let new = NewMessage {
+            role: Role::Assistant,
+            state,
+            ..new_message(self.id, self.ann, text)
+        };
+        self.rig.insert(new, Some(self.ids[place])).unwrap()
+    }
+
+    fn resume(&self, id: i64) -> Result<Message, Error> {
+        let owner = self.ann;
+        self.rig.write(move |tx| resume_reply(tx, owner, id))
+    }
+}
+
+#[test]
+fn a_reply_that_is_withdrawn_gives_way_to_the_newest_beside_it() {
+    let told = Told::new();
+    let id = told.reply(0, State::Streaming, "");
+    assert_eq!(told.rig.branch(told.id, told.ann), ["ask", ""]);
+    told.rig.write(move |tx| withdraw_reply(tx, id)).unwrap();
+    told.check_shown(&[0, 4]);
+    // Where there is none beside it, to its question; and where another branch is shown, to nothing.
+    let id = told.reply(6, State::Streaming, "");
+    told.show(3);
+    told.rig.write(move |tx| withdraw_reply(tx, id)).unwrap();
+    told.check_shown(&[0, 1, 2, 3]);
+    let id = told.reply(6, State::Streaming, "");
+    told.rig.write(move |tx| withdraw_reply(tx, id)).unwrap();
+    told.check_shown(&[5, 6]);
+}
+
+#[test]
+fn only_a_reply_that_broke_off_goes_on() {
+    let told = Told::new();
+    for state in [State::Interrupted, State::Stopped, State::Failed] {
+        let id = told.reply(3, state, "half");
+        told.show(5);
+        let partial = told.resume(id).unwrap();
+        assert_eq!((partial.content.as_str(), partial.state), ("half", state));
+        // It is shown again, and being written.
+        assert_eq!(
+            told.rig.branch(told.id, told.ann),
+            ["ask", "first", "more", "again", "half"]
+        );
+        assert_eq!(told.conversation().message_count, 5);
+        check_kind(told.resume(id), Kind::Conflict);
+    }
+    let bob = told.rig.user("bob").id;
+    let stopped = told.reply(3, State::Stopped, "half");
+    check_kind(told.rig.write(move |tx| resume_reply(tx, bob, stopped)), Kind::NotFound);
+    told.rig.message(told.id, told.ann, "never mind");
+    let error = check_kind(told.resume(stopped), Kind::Conflict);
+    assert_eq!(error.message(), "Something was said after this reply");
+    check_kind(told.resume(told.ids[0]), Kind::Conflict);
+    check_kind(told.resume(told.reply(3, State::Complete, "whole")), Kind::Conflict);
+    check_kind(told.resume(99), Kind::NotFound);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::reading::Until;
-use crate::store::{Attachment, NewAttachment, Reading};
+use crate::store::{Attachment, NewAttachment, Reading, Tx};
 
 /// A model that keeps what it is told.
 #[derive(Default)]
