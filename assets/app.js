@@ -4,15 +4,19 @@
 import * as api from "./api.js";
 import { el } from "./dom.js";
 import { words } from "./lang/en.js";
-import { signInPage } from "./sign-in.js";
 
 // The session cookie is out of reach of scripts. This note says that there probably is one, so that a first
 // visit asks nothing that can only be refused. When storage is blocked, the server is asked each time.
 const NOTE = "fireside.signed-in";
 
+/** How the page looks in this browser, as the settings left it: `{ theme, size }`. Read before anything is drawn. */
+const LOOK = "fireside.look";
+
 const root = document.getElementById("app");
 let leaveChat = () => {};
 let chatFiles = null;
+
+applyLook();
 
 api.onSignedOut(() => {
   forget();
@@ -34,14 +38,16 @@ async function showSignIn({ setupCode = "", ended = false } = {}) {
   leaveChat();
   leaveChat = () => {};
   let version;
+  let page;
   try {
-    version = await api.version();
+    addFiles("sign-in-files");
+    [version, page] = await Promise.all([api.version(), import("./sign-in.js")]);
   } catch {
     return showUnreachable(() => showSignIn({ setupCode, ended }));
   }
   document.title = words.title(words.signIn.submit);
   root.replaceChildren(
-    signInPage({
+    page.signInPage({
       signup: version.signup,
       setupCode,
       notice: ended ? words.signIn.ended : "",
@@ -63,31 +69,63 @@ async function showChat(asked) {
     return showUnreachable(() => showChat(api.me()));
   }
   remember();
-  leaveChat = chat.mount(root, { user, onSignOut: signOut });
+  leaveChat = chat.mount(root, { user, onSignOut: leave });
 }
 
-async function signOut() {
-  await api.signOut();
+function leave() {
   forget();
   // A fresh page: nothing of this person stays in memory.
-  location.assign("/ui/");
+  location.assign(`${api.ROOT}/ui/`);
 }
 
 /** The chat's modules and styles, all asked for at once the first time. */
 function loadChat() {
   chatFiles ??= (async () => {
-    const links = document.getElementById("chat-files").content.cloneNode(true);
-    const styles = links.querySelector("[rel=stylesheet]");
-    const styled = new Promise((resolve, reject) => {
-      styles.addEventListener("load", resolve);
-      styles.addEventListener("error", reject);
-    });
-    document.head.append(links);
-    const [module] = await Promise.all([import("./chat.js"), styled]);
+    const [module] = await Promise.all([import("./chat.js"), addFiles("chat-files")]);
     return module;
   })();
   chatFiles.catch(() => (chatFiles = null));
   return chatFiles;
+}
+
+/** Asks for the files that a template of the shell names; resolves once its styles are there. */
+export function addFiles(id) {
+  const links = document.getElementById(id).content.cloneNode(true);
+  const styles = links.querySelector("[rel=stylesheet]");
+  const styled =
+    styles &&
+    new Promise((resolve, reject) => {
+      styles.addEventListener("load", resolve);
+      styles.addEventListener("error", reject);
+    });
+  document.head.append(links);
+  return styled;
+}
+
+/** Puts the chosen theme and text size on the page; without a choice the system's are used. */
+export function applyLook() {
+  let look = {};
+  try {
+    look = JSON.parse(localStorage.getItem(LOOK)) ?? {};
+  } catch {
+    // Without storage the system decides.
+  }
+  const { dataset } = document.documentElement;
+  for (const name of ["theme", "size"]) {
+    if (look[name]) dataset[name] = look[name];
+    else delete dataset[name];
+  }
+  return look;
+}
+
+/** Keeps a look for this browser, and shows it. */
+export function setLook(look) {
+  try {
+    localStorage.setItem(LOOK, JSON.stringify(look));
+  } catch {
+    // It lasts as long as the page.
+  }
+  applyLook();
 }
 
 function showUnreachable(retry) {

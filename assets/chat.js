@@ -8,10 +8,11 @@ import { el } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { words } from "./lang/en.js";
 import { start } from "./router.js";
-import { listenForKeys, showShortcuts } from "./shortcuts.js";
+import { listenForKeys, showPalette, showShortcuts } from "./shortcuts.js";
 import { sidebar, watchSidebar } from "./sidebar.js";
-import { NEW, chatOf, openId, openThread, reset, update, watch } from "./store.js";
-import { toast, toastRegion } from "./toast.js";
+import { NEW, chatOf, current, isChat, openId, openThread, reset, update, watch } from "./store.js";
+import { keepInStep } from "./sync.js";
+import { toast, toastRegion } from "./overlay.js";
 import { topbar } from "./topbar.js";
 import { open } from "./turns.js";
 
@@ -32,29 +33,48 @@ export function mount(root, { user, onSignOut }) {
     onSignOut();
   };
 
-  const main = el("main", { class: "main" }, topbar(), conversationView(), composer());
+  const view = conversationView();
+  const page = el("div", { class: "page-frame", hidden: true });
+  const main = el("main", { class: "main", id: "main" }, topbar(), view, page, composer(life.signal));
   const frame = el(
     "div",
     { class: "frame" },
-    el("a", { class: "skip", href: "#message" }, words.skip),
-    sidebar({ signOut, showShortcuts }),
+    el("a", { class: "skip", href: "#main" }, words.skip),
+    sidebar({ signOut, showShortcuts, showPalette }),
     main,
     toastRegion(life.signal),
   );
   root.replaceChildren(frame);
   watchSidebar(frame, main, life.signal);
   listenForKeys(life.signal);
+  showPages(view, page);
 
-  watch((state) => [isWelcome(state)], (state) => frame.toggleAttribute("data-welcome", isWelcome(state)));
-  watch((state) => [openId(state), chatOf(openId(state), state)?.title], (state) => {
-    document.title = words.title(chatOf(openId(state), state)?.title);
-  });
-  watch((state) => [openId(state)], (state) => arrive(openId(state)));
+  watch(
+    (state) => [isWelcome(state)],
+    (state) => frame.toggleAttribute("data-welcome", isWelcome(state)),
+  );
+  watch(
+    (state) => [openId(state), chatOf(openId(state), state)?.title, state.route],
+    (state) => {
+      document.title = words.title(
+        isChat(state) ? chatOf(openId(state), state)?.title : words[state.route.page].heading,
+      );
+    },
+  );
+  watch(
+    (state) => [openId(state), isChat(state)],
+    (state) => isChat(state) && arrive(openId(state)),
+  );
   conversations.load();
+  learn();
   // Only once the list is there is it known whether the open conversation is in it.
-  watch((state) => [openId(state), state.list.status === "ready"], (state) => {
-    if (openId(state) !== NEW && state.list.status === "ready") conversations.find(openId(state));
-  });
+  watch(
+    (state) => [openId(state), state.list.status === "ready"],
+    (state) => {
+      if (openId(state) !== NEW && state.list.status === "ready") conversations.find(openId(state));
+    },
+  );
+  keepInStep(life.signal);
 
   return () => {
     life.abort();
@@ -62,10 +82,50 @@ export function mount(root, { user, onSignOut }) {
   };
 }
 
-const isWelcome = (state) => openId(state) === NEW && openThread(state).messages.length === 0;
+const isWelcome = (state) => state.route.page === "new" && openThread(state).messages.length === 0;
+
+/** What the page works without, and better with. */
+function learn() {
+  conversations.loadTags();
+  api.settings().then(
+    (settings) => update({ settings }),
+    () => {},
+  );
+  api.models().then(
+    (models) => update({ models }),
+    () => {},
+  );
+}
+
+/** Shows pages such as the settings in the place of the conversation. Their files come when one is first asked for. */
+function showPages(view, host) {
+  let shown = { page: null, close: () => {} };
+  watch(
+    ({ route }) => [route],
+    async (state) => {
+      const { page } = state.route;
+      const isPage = !isChat(state);
+      view.hidden = isPage;
+      host.hidden = !isPage;
+      if (page !== shown.page) {
+        shown.close();
+        shown = { page, close: () => {} };
+        host.replaceChildren();
+        if (!isPage) return;
+        const { pageFor } = await import("./pages.js");
+        const made = await pageFor(page);
+        if (shown.page !== page) return;
+        const life = new AbortController();
+        shown = { page, close: () => life.abort(), turn: made.mount(host, life.signal) };
+      }
+      // By now it may be another section than the one that was asked for first.
+      if (isPage) shown.turn?.(current().route.section);
+    },
+  );
+}
 
 function arrive(id) {
   // On a touch screen the focus would bring up the keyboard, which hides what was just opened.
-  document.querySelector(matchMedia("(hover: hover)").matches ? ".composer textarea" : ".topbar h1")?.focus();
+  document.querySelector(matchMedia("(hover: hover)").matches ? "#message" : ".topbar h1")?.focus();
   if (id !== NEW) open(id);
 }

@@ -1,45 +1,42 @@
-// Where a message is written. It knows drafts and sending, and nothing of how messages look.
+// Where a message is written and what it is sent with: files, a model, the library. It knows drafts and sending, and
+// nothing of how messages look.
 
-import { el, iconButton } from "./dom.js";
-import { draftOf, write } from "./drafts.js";
-import { words } from "./lang/en.js";
-import { openId, openThread, updateThread, watch } from "./store.js";
-import { send } from "./turns.js";
+import { choose } from "./conversations.js";
+import { el, icon, iconButton, memo, place } from "./dom.js";
+import { draftOf, filesOf, write } from "./drafts.js";
+import { shortModel, words } from "./lang/en.js";
+import { NEW, choiceOf, isChat, openId, openThread, standardModel, updateThread, watch } from "./store.js";
+import { send, startEdit, stop } from "./turns.js";
 
 const w = words.composer;
 // On a touch keyboard Enter is the only way to a new line; the button sends.
 const enterSends = !matchMedia("(hover: none) and (pointer: coarse)").matches;
+/** Fetched when the first file comes: most messages have none. */
+const attachments = () => import("./attachments.js");
 
-export function composer() {
-  const input = el("textarea", {
-    id: "message",
-    rows: "1",
-    "aria-label": w.label,
-    placeholder: w.placeholder,
-    dir: "auto",
-    "aria-describedby": "composer-problem",
-  });
-  const button = iconButton("send", w.send, { type: "submit", class: "icon-button send" });
+export function composer(signal) {
+  const input = messageField();
   const unsent = el("p", { class: "problem", id: "composer-problem", role: "alert" });
-  const form = el("form", { class: "composer" }, input, button);
-
+  const files = el("ul", { class: "files pending", role: "list", "aria-label": words.files.label });
+  const tools = el("div", { class: "composer-tools" });
+  const form = el("form", { class: "composer" }, files, input, tools);
   const submit = (event) => {
     event?.preventDefault();
     const text = input.value.trim();
-    if (text !== "" && openThread().waiting !== "asked") send(openId(), text);
+    const chosen = filesOf(openId());
+    // A file without a word is a message too; one that is still on its way keeps the message back.
+    const isReady = chosen.every(({ url }) => url) && (text !== "" || chosen.length > 0);
+    if (isReady && openThread().waiting === "") send(openId(), text || w.onlyFiles, chosen);
   };
   form.addEventListener("submit", submit);
   // The whole box is the field, also where it has no text yet.
-  form.addEventListener("pointerup", ({ target }) => target === form && input.focus());
-  input.addEventListener("keydown", (event) => {
-    // While an input method composes, Enter picks a word; Safari tells so only by the key code.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-    if (enterSends || event.ctrlKey || event.metaKey) submit(event);
-  });
+  form.addEventListener("pointerup", ({ target }) => (target === form || target === tools) && input.focus());
+  input.addEventListener("keydown", (event) => keydown(event, input, submit));
   input.addEventListener("input", () => {
     if (openThread().unsent !== "") updateThread(openId(), { unsent: "" });
     write(openId(), input.value);
   });
+  takeFiles(input, signal);
 
   const dock = el("div", { class: "dock" }, unsent, form, el("p", { class: "keys", "aria-hidden": "true" }, w.keys));
   new ResizeObserver(() => {
@@ -49,17 +46,197 @@ export function composer() {
     document.documentElement.style.setProperty("--dock", `${dock.offsetHeight}px`);
   }).observe(dock);
 
-  watch((state) => [openId(state), draftOf(openId(state), state), openThread(state)], (state) => {
-    const draft = draftOf(openId(state), state);
-    if (input.value !== draft) input.value = draft;
-    grow(input);
-    const { status, waiting, unsent: reason } = openThread(state);
-    dock.hidden = status === "missing";
-    button.disabled = draft.trim() === "" || waiting === "asked";
-    button.title = waiting === "asked" ? w.waiting : w.send;
-    unsent.textContent = reason;
-  });
+  showState({ dock, input, unsent, tools, drawFiles: pendingFiles(files), drawTools: toolsOf() });
   return dock;
+}
+
+function messageField() {
+  return el("textarea", {
+    id: "message",
+    rows: "1",
+    "aria-label": w.label,
+    placeholder: w.placeholder,
+    dir: "auto",
+    "aria-describedby": "composer-problem",
+  });
+}
+
+/** Shows what is written and chosen. While a reply comes the thread changes with every frame, and this does not. */
+function showState({ dock, input, unsent, tools, drawFiles, drawTools }) {
+  watch(
+    (state) => [openId(state), draftOf(openId(state), state)],
+    (state) => {
+      const draft = draftOf(openId(state), state);
+      if (input.value !== draft) input.value = draft;
+      grow(input);
+    },
+  );
+  watch(
+    (state) => [openThread(state).status, openThread(state).unsent, isChat(state)],
+    (state) => {
+      dock.hidden = openThread(state).status === "missing" || !isChat(state);
+      unsent.textContent = openThread(state).unsent;
+    },
+  );
+  watch(
+    (state) => [filesOf(openId(state), state)],
+    (state) => drawFiles(filesOf(openId(state), state)),
+  );
+  const shown = (state) => {
+    const id = openId(state);
+    const pending = filesOf(id, state);
+    return {
+      id,
+      waiting: openThread(state).waiting,
+      isReady: (draftOf(id, state).trim() !== "" || pending.length > 0) && pending.every(({ url }) => url),
+      model: choiceOf(id, "model", state) ?? standardModel(state),
+      library: Boolean(choiceOf(id, "library", state)),
+    };
+  };
+  watch(
+    (state) => Object.values(shown(state)),
+    (state) => place(tools, drawTools(shown(state))),
+  );
+}
+
+function keydown(event, input, submit) {
+  // While an input method composes, Enter picks a word; Safari tells so only by the key code.
+  if (event.isComposing || event.keyCode === 229) return;
+  if (event.key === "ArrowUp" && input.value === "" && openThread().waiting === "") {
+    const last = openThread().messages.findLast(({ role, id }) => role === "user" && id !== null);
+    if (!last) return;
+    event.preventDefault();
+    startEdit(last.key);
+  }
+  if (event.key !== "Enter" || event.shiftKey) return;
+  if (enterSends || event.ctrlKey || event.metaKey) submit(event);
+}
+
+/** The row below the text: what the message is sent with, and the one button that sends it or stops the reply. */
+function toolsOf() {
+  const picker = el("input", { type: "file", multiple: true, hidden: true });
+  picker.addEventListener("change", async () => {
+    (await attachments()).attach(openId(), [...picker.files]);
+    picker.value = "";
+  });
+  const attach = iconButton("attach", w.attach, { onclick: () => picker.click() });
+  const library = memo((id, on) =>
+    el(
+      "button",
+      {
+        type: "button",
+        class: "chip",
+        "aria-pressed": String(on),
+        title: on ? w.libraryOn : w.libraryOff,
+        onclick: () => choose(id, { library: !on }),
+      },
+      icon("library"),
+      el("span", null, w.library),
+    ),
+  );
+  const modelButton = memo((id, name) => {
+    const pick = async () => {
+      const { pickModel } = await import("./model-picker.js");
+      const picked = await pickModel(name);
+      if (picked) choose(id, { model: picked });
+    };
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "chip model",
+        "aria-haspopup": "dialog",
+        title: name ? w.model(name) : w.pickModel,
+        onclick: pick,
+      },
+      el("span", null, name ? shortModel(name) : w.pickModel),
+      icon("down-small"),
+    );
+  });
+  const sendButton = iconButton("send", w.send, { type: "submit", class: "icon-button send" });
+  const stopButton = iconButton("stop", w.stop, { class: "icon-button send stop", onclick: () => stop(openId()) });
+  const spacer = el("span", { class: "spacer" });
+  return ({ id, waiting, isReady, model: name, library: hasLibrary }) => {
+    sendButton.disabled = !isReady || waiting !== "";
+    const isStopping = waiting !== "" && id !== NEW;
+    return [
+      attach,
+      picker,
+      library(id, hasLibrary),
+      spacer,
+      modelButton(id, name),
+      isStopping ? stopButton : sendButton,
+    ];
+  };
+}
+
+/** The files that will go with the message, each with how far it has come. */
+function pendingFiles(list) {
+  const nodes = new Map();
+  return (files) => {
+    list.hidden = files.length === 0;
+    for (const key of [...nodes.keys()]) if (files.every((file) => file.key !== key)) nodes.delete(key);
+    place(
+      list,
+      files.map((file) => {
+        const known = nodes.get(file.key) ?? pendingFile(file);
+        nodes.set(file.key, known);
+        known.update(file);
+        return known.node;
+      }),
+    );
+  };
+}
+
+function pendingFile({ key, name, preview }) {
+  const bar = el("progress", { max: "1", value: "0", "aria-label": words.files.progress(name) });
+  const note = el("span", { class: "file-size" });
+  const remove = iconButton("close", words.files.remove(name), {
+    class: "icon-button small",
+    onclick: async () => (await attachments()).detach(openId(), key),
+  });
+  const node = el(
+    "li",
+    { class: "file" },
+    preview ? el("img", { src: preview, alt: "" }) : icon("file"),
+    el("span", { class: "file-name" }, name),
+    note,
+    bar,
+    remove,
+  );
+  const update = ({ progress, url, problem }) => {
+    bar.value = progress;
+    bar.hidden = Boolean(url || problem);
+    note.textContent = problem ?? "";
+    node.toggleAttribute("data-failed", Boolean(problem));
+  };
+  return { node, update };
+}
+
+/** Files that are pasted into the field or dropped anywhere on the page. */
+function takeFiles(input, signal) {
+  const take = async (id, files) => (await attachments()).attach(id, files);
+  input.addEventListener("paste", (event) => {
+    const files = [...event.clipboardData.files];
+    if (files.length === 0) return;
+    event.preventDefault();
+    take(openId(), files);
+  });
+  const hasFiles = (event) => isChat() && event.dataTransfer?.types.includes("Files");
+  const over = (on) => document.documentElement.toggleAttribute("data-dropping", on);
+  addEventListener("dragover", (event) => hasFiles(event) && (event.preventDefault(), over(true)), { signal });
+  addEventListener("dragleave", (event) => event.relatedTarget === null && over(false), { signal });
+  addEventListener(
+    "drop",
+    (event) => {
+      over(false);
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      take(openId(), [...event.dataTransfer.files]);
+      input.focus();
+    },
+    { signal },
+  );
 }
 
 /** Gives the field the height of its text; the style sheet says how far. */

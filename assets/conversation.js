@@ -1,18 +1,23 @@
 // The conversation on the screen: its messages, the wait for a reply, and what stands there when there is
 // nothing to read.
 
-import { el, icon, place } from "./dom.js";
+import { el, icon, iconButton, memo, place } from "./dom.js";
+import { listenForCode } from "./html.js";
 import { words } from "./lang/en.js";
-import { looks, messageItem } from "./message.js";
-import { HOME } from "./router.js";
-import { NEW, current, openId, openThread, watch } from "./store.js";
-import { loadEarlier, open, sendAgain } from "./turns.js";
+import { messageItem } from "./message.js";
+import { HOME, pageAddress } from "./router.js";
+import { NEW, current, openId, openThread, update, usableModels, watch } from "./store.js";
+import { loadEarlier, open, regenerate } from "./turns.js";
+import { write } from "./drafts.js";
 
 const w = words.conversation;
 /** This close to the end counts as reading the end. */
-const NEAR_END_PX = 80;
-/** What stays visible above a message that is brought into view. */
-const ABOVE_PX = 24;
+const NEAR_END_PX = 40;
+/** From this far the way to the latest message is offered. */
+const FAR_FROM_END_PX = 240;
+const FOUND_MS = 2000;
+/** Earlier messages are fetched when the beginning is this close to the view. */
+const LOAD_AHEAD = "600px";
 
 export function conversationView() {
   const column = el("div", { class: "column" });
@@ -20,105 +25,194 @@ export function conversationView() {
   const spoken = el("div", { class: "unseen", role: "status" });
   // In the tab order, so that long texts can be scrolled with the keyboard.
   const view = el("section", { class: "conversation", "aria-label": w.label, tabindex: "0" }, column);
-  const draw = drawInto(view, column);
+  const latest = iconButton("down", w.latest, { class: "icon-button latest", hidden: true });
+  listenForCode(view);
+  const end = stayAtEnd(view, column, latest);
+  const draw = drawInto(column, end);
   let before = { id: null, waiting: "" };
-  watch((state) => [openId(state), openThread(state), state.list], (state) => {
-    const id = openId(state);
-    const thread = openThread(state);
-    const last = thread.messages.at(-1);
-    draw(id, thread);
-    if (before.id === id && before.waiting && !thread.waiting) {
-      if (thread.problem) spoken.textContent = thread.problem;
-      else if (last?.role === "assistant") spoken.textContent = w.replied(last.content);
-    }
-    before = { id, waiting: thread.waiting };
+  watch(
+    (state) => [
+      openId(state),
+      openThread(state),
+      state.list.total,
+      state.list.status,
+      state.editing,
+      state.models,
+      state.sought,
+    ],
+    (state) => {
+      const id = openId(state);
+      const thread = openThread(state);
+      draw(id, thread, state);
+      if (before.id === id && before.waiting && !thread.waiting) {
+        const last = thread.messages.at(-1);
+        if (thread.problem) spoken.textContent = thread.problem;
+        else if (last?.role === "assistant") spoken.textContent = w.replied(last.text);
+      }
+      before = { id, waiting: thread.waiting };
+    },
+  );
+  return el("div", { class: "conversation-frame" }, spoken, view, latest);
+}
+
+/** Keeps the end in view as long as that is what is read; whoever has scrolled up is left where they are. */
+function stayAtEnd(view, column, latest) {
+  let following = true;
+  let top = 0;
+  const toEnd = () => {
+    following = true;
+    view.scrollTop = view.scrollHeight;
+    // What shrinks moves the text as well: only what goes up from here is somebody's doing.
+    top = view.scrollTop;
+  };
+  const left = () => view.scrollHeight - view.scrollTop - view.clientHeight;
+  const offer = () => (latest.hidden = left() < FAR_FROM_END_PX);
+  view.addEventListener(
+    "scroll",
+    () => {
+      // Going up is a decision, however small; coming close to the end is one too.
+      following = view.scrollTop < top ? left() < 2 : following || left() < NEAR_END_PX;
+      top = view.scrollTop;
+      offer();
+    },
+    { passive: true },
+  );
+  latest.addEventListener("click", () => {
+    toEnd();
+    latest.hidden = true;
   });
-  return el("div", { class: "conversation-frame" }, spoken, view);
+  // Messages grow, the composer grows, a phone's keyboard comes up: all of them before the next picture is drawn.
+  const sizes = new ResizeObserver(() => {
+    if (following) toEnd();
+    offer();
+  });
+  sizes.observe(view);
+  sizes.observe(column);
+  const leave = () => (following = false);
+  return { toEnd, leave };
 }
 
 /** Draws a thread again and again, keeping the messages that stay and the place that is read. */
-function drawInto(view, column) {
+function drawInto(column, end) {
   const list = el("ol", { class: "messages", role: "list" });
   const around = surroundings(list);
   let items = new Map();
   let drawn = { id: null };
-  // When the composer grows or a phone's keyboard comes up, the end that was in view stays in view.
-  let atEnd = true;
-  view.addEventListener("scroll", () => (atEnd = isNearEnd(view)), { passive: true });
-  new ResizeObserver(() => atEnd && (view.scrollTop = view.scrollHeight)).observe(view);
-  return (id, thread) => {
-    const nodes = new Map();
-    for (const message of thread.messages) {
-      const known = items.get(message.key);
-      const look = looks(message);
-      nodes.set(message.key, known?.look === look ? known : { look, node: messageItem(message) });
-    }
-    items = nodes;
-    const nearEnd = isNearEnd(view);
-    place(list, [...nodes.values()].map(({ node }) => node));
-    place(column, around(id, thread));
+  return (id, thread, state) => {
+    const kept = new Map();
     const last = thread.messages.at(-1);
+    for (const message of thread.messages) {
+      const item = items.get(message.key) ?? { ...messageItem(), seen: [] };
+      // Only the last message, and one that is edited, can change without being another object.
+      const live = message === last && thread.live?.id === message.id ? thread.live : null;
+      const seen = [message, live, state.editing === message.key, thread.waiting !== ""];
+      if (seen.some((value, i) => value !== item.seen[i])) {
+        item.seen = seen;
+        item.update(message, { live, editing: seen[2], busy: seen[3] });
+      }
+      kept.set(message.key, item);
+    }
+    items = kept;
+    place(
+      list,
+      [...items.values()].map(({ node }) => node),
+    );
+    place(column, around(id, thread, state));
     const isOpened = id !== drawn.id || thread.status !== drawn.status;
     const isSent = last?.role === "user" && last.key !== drawn.last;
-    if (isOpened || isSent) view.scrollTop = view.scrollHeight;
-    else if (nearEnd) showEnd(view, list);
+    if (isOpened || isSent) end.toEnd();
     drawn = { id, status: thread.status, last: last?.key };
+    const sought = state.sought && thread.messages.find((message) => message.id === state.sought);
+    if (sought) showFound(items.get(sought.key).node, end);
   };
 }
 
-const isNearEnd = (view) => view.scrollHeight - view.scrollTop - view.clientHeight < NEAR_END_PX;
-
-/** Shows the end of the conversation, but not past the beginning of the last turn: a long reply is read from its top. */
-function showEnd(view, list) {
-  const turn = [...list.querySelectorAll(".own")].at(-1);
-  const top = turn ? turn.offsetTop - ABOVE_PX : Infinity;
-  view.scrollTop = Math.min(view.scrollHeight - view.clientHeight, top);
+/** Brings a message that was searched for into view, and marks it for a moment. */
+function showFound(node, end) {
+  end.leave();
+  node.scrollIntoView({ block: "center" });
+  node.setAttribute("data-found", "");
+  setTimeout(() => node.removeAttribute("data-found"), FOUND_MS);
+  update({ sought: null });
 }
 
 /** Gives the list with what stands before and after it, or what stands in its place. */
 function surroundings(list) {
-  // Each is made anew only when it is about something else: a button keeps its focus, the wait its length.
-  const made = new Map();
-  const once = (make, ...about) => {
-    const known = made.get(make);
-    if (known && known.about.every((value, i) => value === about[i])) return known.node;
-    const node = make(...about);
-    made.set(make, { about, node });
-    return node;
-  };
-  return (id, thread) => {
-    const { list: chats, user } = current();
+  const parts = Object.fromEntries(
+    Object.entries({ welcome, skeleton, missing, failed, empty, earlierEdge, thinking, problem }).map(
+      ([name, make]) => [name, memo(make)],
+    ),
+  );
+  return (id, thread, state) => {
+    const { list: chats, user } = state;
     const isFirst = chats.status === "ready" && chats.total === 0;
-    if (id === NEW && thread.messages.length === 0) return [once(welcome, isFirst && user.role === "admin")];
-    if (thread.status === "loading") return [once(skeleton)];
-    if (thread.status === "missing") return [once(missing)];
-    if (thread.status === "failed") return [once(failed, id)];
-    if (thread.messages.length === 0) return [once(empty)];
+    if (id === NEW && thread.messages.length === 0)
+      return [parts.welcome(isFirst, user.role === "admin", hasModels(state))];
+    if (thread.status === "loading") return [parts.skeleton()];
+    if (thread.status === "missing") return [parts.missing()];
+    if (thread.status === "failed") return [parts.failed(id)];
+    if (thread.messages.length === 0) return [parts.empty()];
+    const last = thread.messages.at(-1);
+    const hasBegun = thread.live && (thread.live.text || thread.live.reasoning || thread.live.tools.length > 0);
     return [
-      thread.earlier ? once(earlierButton, id, thread.messages[0].key) : null,
+      thread.earlier ? parts.earlierEdge(id, thread.messages[0].key) : null,
       list,
-      thread.waiting ? once(thinking) : null,
-      thread.problem ? once(problem, id, thread.problem) : null,
+      thread.waiting && !hasBegun ? parts.thinking() : null,
+      thread.problem && !thread.waiting ? parts.problem(id, thread.problem, last) : null,
     ].filter((node) => node !== null);
   };
 }
 
-function welcome(isFirst) {
+/** Whether there is anything to talk to but what is built in; as long as that is not known, there is. */
+const hasModels = (state) =>
+  state.models === null || usableModels(state).some((name) => name !== "echo" && name !== "library");
+
+function welcome(isFirst, isAdmin, hasModel) {
   const w = words.welcome;
   const mark = icon("mark");
   mark.classList.add("mark");
-  const lead = isFirst ? [w.first, el("code", null, "OPENAI_API_KEY"), w.firstEnd] : [w.hint];
   const greeting = el("p", { class: "greeting" }, w.greeting(new Date().getHours()));
-  return el("div", { class: "welcome" }, mark, greeting, el("p", { class: "lead" }, ...lead));
+  const lead = hasModel ? w.hint : isAdmin ? w.noModels : w.noModelsYet;
+  const connect =
+    isAdmin && !hasModel ? el("a", { class: "button", href: pageAddress("admin", "providers") }, w.connect) : null;
+  return el(
+    "div",
+    { class: "welcome" },
+    mark,
+    greeting,
+    el("p", { class: "lead" }, lead),
+    connect,
+    isFirst || !hasModel ? suggestions(w.suggestions) : null,
+  );
+}
+
+/** Something to begin with: pressing one puts it into the composer, to be sent or changed. */
+function suggestions(texts) {
+  const take = (text) => {
+    write(NEW, text);
+    document.querySelector("#message").focus();
+  };
+  return el(
+    "ul",
+    { class: "suggestions", role: "list" },
+    texts.map((text) =>
+      el("li", null, el("button", { type: "button", class: "quiet-button", onclick: () => take(text) }, text)),
+    ),
+  );
 }
 
 const placeholder = (text, ...rest) => el("div", { class: "placeholder" }, el("p", null, text), ...rest);
 const empty = () => placeholder(w.empty);
 const missing = () => placeholder(w.missing, el("a", { class: "button", href: HOME }, words.newConversation));
-const failed = (id) => placeholder(w.failed, el("button", { type: "button", class: "button", onclick: () => open(id) }, words.tryAgain));
+const failed = (id) =>
+  placeholder(w.failed, el("button", { type: "button", class: "button", onclick: () => open(id) }, words.tryAgain));
 
 function skeleton() {
-  return el("div", { class: "skeleton", role: "img", "aria-label": w.loading }, ...Array.from({ length: 4 }, () => el("span")));
+  return el(
+    "div",
+    { class: "skeleton", role: "img", "aria-label": w.loading },
+    ...Array.from({ length: 4 }, () => el("span")),
+  );
 }
 
 function thinking() {
@@ -131,15 +225,18 @@ function thinking() {
   );
 }
 
-function problem(id, text) {
-  const again = el("button", { type: "button", class: "link", onclick: () => sendAgain(id) }, words.tryAgain);
-  return el("p", { class: "reply-problem" }, text, " ", again);
+/** Why there is no reply, or no whole one, and the way to another. */
+function problem(id, text, last) {
+  const again = el("button", { type: "button", class: "link", onclick: () => regenerate(id, last) }, words.tryAgain);
+  return el("p", { class: "reply-problem" }, icon("warn"), el("span", null, text, " ", again));
 }
 
-function earlierButton(id) {
+/** Where the messages begin that are known: coming close to it fetches those before. */
+function earlierEdge(id) {
   const button = el("button", { type: "button", class: "quiet-button earlier" }, w.earlier);
-  button.addEventListener("click", async () => {
+  const load = async () => {
     const view = button.closest(".conversation");
+    if (!view || button.disabled) return;
     const fromEnd = view.scrollHeight - view.scrollTop;
     button.disabled = true;
     try {
@@ -152,6 +249,20 @@ function earlierButton(id) {
       button.disabled = false;
       button.textContent = w.earlierFailed;
     }
+  };
+  button.addEventListener("click", load);
+  queueMicrotask(() => {
+    const view = button.closest(".conversation");
+    const near = new IntersectionObserver(
+      ([entry]) => {
+        // The first messages of a conversation that has just been opened are not asked for: its end is what is read.
+        if (!entry.isIntersecting || current().threads[id]?.messages.length === 0) return;
+        near.disconnect();
+        load();
+      },
+      { root: view, rootMargin: `${LOAD_AHEAD} 0px 0px` },
+    );
+    if (view) near.observe(button);
   });
   return button;
 }

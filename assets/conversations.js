@@ -4,8 +4,8 @@
 import * as api from "./api.js";
 import { words } from "./lang/en.js";
 import { HOME, address, go } from "./router.js";
-import { chatOf, current, dropChat, inOrder, openId, putChat, update, updateList } from "./store.js";
-import { toast } from "./toast.js";
+import { NEW, chatOf, current, dropChat, inOrder, openId, putChat, update, updateList, updateThread } from "./store.js";
+import { toast } from "./overlay.js";
 
 const UNDO_MS = 8000;
 
@@ -22,15 +22,25 @@ export async function loadMore() {
 async function loadPage(status, offset) {
   updateList({ status });
   try {
-    const { chats, total } = await api.conversations(offset);
-    // While a page was on its way the list may have moved by a row: whoever is known stays as known.
+    const { tag } = current();
+    const { chats, total } = await api.conversations(offset, tag);
+    // Another tag was chosen meanwhile: its own page is on its way.
+    if (tag !== current().tag) return;
+    // While a later page was on its way the list may have moved by a row: whoever is known stays as known. The first page
+    // is also how the list is brought up to date.
     const { list } = current();
-    const known = new Set(list.chats.map(({ id }) => id));
-    const added = chats.filter(({ id }) => !known.has(id));
+    const known = offset === 0 ? list.chats.filter(({ id }) => chats.every((chat) => chat.id !== id)) : list.chats;
+    const ids = new Set(known.map(({ id }) => id));
+    const added = chats.filter(({ id }) => !ids.has(id));
     const strays = list.strays.filter((id) => chats.every((chat) => chat.id !== id));
     // An empty page ends the list, whatever the total says; without this, scrolling would ask again and again.
     const end = chats.length === 0;
-    updateList({ status: "ready", chats: inOrder([...list.chats, ...added]), total: end ? list.chats.length : total, strays });
+    updateList({
+      status: "ready",
+      chats: inOrder([...known, ...added]),
+      total: end ? list.chats.length : total,
+      strays,
+    });
   } catch {
     updateList({ status: "failed" });
   }
@@ -57,13 +67,50 @@ export function rename(id, title) {
 
 export function pin(id) {
   const chat = chatOf(id);
-  return change(chat, { is_pinned: !chat.is_pinned }, words.pinFailed);
+  return change(chat, { is_pinned: !chat.is_pinned }, words.changeFailed);
+}
+
+/** Archived conversations leave the days and stay findable at the end of the list. */
+export function archive(id) {
+  const chat = chatOf(id);
+  const undo = { label: words.undo, run: () => archive(id) };
+  if (!chat.is_archived) toast({ text: words.archived, ms: UNDO_MS, action: undo });
+  return change(chat, { is_archived: !chat.is_archived }, words.changeFailed);
+}
+
+/** Changes what a conversation's replies are made with; before it exists, that is kept until it does. */
+export function choose(id, values) {
+  if (id === NEW) return updateThread(NEW, ({ choices }) => ({ choices: { ...choices, ...values } }));
+  return change(chatOf(id), values, words.changeFailed);
+}
+
+export async function setTags(id, tags) {
+  await change(chatOf(id), { tags }, words.changeFailed);
+  await loadTags();
+}
+
+export async function loadTags() {
+  try {
+    update({ tags: await api.tags() });
+  } catch {
+    // The list works without them.
+  }
+}
+
+/** Lists only the conversations with `tag`, or all of them again. */
+export function filter(tag) {
+  update({ tag });
+  updateList({ chats: [], total: 0, strays: [] });
+  return load();
 }
 
 async function change(chat, values, failed) {
   putChat({ ...chat, ...values });
   try {
-    await api.updateConversation(chat.id, values);
+    const changed = await api.updateConversation(chat.id, values);
+    // The server may have spelled a value in its own way.
+    for (const name of Object.keys(values)) if (name in changed) values[name] = changed[name];
+    putChat({ ...chatOf(chat.id), ...values });
   } catch {
     putChat({ ...chatOf(chat.id), ...Object.fromEntries(Object.keys(values).map((key) => [key, chat[key]])) });
     toast({ text: failed });

@@ -31,7 +31,11 @@ export function icon(name) {
 
 /** A button that shows an icon and is named by `label`. */
 export function iconButton(name, label, props) {
-  return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, ...props }, icon(name));
+  return el(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, ...props },
+    icon(name),
+  );
 }
 
 /**
@@ -46,4 +50,16 @@ export function place(parent, nodes) {
     if (node === at) at = at.nextSibling;
     else parent.insertBefore(node, at);
   }
+}
+
+/** Calls `make` again only when what the node is about has changed: a node that stays keeps its focus and its place. */
+export function memo(make) {
+  let seen = null;
+  let node = null;
+  return (...about) => {
+    if (seen?.length === about.length && about.every((value, i) => Object.is(value, seen[i]))) return node;
+    seen = about;
+    node = make(...about);
+    return node;
+  };
 }

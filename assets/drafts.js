@@ -3,6 +3,9 @@
 
 import { NEW, current, update } from "./store.js";
 
+/** One list for all who have none, so that watchers see no change. */
+const NO_FILES = [];
+
 let prefix = "";
 
 /** Reads what `user` left unsent in this browser. */
@@ -33,8 +36,14 @@ export function giveBack(id, text) {
 export function moveNew(id, text) {
   write(id, draftOf(NEW));
   write(NEW, "");
+  setFiles(id, filesOf(NEW));
+  setFiles(NEW, NO_FILES);
   if (draftOf(id) === "") keep(id, text);
 }
+
+/** The files in the composer of `id`. They are kept as long as the page: a reload cannot bring them back. */
+export const filesOf = (id, state = current()) => state.files[id] ?? NO_FILES;
+export const setFiles = (id, files) => update({ files: { ...current().files, [id]: files } });
 
 /** After a reload: a text that turns out to have arrived is no draft any more. */
 export function dropIfArrived(id, text) {

@@ -1,10 +1,15 @@
 // Addresses of pages, and going from one to the next. Each page has one, so that the back button, a reload
 // and a link in a new tab all lead where they should.
 
+import { ROOT } from "./api.js";
 import { update } from "./store.js";
 
-export const HOME = "/ui/";
+export const HOME = `${ROOT}/ui/`;
+/** The pages beside conversations, and whether each has sections with addresses of their own. */
+const PAGES = ["settings", "usage", "library", "admin"];
+
 export const address = (id) => `${HOME}c/${id}`;
+export const pageAddress = (page, section) => HOME + page + (section ? `/${section}` : "");
 
 /** Follows the address, links within the page and the back button until `signal` aborts. */
 export function start(signal) {
@@ -15,7 +20,7 @@ export function start(signal) {
       const link = event.target.closest?.("a[href]");
       // Another button or a modifier means a new tab or window, which is the browser's to open.
       const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-      if (!link || !plain || !link.pathname.startsWith(HOME) || link.origin !== location.origin || link.hash) return;
+      if (!link || !plain || !link.pathname?.startsWith(HOME) || link.origin !== location.origin || link.hash) return;
       event.preventDefault();
       go(link.pathname);
     },
@@ -30,7 +35,9 @@ export function go(path) {
 }
 
 function follow() {
-  const id = location.pathname.match(/^\/ui\/c\/([\w-]+)\/?$/)?.[1];
-  if (!id && location.pathname !== HOME) history.replaceState(null, "", HOME);
-  update({ route: id ? { page: "conversation", id } : { page: "new" } });
+  const [page, rest = ""] = location.pathname.slice(HOME.length).split("/");
+  if (page === "c" && /^[\w-]+$/.test(rest)) return update({ route: { page: "conversation", id: rest } });
+  if (PAGES.includes(page)) return update({ route: { page, section: rest } });
+  if (location.pathname !== HOME) history.replaceState(null, "", HOME);
+  update({ route: { page: "new" } });
 }

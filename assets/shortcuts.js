@@ -2,23 +2,29 @@
 
 import { el, iconButton } from "./dom.js";
 import { words } from "./lang/en.js";
-import { HOME, go } from "./router.js";
+import { HOME, go, pageAddress } from "./router.js";
 import { closeDrawer, toggleSidebar } from "./sidebar.js";
+import { current, isChat, openId, openThread } from "./store.js";
+import { stop } from "./turns.js";
 
 const isMac = navigator.platform.startsWith("Mac");
 const command = isMac ? "⌘" : "Ctrl";
 const w = words.shortcuts;
 
 const LIST = [
-  [w.send, "Enter"],
-  [w.newLine, "Shift", "Enter"],
+  [w.palette, command, "K"],
   [w.newConversation, command, "Shift", "O"],
   [w.sidebar, command, "B"],
+  [w.settings, command, ","],
+  [w.send, "Enter"],
+  [w.newLine, "Shift", "Enter"],
+  [w.edit, "↑"],
+  [w.write, "/"],
   [w.rename, "F2"],
   [w.delete, "Delete"],
   [w.undo, command, "Z"],
   [w.escape, "Escape"],
-  [w.show, command, "/"],
+  [w.show, "?"],
 ];
 
 export function listenForKeys(signal) {
@@ -27,32 +33,57 @@ export function listenForKeys(signal) {
     (event) => {
       // A menu or dialog takes the keys while it is open.
       if (document.querySelector(":popover-open, dialog[open]")) return;
-      if (event.key === "Escape") return void closeDrawer();
-      if (!(isMac ? event.metaKey : event.ctrlKey) || event.altKey) return;
-      const act = {
-        "shift+o": newConversation,
-        b: toggleSidebar,
-        "/": showShortcuts,
-        // Where the slash is on a digit's key.
-        "shift+/": showShortcuts,
-      }[(event.shiftKey ? "shift+" : "") + event.key.toLowerCase()];
-      if (!act) return;
+      const act = actFor(event);
+      if (!act || act() === false) return;
       event.preventDefault();
-      act();
     },
     { signal },
   );
 }
 
+function actFor(event) {
+  if (event.key === "Escape") return escape;
+  if (isMac ? event.metaKey : event.ctrlKey) {
+    if (event.altKey) return null;
+    const key = (event.shiftKey ? "shift+" : "") + event.key.toLowerCase();
+    return {
+      k: showPalette,
+      "shift+o": newConversation,
+      b: toggleSidebar,
+      ",": () => go(pageAddress("settings")),
+      "/": showShortcuts,
+    }[key];
+  }
+  const inText = event.target.matches?.("input, textarea, select, [contenteditable]");
+  if (inText || event.altKey) return null;
+  return { "?": showShortcuts, "/": () => isChat() && document.querySelector("#message").focus() }[event.key];
+}
+
+/** Closes the drawer, or else stops the reply that is being written. */
+function escape() {
+  if (closeDrawer()) return true;
+  if (!isChat(current()) || openThread().waiting === "") return false;
+  stop(openId());
+  return true;
+}
+
 function newConversation() {
   closeDrawer();
   go(HOME);
-  document.querySelector(".composer textarea").focus();
+  document.querySelector("#message").focus();
+}
+
+export async function showPalette() {
+  const { openPalette } = await import("./palette.js");
+  openPalette({ newConversation, showShortcuts });
 }
 
 export function showShortcuts() {
-  const close = iconButton("close", w.close, { onclick: () => dialog.close() });
-  const rows = LIST.map(([label, ...keys]) => [el("dt", null, label), el("dd", null, ...keys.map((key) => el("kbd", null, key)))]);
+  const close = iconButton("close", words.close, { onclick: () => dialog.close() });
+  const rows = LIST.map(([label, ...keys]) => [
+    el("dt", null, label),
+    el("dd", null, ...keys.map((key) => el("kbd", null, key))),
+  ]);
   const dialog = el(
     "dialog",
     { class: "dialog", "aria-labelledby": "shortcuts-heading", closedby: "any", onclose: () => dialog.remove() },

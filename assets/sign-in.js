@@ -31,7 +31,13 @@ function signInForm({ signup, notice, email, onSubmit, onSignedIn, show }) {
     after:
       signup === "closed"
         ? el("p", { class: "aside" }, w.closed)
-        : el("p", { class: "aside" }, w.newHere, " ", link(w.toSignUp, () => show("sign-up", fields.email.input.value))),
+        : el(
+            "p",
+            { class: "aside" },
+            w.newHere,
+            " ",
+            link(w.toSignUp, () => show("sign-up", fields.email.input.value)),
+          ),
     async send() {
       onSubmit();
       await api.signIn(fields.email.input.value.trim(), fields.password.input.value);
@@ -59,10 +65,20 @@ function signUpForm({ signup, setupCode, email, onSubmit, onSignedIn, show }) {
     after:
       signup === "first"
         ? null
-        : el("p", { class: "aside" }, w.haveOne, " ", link(w.toSignIn, () => show("sign-in", fields.email.input.value))),
+        : el(
+            "p",
+            { class: "aside" },
+            w.haveOne,
+            " ",
+            link(w.toSignIn, () => show("sign-in", fields.email.input.value)),
+          ),
     async send() {
       onSubmit();
-      await api.signUp(fields.email.input.value.trim(), fields.password.input.value, fields.setup_code?.input.value.trim());
+      await api.signUp(
+        fields.email.input.value.trim(),
+        fields.password.input.value,
+        fields.setup_code?.input.value.trim(),
+      );
       onSignedIn();
     },
     explain(error) {
@@ -110,7 +126,8 @@ function form({ heading, lead, fields, submit, after, send, explain }) {
 
 function explainAny(error) {
   if (error.status === 0) return words.unreachable;
-  if (error.status === 429) return error.retryAfterS ? words.signIn.tooMany(error.retryAfterS) : words.signIn.tooManySoon;
+  if (error.status === 429)
+    return error.retryAfterS ? words.signIn.tooMany(error.retryAfterS) : words.signIn.tooManySoon;
   return error.detail || words.unexpected(error.status);
 }
 

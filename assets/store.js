@@ -8,8 +8,12 @@ export const NEW = "new";
 
 const fresh = () => ({
   user: null,
-  /** `{ page: "new" }` or `{ page: "conversation", id }`. */
+  /** What the user has set for themselves, as the server keeps it. */
+  settings: {},
+  /** `{ page: "new" }`, `{ page: "conversation", id }`, or `{ page: "settings", section }` and the like. */
   route: { page: "new" },
+  /** The tag whose conversations are listed; "" for all. */
+  tag: "",
   /** `status`: loading, more (a further page is on its way), ready or failed. */
   list: {
     status: "loading",
@@ -18,25 +22,44 @@ const fresh = () => ({
     /** Ids of conversations that are listed because they were opened, before their page was reached. */
     strays: [],
   },
+  /** Every tag in use: `[{ name, conversation_count }]`. */
+  tags: [],
   /** By conversation id or NEW, see `emptyThread`. */
   threads: {},
   /** Text in the composer, by conversation id or NEW. */
   drafts: {},
+  /** Files in the composer, by conversation id or NEW: `[{ key, name, size, type, preview, progress, url, problem }]`. */
+  files: {},
+  /** What the server says of models: `{ chat: [name], … }`; null until it has. */
+  models: null,
   /** `{ id, where }` while a conversation is renamed, `where` being "list" or "topbar". */
   renaming: null,
+  /** The key of the message that is being edited. */
+  editing: null,
+  /** The id of a message that was searched for and is to be shown; null once it has been. */
+  sought: null,
   sidebarOpen: true,
+  /** Whether the last request reached the server. */
+  online: true,
 });
 
 /** The messages of one conversation and what goes on in it. */
 export const emptyThread = {
   /** loading, ready, failed or missing. */
   status: "loading",
-  /** As the server sends them, and each with a `key` that stays when a message sent here gets its `id`. */
+  /**
+   * As the server sends them, each with a `key` that stays when a message sent here gets its `id`. `siblings` are the ids of
+   * all messages that stand in one's place on some branch, itself included.
+   */
   messages: [],
   /** Whether the server has messages before these. */
   earlier: false,
-  /** How a reply is awaited: "asked" when this page sent the message, "polled" when it was sent before; else "". */
+  /** How a reply is awaited: "asked" until it has begun, "live" while it is written; else "". */
   waiting: "",
+  /** The reply that is being written: `{ key, text, reasoning, blocks, tools }`; null when there is none. */
+  live: null,
+  /** What is chosen for a conversation before it exists: model, library and so on. */
+  choices: {},
   /** Whether a reply came while another conversation was open. */
   fresh: false,
   /** Why the last message got no reply: a sentence, or "". */
@@ -53,8 +76,20 @@ export const current = () => state;
 
 /** The id of the conversation on the screen, or NEW. */
 export const openId = (s = state) => (s.route.page === "conversation" ? s.route.id : NEW);
-export const openThread = (s = state) => s.threads[openId(s)] ?? emptyThread;
+export const threadOf = (id, s = state) => s.threads[id] ?? emptyThread;
+export const openThread = (s = state) => threadOf(openId(s), s);
 export const chatOf = (id, s = state) => s.list.chats.find((chat) => chat.id === id);
+/** Whether the screen shows a conversation, new or not, rather than a page such as the settings. */
+export const isChat = (s = state) => s.route.page === "new" || s.route.page === "conversation";
+
+/** What is set for a conversation, existing or not: `model`, `library`, `system_prompt` … */
+export const choiceOf = (id, name, s = state) => (id === NEW ? threadOf(NEW, s).choices[name] : chatOf(id, s)?.[name]);
+
+/** The models that can be asked: the server also lists those that it only knows a price of. */
+export const usableModels = ({ models } = state) => models?.available ?? models?.chat ?? [];
+/** The model that answers where nothing is chosen. */
+export const standardModel = (s = state) =>
+  s.settings.default_model ?? s.models?.default ?? usableModels(s)[0] ?? (s.models ? "echo" : "");
 
 export function update(change) {
   state = { ...state, ...change };
@@ -68,14 +103,16 @@ export function update(change) {
 }
 
 /** Runs `fn` now and whenever one of the values that `select` lists is another than before. */
-export function watch(select, fn) {
+export function watch(select, fn, signal) {
   let seen = select(state);
-  watchers.add(() => {
+  const watcher = () => {
     const next = select(state);
     if (next.every((value, i) => Object.is(value, seen[i]))) return;
     seen = next;
     fn(state);
-  });
+  };
+  watchers.add(watcher);
+  signal?.addEventListener("abort", () => watchers.delete(watcher));
   fn(state);
 }
 
@@ -89,7 +126,7 @@ export const updateList = (change) => update({ list: { ...state.list, ...change 
 
 /** Changes the thread `id`, which is made if it is not there; `change` may be a function of the thread. */
 export function updateThread(id, change) {
-  const thread = state.threads[id] ?? emptyThread;
+  const thread = threadOf(id);
   const changed = typeof change === "function" ? change(thread) : change;
   update({ threads: { ...state.threads, [id]: { ...thread, ...changed } } });
 }
@@ -97,7 +134,7 @@ export function updateThread(id, change) {
 /** The conversation begun under NEW has become `id`. */
 export function moveNewThread(id) {
   const { [NEW]: thread, ...others } = state.threads;
-  update({ threads: { ...others, [id]: thread } });
+  update({ threads: { ...others, [id]: { ...thread, choices: {} } } });
 }
 
 /** Puts `chat` into the list, in its order, in place of what was known of it. */

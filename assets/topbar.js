@@ -2,11 +2,10 @@
 
 import { el, icon, iconButton, place } from "./dom.js";
 import { words } from "./lang/en.js";
-import { openMenu } from "./menu.js";
-import { renameField } from "./rename.js";
+import { openMenu } from "./overlay.js";
 import { HOME } from "./router.js";
-import { conversationMenu, toggleSidebar } from "./sidebar.js";
-import { NEW, chatOf, openId, watch } from "./store.js";
+import { conversationMenu, renameField, toggleSidebar } from "./sidebar.js";
+import { NEW, chatOf, isChat, openId, watch } from "./store.js";
 
 export function topbar() {
   const open = iconButton("sidebar", words.sidebar.open, {
@@ -15,26 +14,40 @@ export function topbar() {
     "aria-controls": "sidebar",
   });
   const label = words.newConversation;
-  const fresh = el("a", { class: "icon-button topbar-new", href: HOME, "aria-label": label, title: label }, icon("new"));
+  const fresh = el(
+    "a",
+    { class: "icon-button topbar-new", href: HOME, "aria-label": label, title: label },
+    icon("new"),
+  );
   const title = el("h1", { tabindex: "-1", dir: "auto" });
   const more = iconButton("more", "", { "aria-haspopup": "menu" });
   more.addEventListener("click", () => openMenu(more, conversationMenu(openId(), "topbar")));
   const bar = el("header", { class: "topbar" });
 
+  const tune = iconButton("tune", words.chatSettings.heading, {
+    onclick: async () => (await import("./chat-settings.js")).openChatSettings(openId()),
+  });
+  const offline = el("span", { class: "offline", role: "status" });
+
   const chat = (state) => chatOf(openId(state), state);
   const renaming = (state) => state.renaming?.where === "topbar" && state.renaming.id === openId(state);
-  watch((state) => [chat(state)?.title, openId(state), renaming(state)], (state) => {
-    const known = chat(state);
-    // The page needs a heading even where showing it would say nothing.
-    title.className = known ? "" : "unseen";
-    title.textContent = known ? known.title || words.untitled : openId(state) === NEW ? label : words.product;
-    const name = words.sidebar.more(title.textContent);
-    more.setAttribute("aria-label", name);
-    more.title = name;
-    const middle = renaming(state) ? [renameField(known)] : [title, ...(known ? [more] : [])];
-    const hadField = bar.querySelector("input") !== null;
-    place(bar, [open, ...middle, fresh]);
-    if (hadField && !renaming(state) && document.activeElement === document.body) more.focus();
-  });
+  watch(
+    (state) => [chat(state)?.title, openId(state), renaming(state), state.route, state.online],
+    (state) => {
+      const known = isChat(state) ? chat(state) : undefined;
+      // The page needs a heading even where showing it would say nothing; pages have one of their own.
+      title.hidden = !isChat(state);
+      title.className = known ? "" : "unseen";
+      title.textContent = known ? known.title || words.untitled : openId(state) === NEW ? label : words.product;
+      const name = words.sidebar.more(title.textContent);
+      more.setAttribute("aria-label", name);
+      more.title = name;
+      offline.textContent = state.online ? "" : words.offline;
+      const middle = renaming(state) ? [renameField(known)] : [title, ...(known ? [more] : [])];
+      const hadField = bar.querySelector("input") !== null;
+      place(bar, [open, ...middle, el("span", { class: "spacer" }), offline, ...(isChat(state) ? [tune] : []), fresh]);
+      if (hadField && !renaming(state) && document.activeElement === document.body) more.focus();
+    },
+  );
   return bar;
 }

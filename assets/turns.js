@@ -1,24 +1,21 @@
-// Messages and replies: loads a conversation, sends, waits, and tells what became of a message when the
+// Messages and replies: loads a conversation, sends, asks again, edits, and tells what became of a message when the
 // connection or the model failed. The rule in every failure: nothing that someone wrote is lost, and what the
 // server has is never sent twice without being asked.
 
 import * as api from "./api.js";
+import { find } from "./conversations.js";
 import * as drafts from "./drafts.js";
+import { follow, isFollowed } from "./follow.js";
 import { words } from "./lang/en.js";
 import { address, go } from "./router.js";
-import { NEW, chatOf, current, emptyThread, moveNewThread, openId, putChat, updateThread } from "./store.js";
+import { NEW, chatOf, current, moveNewThread, openId, putChat, threadOf, update, updateThread } from "./store.js";
+import { toast } from "./overlay.js";
 
-const POLL_EVERY_MS = 1500;
-const POLL_AT_MOST_MS = 120_000;
-/** A message older than this has no reply on its way: models time out long before. */
-const REPLY_AGE_MAX_MS = 600_000;
 const TITLE_CHARS = 60;
+/** What a conversation can be given before it exists. */
+const CHOICES = ["model", "library", "system_prompt", "temperature", "max_tokens"];
 
 let lastKey = 0;
-/** Counts polls and sends: a poll ends when it is not the latest. */
-let lastPoll = 0;
-
-const threadOf = (id) => current().threads[id] ?? emptyThread;
 
 /** Shows a conversation: what is known of it at once, then what the server has. */
 export async function open(id) {
@@ -30,10 +27,17 @@ export async function open(id) {
     if (threadOf(id).status !== "ready") updateThread(id, { status: error.status === 404 ? "missing" : "failed" });
     return;
   }
-  const { messages, waiting, problem } = threadOf(id);
+  const { messages } = threadOf(id);
   const lastSent = messages.findLast(({ role }) => role === "user");
-  if (lastSent) drafts.dropIfArrived(id, lastSent.content);
-  if (awaitsReply(messages.at(-1)) && waiting !== "asked" && !problem) await poll(id, messages.at(-1));
+  if (lastSent) drafts.dropIfArrived(id, lastSent.text);
+  if (messages.at(-1)?.state === "streaming") await join(id);
+}
+
+/** Follows the reply that is being written in `id`, asked for here before or on another device. */
+export async function join(id) {
+  if (isFollowed(id)) return;
+  updateThread(id, { waiting: "asked" });
+  await run(id, api.attach(id)).catch(() => {});
 }
 
 /** Loads the page of messages before those known. */
@@ -44,61 +48,130 @@ export async function loadEarlier(id) {
   updateThread(id, (thread) => ({ messages: [...older, ...thread.messages], earlier: page.earlier }));
 }
 
-/** Sends `text` in the conversation `id`, or in a new one. */
-export async function send(id, text) {
-  lastPoll++;
+/** Sends `text` in the conversation `id`, or in a new one, with `files` that have been uploaded. */
+export async function send(id, text, files = []) {
   const known = lastId(id);
-  const message = local("user", text);
+  const attachments = files.map(({ name, type, size, preview }) => ({
+    id: null,
+    filename: name,
+    content_type: type,
+    size,
+    preview,
+  }));
+  const message = local("user", text, attachments);
   const messages = [...threadOf(id).messages, message];
-  updateThread(id, { status: "ready", messages, waiting: "asked", problem: "", unsent: "" });
+  updateThread(id, { status: "ready", messages, waiting: "asked", live: null, problem: "", unsent: "" });
   drafts.sending(id);
+  drafts.setFiles(id, []);
   let target = id;
   try {
     if (id === NEW) target = await create(text);
-    const { reply } = await api.send(target, text);
-    receive(target, reply);
+    const body = { content: text, media_urls: files.map(({ url }) => url) };
+    await run(target, api.send(target, body), message);
   } catch (error) {
-    await explain(target, text, known, message, error);
+    await explain(target, text, files, known, message, error);
   }
 }
 
-/** Sends the last message once more, after it got no reply. */
-export function sendAgain(id) {
-  const last = threadOf(id).messages.findLast(({ role }) => role === "user");
-  return send(id, last.content);
+/** Asks for another reply in the place of one, or for one where none came. */
+export function regenerate(id, message, model) {
+  const { messages } = threadOf(id);
+  const at = messages.findIndex(({ key }) => key === message.key);
+  return again(
+    id,
+    message.role === "user" ? messages.slice(0, at + 1) : messages.slice(0, at),
+    api.regenerate(message.id, model),
+  );
 }
 
-/** Creates the conversation that `text` begins, so that it has an address while its first reply is awaited. */
+/** Goes on where a reply was broken off. */
+export const resume = (id, message) => again(id, threadOf(id).messages, api.resume(message.id));
+
+/** Sends another text in the place of a message, as a branch of its own. */
+export function edit(id, message, text) {
+  const { messages } = threadOf(id);
+  const at = messages.findIndex(({ key }) => key === message.key);
+  const edited = local("user", text, message.attachments);
+  return again(id, [...messages.slice(0, at), edited], api.edit(message.id, text), edited);
+}
+
+async function again(id, messages, source, asked) {
+  updateThread(id, { messages, waiting: "asked", live: null, problem: "" });
+  try {
+    await run(id, source, asked);
+  } catch (error) {
+    updateThread(id, { waiting: "", problem: reasonOf(error) });
+    await refresh(id).catch(() => {});
+  }
+}
+
+/** Turns to the branch with the message `messageId`. */
+export async function turnTo(id, messageId) {
+  try {
+    await api.setLeaf(id, messageId);
+    await refresh(id);
+  } catch {
+    toast({ text: words.conversation.branchFailed });
+  }
+}
+
+/** Ends the reply in progress; what has arrived is kept. */
+export async function stop(id) {
+  try {
+    await api.stop(id);
+  } catch {
+    toast({ text: words.conversation.stopFailed });
+  }
+}
+
+/** Follows a reply to its end and brings the thread to what the server has then. */
+async function run(id, source, asked) {
+  const onStart = (start) => begin(id, start, asked);
+  const { ended, problem } = await follow(id, source, { onStart });
+  settle(id);
+  await refresh(id).catch(() => {});
+  // A reply that was begun says itself why it ended. Where there is none, the question stands last and the reason below it.
+  const isUnanswered = threadOf(id).messages.at(-1)?.role === "user";
+  const failed = ended === "failed" ? words.conversation.failedReply(problem) : words.conversation.noReply;
+  updateThread(id, { live: null, waiting: "", problem: isUnanswered ? failed : "", fresh: openId() !== id });
+}
+
+/** The reply has begun: the message that asked for it has an id, and the reply a place. */
+function begin(id, { request_message_id: requestId, response_message_id: responseId, model }, asked) {
+  if (asked) {
+    settle(id);
+    updateThread(id, ({ messages }) => ({
+      messages: messages.map((message) => (message.key === asked.key ? { ...message, id: requestId } : message)),
+    }));
+  }
+  if (threadOf(id).messages.some((message) => message.id === responseId)) return;
+  const reply = { ...local("assistant", "", []), id: responseId, state: "streaming", model };
+  updateThread(id, ({ messages }) => ({ messages: [...messages, reply] }));
+}
+
+/** Creates the conversation that `text` begins, with what was chosen for it. */
 async function create(text) {
-  const chat = await api.createConversation(titleOf(text));
+  const { choices } = threadOf(NEW);
+  let chat = await api.createConversation(titleOf(text) || null);
+  const standard = { model: current().settings.default_model };
+  const wanted = { ...standard, ...choices };
+  const chosen = Object.fromEntries(CHOICES.filter((name) => wanted[name] != null).map((name) => [name, wanted[name]]));
+  if (Object.keys(chosen).length > 0) chat = await api.updateConversation(chat.id, chosen);
   moveNewThread(chat.id);
   drafts.moveNew(chat.id, text);
   putChat(chat);
-  if (openId() === NEW) go(address(chat.id));
+  if (openId() === NEW && current().route.page === "new") go(address(chat.id));
   return chat.id;
 }
 
-function receive(id, reply) {
-  // Opening the conversation meanwhile may have shown the beginning of this reply.
-  const begun = threadOf(id).messages.at(-1);
-  const messages =
-    begun?.role === "assistant"
-      ? threadOf(id).messages.with(-1, { ...begun, content: reply, state: "complete" })
-      : [...threadOf(id).messages, local("assistant", reply)];
-  updateThread(id, { messages, waiting: "", fresh: openId() !== id });
-  settle(id);
-  // The reply is on the screen; this only fetches the ids and times that the server gave.
-  refresh(id).catch(() => {});
-}
-
 /** A send failed: finds out whether the message arrived, and says what is kept and what to do. */
-async function explain(id, text, known, message, error) {
+async function explain(id, text, files, known, message, error) {
   const arrived = id !== NEW && (await hasArrived(id, text, known));
   if (arrived) {
     settle(id);
     const last = threadOf(id).messages.at(-1);
     // The connection broke, not the model: the reply may still be on its way.
-    if (error.status === 0 && awaitsReply(last)) return poll(id, last);
+    if (error.status === 0 && last.state === "streaming") return join(id);
     const replied = last.role === "assistant" && last.state === "complete";
     return updateThread(id, { waiting: "", problem: replied ? "" : words.conversation.failedReply(error.detail) });
   }
@@ -108,6 +181,7 @@ async function explain(id, text, known, message, error) {
     unsent: reasonOf(error),
   }));
   drafts.giveBack(id, text);
+  drafts.setFiles(id, files);
 }
 
 async function hasArrived(id, text, known) {
@@ -116,7 +190,7 @@ async function hasArrived(id, text, known) {
   } catch {
     return false;
   }
-  return threadOf(id).messages.some((one) => one.id > known && one.role === "user" && one.content === text);
+  return threadOf(id).messages.some((one) => one.id > known && one.role === "user" && one.text === text);
 }
 
 function reasonOf({ status, detail, retryAfterS }) {
@@ -124,24 +198,6 @@ function reasonOf({ status, detail, retryAfterS }) {
   if (status === 429 && retryAfterS) return words.composer.busy(retryAfterS);
   return words.composer.refused(detail);
 }
-
-/** Asks for the reply to `last` while its conversation is open, for as long as one may reasonably come. */
-async function poll(id, last) {
-  const run = ++lastPoll;
-  const until = Math.min(Date.now() + POLL_AT_MOST_MS, Date.parse(last.created_at) + REPLY_AGE_MAX_MS);
-  if (Date.now() < until) updateThread(id, { waiting: "polled" });
-  while (Date.now() < until) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
-    if (openId() !== id) return updateThread(id, { waiting: "" });
-    // Opened again, it is polled anew; and a message sent here waits by itself.
-    if (run !== lastPoll) return;
-    await refresh(id).catch(() => {});
-    if (!awaitsReply(threadOf(id).messages.at(-1))) return updateThread(id, { waiting: "" });
-  }
-  updateThread(id, { waiting: "", problem: words.conversation.noReply });
-}
-
-const awaitsReply = (last) => last !== undefined && (last.role === "user" || last.state === "streaming");
 
 /** The message sent from `id` is on the server: its draft goes, and its conversation rises in the list. */
 function settle(id) {
@@ -151,7 +207,7 @@ function settle(id) {
 }
 
 /** Brings what is known of a conversation to what the server has. */
-async function refresh(id) {
+export async function refresh(id) {
   const page = await api.messages(id);
   updateThread(id, (thread) => ({ status: "ready", ...merge(thread, page) }));
 }
@@ -162,7 +218,10 @@ function merge(thread, page) {
   const unnamed = thread.messages.filter(({ id }) => id === null);
   const newest = page.messages.map((message) => {
     const same = known.get(message.id) ?? take(unnamed, message);
-    return same ? { ...message, key: same.key } : keyed(message);
+    if (!same) return keyed(message);
+    const now = { ...message, key: same.key };
+    // What has not changed stays the same object, and is not drawn again.
+    return JSON.stringify(now) === JSON.stringify(same) ? same : now;
   });
   // When the page does not touch what was known, messages are missing in between: then the page is all there is.
   const touches = !page.earlier || page.messages.some(({ id }) => known.has(id));
@@ -171,21 +230,53 @@ function merge(thread, page) {
   return { messages: [...older, ...newest, ...unnamed], earlier: older.length > 0 ? thread.earlier : page.earlier };
 }
 
-/** The message sent or received here that the server now names, if it is one. */
-function take(unnamed, { role, content }) {
-  const at = unnamed.findIndex((one) => one.role === role && (role === "assistant" || one.content === content));
+/** The message sent here that the server now names, if it is one. */
+function take(unnamed, { role, text }) {
+  const at = unnamed.findIndex((one) => one.role === role && one.text === text);
   return at < 0 ? undefined : unnamed.splice(at, 1)[0];
 }
+
+/** What another device did in the conversation `id`, or what happened to one that is not open. */
+export async function happened(id, isReply) {
+  if (isFollowed(id)) return;
+  if (!chatOf(id)) await find(id);
+  const chat = chatOf(id);
+  if (chat) putChat({ ...chat, updated_at: new Date().toISOString() });
+  if (openId() === id) await open(id);
+  else if (isReply) updateThread(id, { fresh: true });
+}
+
+export const startEdit = (key) => update({ editing: key });
+export const endEdit = () => update({ editing: null });
 
 const keyed = (message) => ({ ...message, key: `id-${message.id}` });
 const lastId = (id) => threadOf(id).messages.reduce((last, message) => Math.max(last, message.id ?? 0), 0);
 
-function local(role, content) {
-  return { key: `local-${++lastKey}`, id: null, role, content, created_at: new Date().toISOString(), state: "complete" };
+function local(role, text, attachments) {
+  return {
+    key: `local-${++lastKey}`,
+    id: null,
+    role,
+    text,
+    attachments,
+    created_at: new Date().toISOString(),
+    state: "complete",
+  };
 }
 
-/** A conversation is called by the beginning of its first message. */
+/** A conversation is called by the first line of its first message, without the marks of Markdown. */
 function titleOf(text) {
-  const chars = [...text.replace(/\s+/g, " ").trim()];
-  return chars.length <= TITLE_CHARS ? chars.join("") : `${chars.slice(0, TITLE_CHARS - 1).join("").trimEnd()}…`;
+  const line = text.split("\n").find((one) => /[\p{L}\p{N}]/u.test(one)) ?? text;
+  const chars = [
+    ...line
+      .replace(/[#*_`>|~]+/g, " ")
+      .replace(/\s+/g, " ")
+      .trim(),
+  ];
+  return chars.length <= TITLE_CHARS
+    ? chars.join("")
+    : `${chars
+        .slice(0, TITLE_CHARS - 1)
+        .join("")
+        .trimEnd()}…`;
 }

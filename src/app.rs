@@ -124,6 +124,7 @@ impl App {
         })?);
         models::load(&store, &models).map_err(named)?;
         models.check_default()?;
+        store.recover()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
             algorithm: secrets.jwt_algorithm,

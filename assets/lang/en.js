@@ -19,12 +19,75 @@ export function time(instant) {
   return (today ? timeOfDay : dateAndTime).format(then);
 }
 
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "narrow" });
+const dayAndMonth = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+const dateOnly = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
+const whole = new Intl.NumberFormat(locale);
+const short = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
+const STEPS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+
+/** "5 min ago" within a week, the date before that. */
+export function ago(instant) {
+  const seconds = (Date.now() - Date.parse(instant)) / 1000;
+  if (seconds > 7 * 86_400) return dateOnly.format(new Date(instant));
+  const step = STEPS.find(([, length]) => Math.abs(seconds) >= length);
+  return step ? relative.format(-Math.round(seconds / step[1]), step[0]) : "now";
+}
+
+export const date = (instant) => dateOnly.format(new Date(instant));
+/** A day such as "2026-03-14", short. */
+export const day = (text) => dayAndMonth.format(new Date(`${text}T12:00:00`));
+export const number = (n) => whole.format(n);
+export const compact = (n) => short.format(n);
+
+/** "$1.37"; what is less than a cent keeps two digits that say something. */
+export function money(usd) {
+  const digits = usd === 0 || usd >= 0.01 ? 2 : Math.min(7, 1 - Math.floor(Math.log10(usd)));
+  return `$${usd.toFixed(digits)}`;
+}
+
+/** "40 KB" */
+export function bytes(n) {
+  const power = n < 1000 ? 0 : Math.min(Math.floor(Math.log10(n) / 3), 3);
+  const amount = n / 1000 ** power;
+  return `${power > 0 && amount < 10 ? amount.toFixed(1) : Math.round(amount)} ${["B", "KB", "MB", "GB"][power]}`;
+}
+
+/** What a message cost: "812 in, 240 out · $0.0004"; null where nothing is known. */
+export function cost({ input_tokens: given, output_tokens: written, price }) {
+  if (given == null && written == null) return null;
+  const tokens = `${number(given ?? 0)} in, ${number(written ?? 0)} out`;
+  return price ? `${tokens} · ${money(price)}` : tokens;
+}
+
+/** What a server said, as a sentence among others: without the words that its older clients expect before it. */
+export function sentence(text) {
+  const said = text.replace(/^Failed to get AI response: /, "").trim();
+  return said.charAt(0).toUpperCase() + said.slice(1) + (/[.!?…]$/.test(said) ? "" : ".");
+}
+
+/** A model's name without its provider, where the rest says enough. */
+export const shortModel = (name) => name.slice(name.indexOf("/") + 1) || name;
+
 export const words = {
   product: "Fireside",
   title: (page) => (page ? `${page} · Fireside` : "Fireside"),
   unreachable: "Fireside cannot be reached. Check that it is running, then try again.",
   tryAgain: "Try again",
   dismiss: "Dismiss",
+  close: "Close",
+  cancel: "Cancel",
+  save: "Save",
+  saved: "Saved",
+  notSaved: (detail) => `Not saved. ${detail || "Try again."}`,
+  remove: "Remove",
+  edit: "Edit",
+  optional: "optional",
+  offline: "Offline. Reconnecting…",
 
   signIn: {
     heading: "Sign in to Fireside",
@@ -40,14 +103,16 @@ export const words = {
   signUp: {
     heading: "Create your account",
     headingFirst: "Welcome to Fireside",
-    first: "Create the first account. It becomes the administrator of this server. Accounts are kept on this machine only.",
+    first:
+      "Create the first account. It becomes the administrator of this server. Accounts are kept on this machine only.",
     setup: "Create the administrator’s account with the setup code from the terminal.",
     submit: "Create account",
     haveOne: "Have an account?",
     toSignIn: "Sign in",
     taken: "This e-mail has an account already. Sign in with it, or use another.",
     refused: "This server is not taking new accounts. Whoever runs it can make one for you.",
-    refusedSetup: "This setup code did not work. It can be used once, within 15 minutes; starting the server again prints a new one.",
+    refusedSetup:
+      "This setup code did not work. It can be used once, within 15 minutes; starting the server again prints a new one.",
   },
   field: {
     email: "E-mail",
@@ -62,12 +127,16 @@ export const words = {
   },
   unexpected: (status) => `The server answered with an error (${status}). Nothing was changed; try again.`,
 
-  skip: "Skip to the message box",
+  skip: "Skip to the conversation",
   sidebar: {
     label: "Conversations",
     open: "Open sidebar",
     close: "Close sidebar",
     newConversation: "New conversation",
+    search: "Search",
+    searchKeys: /Mac/.test(navigator.platform) ? "⌘K" : "Ctrl K",
+    tags: "Tags",
+    emptyTag: "No conversation has this tag any more.",
     account: "Account: ",
     more: (title) => `More for “${title}”`,
     waiting: "waiting for a reply",
@@ -75,7 +144,15 @@ export const words = {
     empty: "Your conversations will be listed here.",
     failed: "Your conversations could not be loaded. They are safe on the server.",
     moreFailed: "Older conversations could not be loaded.",
-    groups: { pinned: "Pinned", today: "Today", yesterday: "Yesterday", week: "Previous 7 days", older: "Older" },
+    groups: {
+      pinned: "Pinned",
+      today: "Today",
+      yesterday: "Yesterday",
+      week: "Previous 7 days",
+      month: "Previous 30 days",
+      older: "Older",
+      archived: "Archived",
+    },
   },
   untitled: "Untitled conversation",
   newConversation: "New conversation",
@@ -83,13 +160,17 @@ export const words = {
     rename: "Rename",
     pin: "Pin",
     unpin: "Unpin",
+    archive: "Archive",
+    unarchive: "Take out of the archive",
+    settings: "Conversation settings",
     delete: "Delete",
     shortcuts: "Keyboard shortcuts",
     signOut: "Sign out",
   },
   renameLabel: "Name of the conversation",
   renameFailed: "The new name was not saved; the old one is kept. Try again.",
-  pinFailed: "The change was not saved. Try again.",
+  changeFailed: "The change was not saved. Try again.",
+  archived: "Conversation archived",
   deleted: "Conversation deleted",
   deleteFailed: "The conversation was not deleted. It is back in the list.",
   undo: "Undo",
@@ -102,9 +183,16 @@ export const words = {
       return hour >= 12 && hour < 18 ? "Good afternoon" : "Good evening";
     },
     hint: "Ask something, or think out loud.",
-    // Stands around the name of the variable.
-    first: "Say anything to try it. If the reply repeats your words, that is the built-in model; to talk to a real one, set ",
-    firstEnd: " and start Fireside again.",
+    noModels:
+      "No model is connected yet. Connect one with a key or a local server, or try the page with the built-in echo.",
+    noModelsYet:
+      "No model is connected yet; whoever runs this server can add one. Until then the built-in echo answers.",
+    connect: "Connect a model",
+    suggestions: [
+      "Explain the borrow checker with an everyday picture",
+      "Plan three simple dinners for a cold week",
+      "Help me word a friendly reminder about an unpaid invoice",
+    ],
   },
   conversation: {
     label: "Messages",
@@ -121,6 +209,27 @@ export const words = {
     copy: "Copy",
     copied: "Copied",
     copyFailed: "Copying was refused by the browser. Select the text instead.",
+    latest: "Jump to the latest message",
+    table: "Table",
+    ticked: "done",
+    unticked: "to do",
+    edit: "Edit",
+    editHint: "Sending starts a new branch; the old one is kept.",
+    editSend: "Send",
+    again: "Another reply",
+    tryAgain: "Try again",
+    tryModel: "Try another model…",
+    resume: "Continue",
+    branches: "Versions",
+    previousBranch: "Previous version",
+    nextBranch: "Next version",
+    branch: (at, of) => `${at} / ${of}`,
+    branchFailed: "The other version could not be shown. Try again.",
+    stopFailed: "The reply could not be stopped. Try again.",
+    reasoning: "Reasoning",
+    reasoningNow: "Thinking",
+    tool: (name) => `Used ${name}`,
+    noAnswer: "The model could not answer.",
     replied: (text) => `Reply: ${text}`,
     states: {
       interrupted: "The reply was interrupted. What had arrived is kept.",
@@ -128,21 +237,78 @@ export const words = {
       failed: "The reply could not be finished. What had arrived is kept.",
     },
     noReply: "No reply came. Your message is kept.",
-    failedReply: (detail) => `${detail || "The model could not answer."} Your message is kept.`,
+    failedReply: (detail) => `${sentence(detail || "The model could not answer")} Your message is kept.`,
   },
   composer: {
     label: "Message",
     placeholder: "Write a message",
     send: "Send",
     waiting: "Wait for the reply to send the next message",
+    stop: "Stop",
+    attach: "Attach files",
+    onlyFiles: "See the attached files.",
+    library: "Library",
+    libraryOn: "Replies draw on your library",
+    libraryOff: "Let replies draw on your library",
+    model: (name) => `Model: ${name}`,
+    pickModel: "Choose a model",
     keys: "Enter sends, Shift+Enter starts a new line",
-    unreachable: "Fireside could not be reached, so the message was not sent. It is still here; try again when the connection is back.",
-    refused: (detail) => `${detail ? `The message was not sent: ${detail}` : "The message was not sent."} It is still here.`,
-    busy: (seconds) => `The message was not sent: too many at once. It is still here; try again in ${duration(seconds)}.`,
+    unreachable:
+      "Fireside could not be reached, so the message was not sent. It is still here; try again when the connection is back.",
+    refused: (detail) =>
+      `${detail ? `The message was not sent: ${detail}` : "The message was not sent."} It is still here.`,
+    busy: (seconds) =>
+      `The message was not sent: too many at once. It is still here; try again in ${duration(seconds)}.`,
+  },
+  code: { copy: "Copy", copied: "Copied", copyFailed: "Not allowed", wrap: "Wrap long lines" },
+  files: {
+    label: "Files",
+    close: "Close",
+    progress: (name) => `Uploading ${name}`,
+    remove: (name) => `Remove ${name}`,
+    tooMany: (most) => `One message takes at most ${most} files; the first of them are attached.`,
+    tooLarge: "Too large",
+    failed: "Not uploaded",
+  },
+  models: {
+    heading: "Models",
+    search: "Search models",
+    none: "No model is called so.",
+    builtIn: { echo: "built in: repeats what you say", library: "built in: quotes your library" },
+    star: (name) => `Add ${name} to the favourites`,
+    unstar: (name) => `Take ${name} out of the favourites`,
+  },
+  chatSettings: {
+    heading: "Conversation settings",
+    model: "Model",
+    modelDefault: "Your default model",
+    prompt: "System prompt",
+    promptHint: "What the model is told before all else",
+    standard: "Default",
+    temperature: "Temperature",
+    temperatureHint: "0 is steady, 2 is wild",
+    tokens: "Longest reply",
+    tokensHint: "In tokens",
+    tags: "Tags",
+    tagsHint: "work, recipes",
+  },
+  palette: {
+    heading: "Search and commands",
+    placeholder: "Search conversations, messages and documents",
+    results: "Results",
+    commands: "Go to",
+    recent: "Recent",
+    kinds: { conversation: "Conversations", message: "Messages", document: "Library" },
+    none: "Nothing was found.",
+    failed: "The search did not answer. Try again.",
+    count: (n) => count(n, { one: "result", other: "results" }),
   },
   shortcuts: {
     heading: "Keyboard shortcuts",
-    close: "Close",
+    palette: "Search, and go anywhere",
+    settings: "Settings",
+    edit: "Edit the last message, from an empty box",
+    write: "Write a message",
     send: "Send the message",
     newLine: "Start a new line",
     newConversation: "New conversation",
@@ -152,5 +318,195 @@ export const words = {
     undo: "Undo the deletion",
     escape: "Close what is open",
     show: "Show this list",
+  },
+  library: {
+    heading: "Library",
+    lead: "Documents that replies can draw on and quote. Turn the library on in a conversation, below the message box.",
+    add: "Add files",
+    drop: "or drop them here: text, Markdown, PDF, or a list of books as JSON",
+    write: "Write a note",
+    noteTitle: "Title",
+    noteText: "Text",
+    search: "Filter by title or author",
+    empty: "The library is empty. Add a document, and replies can quote it.",
+    emptySearch: "No document matches.",
+    failed: "The library could not be loaded.",
+    more: "Show more",
+    uploading: (names) => `Adding ${names}`,
+    added: (n) => `${count(n, { one: "document", other: "documents" })} added`,
+    skipped: (title, reason) => `${title}: ${reason}`,
+    addFailed: (detail) => detail || "The files were not added. Try again.",
+    deleted: (title) => `“${title}” deleted`,
+    delete: (title) => `Delete “${title}”`,
+    parts: (n) => count(n, { one: "passage", other: "passages" }),
+    documents: (n) => count(n, { one: "document", other: "documents" }),
+    back: "All documents",
+    gone: "This document is not here any more.",
+  },
+  usage: {
+    heading: "Usage",
+    lead: "What your replies took, by the prices of their providers.",
+    range: "Period",
+    ranges: { 7: "7 days", 30: "30 days", 90: "90 days", 365: "A year" },
+    cost: "Cost",
+    tokens: "Tokens",
+    input: "Read",
+    output: "Written",
+    replies: "Replies",
+    byDay: "By day",
+    byModel: "By model",
+    show: "Show",
+    day: "Day",
+    model: "Model",
+    table: "As a table",
+    empty: "Nothing was used in this time.",
+    failed: "The usage could not be loaded.",
+    at: (label, value) => `${label}: ${value}`,
+  },
+  settings: {
+    heading: "Settings",
+    sections: {
+      "": "Appearance",
+      replies: "Replies",
+      account: "Account",
+      sessions: "Sessions",
+      keys: "API keys",
+      data: "Your data",
+    },
+    theme: "Theme",
+    themes: { system: "As the system", light: "Light", dark: "Dark" },
+    size: "Text size",
+    sizes: { small: "Small", normal: "Normal", large: "Large", huge: "Very large" },
+    shortcuts: "Keyboard",
+    shortcutsLead: "Everything here can be done with the keyboard.",
+    model: "Default model",
+    modelHint: "New conversations begin with it.",
+    modelServer: "The server’s default",
+    prompt: "System prompt",
+    promptHint: "What models are told before every conversation that has no prompt of its own.",
+    profile: "Profile",
+    name: "Name",
+    username: "User name",
+    email: "E-mail",
+    emailHint: "Changing it needs your current password.",
+    password: "Password",
+    currentPassword: "Current password",
+    newPassword: "New password",
+    passwordHint: "Changing it ends all your other sessions.",
+    passwordChanged: "Password changed. Your other sessions have ended.",
+    passwordWrong: "The current password is not right.",
+    change: "Change",
+    sessionsLead: "Where you are signed in.",
+    thisSession: "This session",
+    unknownDevice: "Unknown device",
+    since: (when) => `since ${when}`,
+    until: (when) => `ends ${when}`,
+    end: "End",
+    ended: "Session ended",
+    keysLead: "Keys let programs use Fireside as you, through its own API or the OpenAI-compatible one.",
+    keyName: "Name",
+    keyNameHint: "What the key is for",
+    keyBudget: "Monthly budget in USD",
+    keyExpires: "Expires",
+    createKey: "Create key",
+    keyMade: "Copy the key now. It is not shown again.",
+    keyUsed: (when) => `used ${when}`,
+    keyUnused: "never used",
+    keySpent: (spent, budget) => `${money(spent)} of ${money(budget)} this month`,
+    keyDeleted: (name) => `Key “${name}” deleted`,
+    keysEmpty: "No keys yet.",
+    delete: (name) => `Delete ${name}`,
+    export: "Export",
+    exportLead: "All your conversations, messages and documents in one file.",
+    exportButton: "Download",
+    import: "Import",
+    importLead: "Adds what such a file holds to what you have. Nothing is replaced.",
+    importButton: "Choose a file",
+    importing: "Importing",
+    imported({ conversations, documents }) {
+      const came = `${count(conversations.imported, { one: "conversation", other: "conversations" })} and ${count(documents.imported, { one: "document", other: "documents" })}`;
+      const [skipped, failed] = ["skipped", "failed"].map((name) => conversations[name] + documents[name]);
+      const rest = [
+        skipped ? `${count(skipped, { one: "was", other: "were" })} here already` : "",
+        failed ? `${failed} could not be stored` : "",
+      ].filter(Boolean);
+      return [`Imported ${came}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
+    },
+    importFailed: (detail) => `Nothing was imported. ${detail || "Try again."}`,
+    failed: "This could not be loaded.",
+  },
+  admin: {
+    heading: "Administration",
+    sections: { "": "Users", access: "Access", providers: "Providers", models: "Models", server: "Server" },
+    usersLead: "Everybody with an account on this server.",
+    addUser: "Add a user",
+    role: "Role",
+    roles: { admin: "Administrator", user: "User" },
+    disabled: "Disabled",
+    disable: "Disable",
+    enable: "Enable",
+    makeAdmin: "Make administrator",
+    makeUser: "Make ordinary user",
+    userDeleted: (name) => `${name} deleted`,
+    you: "you",
+    joined: (when) => `joined ${when}`,
+    signup: "Sign-up",
+    signups: {
+      open: "Anybody who reaches this server may make an account",
+      closed: "Only administrators make accounts",
+    },
+    limits: "Limits",
+    limitNames: {
+      messages_per_minute: "Messages a minute, each user",
+      upload_quota_mib: "Room for uploaded files in MiB, each user",
+    },
+    limitHints: {
+      messages_per_minute: "0 for no limit; empty for the default: none on this machine alone, else 60.",
+      upload_quota_mib: "Empty for the default.",
+    },
+    providersLead: "Where replies come from. Pasting a key tries it at once and lists the models.",
+    addProvider: "Add a provider",
+    providerKind: "Provider",
+    providerName: "Name",
+    protocol: "Protocol",
+    protocols: { openai: "OpenAI", anthropic: "Anthropic" },
+    baseUrl: "Address",
+    apiKey: "API key",
+    apiKeyHint: "Kept on this server and sent to this address only.",
+    apiKeyLocal: "Local servers need none.",
+    trying: "Trying…",
+    tryProvider: "Try and add",
+    providerAdded: (name, n) => `${name} works: ${count(n, { one: "model", other: "models" })}.`,
+    providerWorks: (n) => count(n, { one: "model", other: "models" }),
+    providerDown: (reason) => reason || "not reachable",
+    fromEnvironment: "Set by the server’s flags or variables; change it there.",
+    sources: { environment: "set by the server’s variables", discovered: "found on this machine" },
+    providerFailed: (reason) => `It was added, but does not answer: ${reason}`,
+    deleteProvider: (name) => `Remove ${name}`,
+    firstModel: (name) => (name ? `The first there is: ${name}` : "The first there is"),
+    providerDeleted: (name) => `${name} removed`,
+    noProviders: "No provider yet. Add one with its key, or a local server such as Ollama, which needs none.",
+    test: (name) => `Try ${name} again`,
+    modelsLead: "The model that new conversations begin with, and names that stand for others.",
+    defaultModel: "Default model",
+    aliases: "Aliases",
+    aliasHint: "One model a line. If the first cannot answer, the next is asked.",
+    alias: (name) => `Models of ${name}`,
+    aliasName: "Name",
+    addAlias: "Add an alias",
+    health: "Health",
+    backup: "Backup",
+    backupLead: "A copy of the whole database, taken while the server runs.",
+    backupButton: "Download a backup",
+    backupMaking: "Making the copy…",
+    failed: "This could not be loaded.",
+    conversations: (n) => count(n, { one: "conversation", other: "conversations" }),
+    version: "Version",
+    store: "Database",
+    turns: "Replies being written",
+    turnsOf: (running, max) => `${running} of at most ${max}`,
+    states: { healthy: "works", failing: "fails", up: "answers", down: "down", unknown: "not asked yet" },
+    healthy: "Everything works",
+    failing: "Something is wrong",
   },
 };

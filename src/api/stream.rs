@@ -22,6 +22,10 @@ use crate::turn::{self, Ended, Heard, Listen, Notice, Position, Start, Subscribe
 /// about this time.
 const TOO_MANY_RETRY_S: u32 = 60;
 
+/// Text of one event, in bytes: whoever loses the connection in the middle of a long reply comes back to the last whole
+/// event.
+const EVENT_TEXT_BYTES_MAX: usize = 64 * 1024;
+
 /// A connection on which a reply is read.
 pub(super) struct Line<A> {
     way: Mutex<Way<A>>,
@@ -212,8 +216,23 @@ impl<A: Into<Reply> + Streams + 'static> Reader<A> {
                 self.line.finish(event(self.message_id, heard, at).as_bytes());
                 false
             }
-            _ => self.line.say(event(self.message_id, heard, at).as_bytes()),
+            Heard::Text(text) => self.line.say(self.cut(text, at, at.text, told_text).as_bytes()),
+            Heard::Reasoning(text) => self
+                .line
+                .say(self.cut(text, at, at.reasoning, told_reasoning).as_bytes()),
+            Heard::Start(_) | Heard::Tool(_) => self.line.say(event(self.message_id, heard, at).as_bytes()),
         }
+    }
+
+    /// The events of a piece that ends at `end`.
+    fn cut(&self, text: &str, at: Position, end: usize, told: Told) -> String {
+        let mut behind = end.saturating_sub(text.len());
+        let parts = parts(text).map(|part| {
+            behind += part.len();
+            let (heard, at) = told(part, at, behind);
+            event(self.message_id, &heard, at)
+        });
+        parts.collect()
     }
 
     fn write_text(&self, heard: &Heard<'_>) -> bool {
@@ -230,6 +249,31 @@ impl<A: Into<Reply> + Streams + 'static> Reader<A> {
             }
         }
     }
+}
+
+/// A part of what is said, and how much of the reply somebody has with it.
+type Told = fn(&str, Position, usize) -> (Heard<'_>, Position);
+
+fn told_text(part: &str, at: Position, text: usize) -> (Heard<'_>, Position) {
+    (Heard::Text(part), Position { text, ..at })
+}
+
+fn told_reasoning(part: &str, at: Position, reasoning: usize) -> (Heard<'_>, Position) {
+    (Heard::Reasoning(part), Position { reasoning, ..at })
+}
+
+/// A text in parts that are small enough for an event.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut end = rest.len().min(EVENT_TEXT_BYTES_MAX);
+        while !rest.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (part, behind) = rest.split_at(end);
+        rest = behind;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 #[derive(Serialize)]
@@ -415,6 +459,16 @@ mod tests {
         ] {
             assert_eq!(EventId::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let text = "☃".repeat(EVENT_TEXT_BYTES_MAX);
+        let cut: Vec<&str> = parts(&text).collect();
+        assert_eq!(cut.concat(), text);
+        assert!(cut.iter().all(|part| part.len() <= EVENT_TEXT_BYTES_MAX));
+        assert_eq!(cut.len(), 4);
+        assert_eq!(parts("").count(), 0);
     }
 
     #[test]

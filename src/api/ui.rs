@@ -47,7 +47,11 @@ const ROOT: &str = "{{root}}";
 /// Nothing from elsewhere, nothing inline: text from people and models cannot become a program, nor call home.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
     connect-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; \
-    frame-ancestors 'none'; require-trusted-types-for 'script'";
+    frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types fireside";
+
+/// How deep an address of the UI may lie: its own are `/ui/c/<id>` at most. Each level makes the shell's ways to its files
+/// longer.
+const DEPTH_MAX: usize = 4;
 
 /// The files, embedded or from a folder.
 pub(super) struct Assets {
@@ -55,6 +59,8 @@ pub(super) struct Assets {
     folder: Option<PathBuf>,
     version: String,
     files: BTreeMap<String, Asset>,
+    /// The shell, by the depth of the address that it is served at.
+    shells: [OnceLock<Asset>; DEPTH_MAX],
 }
 
 /// What is sent often and never changes.
@@ -119,15 +125,16 @@ impl Assets {
             .map(|(name, bytes)| format!("{name} {}\n", digest_hex(bytes)))
             .collect();
         let version = digest_hex(names.as_bytes())[..12].to_owned();
-        let base = format!("/assets/{version}");
         let files = files
             .into_iter()
-            .map(|(name, bytes)| {
-                let bytes = if name == SHELL { with_base(&bytes, &base) } else { bytes };
-                (name, Asset::new(bytes))
-            })
+            .map(|(name, bytes)| (name, Asset::new(bytes)))
             .collect();
-        Assets { folder, version, files }
+        Assets {
+            folder,
+            version,
+            files,
+            shells: Default::default(),
+        }
     }
 
     /// Where the files are, from the root.
@@ -161,9 +168,28 @@ fn page(ctx: &Ctx, _: Path<PagePath>) -> Result<Html, Error> {
     shell(ctx, ())
 }
 
-/// The shell. It names the files it needs, so it is asked for anew each time and they never are.
+/// The shell. It names the files it needs, so it is asked for anew each time and they never are. It names them by ways from
+/// where it is, so that the UI works below any path that a proxy in front puts it under.
 pub(super) fn shell(ctx: &Ctx, (): ()) -> Result<Html, Error> {
-    let reply = serve(ctx, SHELL, "no-cache")?;
+    let depth = ctx.request.path().matches('/').count().saturating_sub(1);
+    let kept = ctx.assets.shells.get(depth).ok_or_else(not_found)?;
+    let root = if depth == 0 {
+        ".".to_owned()
+    } else {
+        vec![".."; depth].join("/")
+    };
+    let base = format!("{root}{}", ctx.assets.base());
+    let reply = match &ctx.assets.folder {
+        Some(folder) => {
+            let page = with_base(&read(folder, SHELL)?, &base);
+            Reply::bytes(200, media_type(SHELL), page).header("Cache-Control", "no-store")
+        }
+        None => {
+            let file = ctx.assets.files.get(SHELL).ok_or_else(not_found)?;
+            let page = kept.get_or_init(|| Asset::new(with_base(&file.bytes, &base)));
+            page.reply(&ctx.request, media_type(SHELL), "no-cache")
+        }
+    };
     let reply = reply.header("Content-Security-Policy", POLICY);
     Ok(Html(reply.header("Cross-Origin-Opener-Policy", "same-origin")))
 }
@@ -210,11 +236,6 @@ fn not_found() -> Error {
 fn serve(ctx: &Ctx, name: &str, cache_control: &str) -> Result<Reply, Error> {
     if let Some(folder) = &ctx.assets.folder {
         let bytes = read(folder, name)?;
-        let bytes = if name == SHELL {
-            with_base(&bytes, &ctx.assets.base())
-        } else {
-            bytes
-        };
         return Ok(Reply::bytes(200, media_type(name), bytes).header("Cache-Control", "no-store"));
     }
     let asset = ctx.assets.files.get(name).ok_or_else(not_found)?;

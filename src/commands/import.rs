@@ -35,6 +35,7 @@ pub fn import(settings: &Settings, import: &Import) -> Result<(), Error> {
         return Err(no_account());
     }
     let store = Store::open(&settings.location, 1)?;
+    store.recover()?;
     let outcome = add_all(&store, import.account.as_deref(), &texts);
     store.close();
     outcome

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
+use super::backlog::Backlog;
 use super::framing::Framing;
 use super::parse::{self, BodyLength, Head, Refusal, refuse};
 use super::push::Stream;
@@ -87,6 +88,8 @@ pub(super) type Source = Box<dyn Read + Send>;
 pub(super) struct Outbox {
     pub(super) bytes: Vec<u8>,
     pub(super) sent: usize,
+    /// What of it came in large pieces.
+    pub(super) backlog: Option<Backlog>,
     /// Where the rest of the body is read from; only workers do that.
     pub(super) source: Option<Source>,
     /// What comes after the reply.
@@ -99,6 +102,20 @@ impl Outbox {
     /// Bytes in memory that the client has not taken.
     pub(super) fn waiting(&self) -> usize {
         self.bytes.len() - self.sent
+    }
+
+    /// Those of them that came behind the last large piece.
+    pub(super) fn behind_backlog(&self) -> usize {
+        let left = self.backlog.as_ref().map_or(0, |backlog| backlog.left);
+        self.waiting().saturating_sub(left)
+    }
+
+    fn take(&mut self, count: usize) {
+        self.sent += count;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.left = backlog.left.saturating_sub(count);
+        }
+        self.backlog.take_if(|backlog| backlog.left == 0);
     }
 }
 
@@ -180,7 +197,7 @@ impl Conn {
         while output.sent < output.bytes.len() {
             match (&self.stream).write(&output.bytes[output.sent..]) {
                 Ok(0) => return Flushed::Broken,
-                Ok(count) => output.sent += count,
+                Ok(count) => output.take(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Flushed::Some,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Flushed::Broken,

@@ -14,6 +14,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Token, Waker};
 use serde_json::json;
 
+use super::backlog::Backlogs;
 use super::conn::{Conn, Flushed, OnGone, Outbox, Phase, State, Step};
 use super::parse::{self, Refusal, refuse};
 use super::receivers::{self, Receivers};
@@ -64,6 +65,7 @@ pub(super) struct Shared {
     pub(super) jobs: Jobs,
     pub(super) receivers: Receivers,
     pub(super) spools: Spools,
+    pub(super) backlogs: Backlogs,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) limits: Limits,
     stopping: AtomicBool,
@@ -106,6 +108,7 @@ impl Engine {
             jobs,
             receivers: Receivers::default(),
             spools: Spools::new(limits.spool.clone(), limits.spooled_bytes_max()),
+            backlogs: Backlogs::default(),
             handler,
             limits,
             stopping: AtomicBool::new(false),

@@ -10,6 +10,7 @@
 //! heads, bodies, idle time or connections.
 
 mod answer;
+mod backlog;
 mod conn;
 mod cors;
 mod decode;
@@ -127,6 +128,8 @@ pub struct Limits {
     pub bytes_per_s_min: u64,
     /// Bytes of a reply that wait in memory for a slow client; the rest waits in a file.
     pub outbox_bytes_max: usize,
+    /// Bytes of large pieces that wait in memory for slow readers of streams, all of them together.
+    pub backlog_bytes_max: usize,
     /// A socket whose client says nothing is asked for a sign of life after this; proxies forget a connection in about
     /// twice the time.
     pub ping_time: Duration,
@@ -158,6 +161,8 @@ impl Default for Limits {
             stall_time: Duration::from_secs(20),
             bytes_per_s_min: 8 * 1024,
             outbox_bytes_max: 256 * 1024,
+            // Eight of the largest replies, each with its last event, in which it stands once more.
+            backlog_bytes_max: 128 * 1024 * 1024,
             ping_time: Duration::from_secs(30),
             silence_time: Duration::from_secs(75),
             heartbeat_time: Duration::from_secs(15),

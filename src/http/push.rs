@@ -9,6 +9,9 @@ use super::listener::Shared;
 use super::reply::Reply;
 use super::respond::Exchange;
 
+/// A piece larger than this is a reply told at once, and no sign that its client has read nothing for long.
+const LARGE_BYTES: usize = 64 * 1024;
+
 /// The client has left, or has taken too little for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
@@ -136,10 +139,16 @@ fn say(shared: &Shared, conn: &Conn, state: &mut State, bytes: &[u8]) -> Result<
     }
 }
 
+/// Whether the client takes nothing of what waits for it, or takes it too slowly.
+pub(super) fn is_late(state: &State, now: Instant) -> bool {
+    let backlog = state.output.backlog.as_ref();
+    !state.output.bytes.is_empty() && now >= state.deadline || backlog.is_some_and(|backlog| now >= backlog.ends)
+}
+
 /// The poll thread's look at the time; false when the client has taken nothing for too long.
 pub(super) fn tick(shared: &Shared, conn: &Conn, state: &mut State) -> bool {
     let now = Instant::now();
-    if !state.output.bytes.is_empty() && now >= state.deadline {
+    if is_late(state, now) {
         return false;
     }
     let Phase::Push(stream) = &mut state.phase else {
@@ -157,31 +166,60 @@ pub(super) fn tick(shared: &Shared, conn: &Conn, state: &mut State) -> bool {
 /// Sends these bytes, one part after the other, after those that wait already.
 pub(super) fn post(shared: &Shared, conn: &Conn, state: &mut State, parts: &[&[u8]]) -> Result<(), Gone> {
     let was_empty = state.output.bytes.is_empty();
-    // What waits already counts, not what is added: a client that reads must be able to get a large event.
-    if state.output.waiting() > shared.limits.outbox_bytes_max {
+    // What waits already counts, not what is added: a client that reads must be able to get a large event, and what comes
+    // behind that while it reads.
+    if state.output.behind_backlog() > shared.limits.outbox_bytes_max {
         conn.shut_down();
         return Err(Gone);
     }
-    // A client that is always a little behind never empties the outbox: what it has got goes now.
-    let sent = std::mem::take(&mut state.output.sent);
-    state.output.bytes.drain(..sent);
+    // A client that is always a little behind never empties the outbox: what it has got goes, when it is most of it.
+    if state.output.sent >= state.output.waiting() {
+        let sent = std::mem::take(&mut state.output.sent);
+        state.output.bytes.drain(..sent);
+        if state.output.backlog.is_none() {
+            state.output.bytes.shrink_to(2 * shared.limits.outbox_bytes_max);
+        }
+    }
+    let bytes = parts.iter().map(|part| part.len()).sum();
+    if bytes > LARGE_BYTES {
+        state.output.bytes.reserve_exact(bytes);
+    }
     for part in parts {
         state.output.bytes.extend_from_slice(part);
     }
-    if !was_empty {
-        return Ok(());
-    }
-    match conn.flush(&mut state.output) {
-        Flushed::All => Ok(()),
-        Flushed::Some => {
-            state.deadline = Instant::now() + shared.limits.stall_time;
-            Ok(())
-        }
-        Flushed::Broken => {
-            conn.shut_down();
-            Err(Gone)
+    if was_empty {
+        match conn.flush(&mut state.output) {
+            Flushed::All => {}
+            Flushed::Some => state.deadline = Instant::now() + shared.limits.stall_time,
+            Flushed::Broken => {
+                conn.shut_down();
+                return Err(Gone);
+            }
         }
     }
+    if bytes > LARGE_BYTES && state.output.waiting() > shared.limits.outbox_bytes_max {
+        return keep_waiting(shared, conn, state);
+    }
+    Ok(())
+}
+
+/// Counts what waits, now that a large piece has come, as what all connections may keep together. If that is too much the
+/// stream ends here: its client has what has fitted into its socket, and may come back for more.
+fn keep_waiting(shared: &Shared, conn: &Conn, state: &mut State) -> Result<(), Gone> {
+    let limits = &shared.limits;
+    let waiting = state.output.waiting();
+    // The share from before is part of it.
+    drop(state.output.backlog.take());
+    let ends = Instant::now() + limits.stall_time + limits.time_for(waiting as u64);
+    state.output.backlog = shared.backlogs.begin(waiting, limits.backlog_bytes_max, ends);
+    if state.output.backlog.is_none() {
+        log::warn!("a stream was ended: too much waits for clients that read slowly");
+        state.output.bytes = Vec::new();
+        state.output.sent = 0;
+        conn.shut_down();
+        return Err(Gone);
+    }
+    Ok(())
 }
 
 /// Nothing more will be said: the connection ends once what waits has been sent.
@@ -191,7 +229,9 @@ pub(super) fn finish(shared: &Shared, conn: &Conn, state: &mut State) {
         shared.park(conn, state);
     } else {
         // The poll thread closes after it, as after any last reply.
-        state.output.ends = Some(Instant::now() + shared.limits.stall_time);
+        let ends = Instant::now() + shared.limits.stall_time;
+        let backlog = state.output.backlog.as_ref();
+        state.output.ends = Some(backlog.map_or(ends, |backlog| backlog.ends + shared.limits.stall_time));
         state.phase = Phase::Writing;
     }
 }

@@ -279,7 +279,7 @@ fn end(shared: &Shared, conn: &Conn, state: &mut State, code: Option<CloseCode>)
 pub(super) fn tick(shared: &Shared, conn: &Conn, state: &mut State) -> bool {
     let limits = &shared.limits;
     let was_empty = state.output.bytes.is_empty();
-    let is_stalled = !was_empty && Instant::now() >= state.deadline;
+    let is_stalled = push::is_late(state, Instant::now());
     let State {
         phase: Phase::Socket(link),
         output,

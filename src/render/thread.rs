@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,10 @@ const SAVED_AT_ONCE_BYTES: usize = 1024 * 1024;
 /// What takes longer has had the sanitiser keep megabytes of small pieces.
 const SPARING_TIME_MAX: Duration = Duration::from_millis(50);
 
+/// Such jobs of all pages that wait for the writer. While it has no time, what is made is not kept and made anew for the
+/// next who asks.
+const SAVES_WAITING_MAX: usize = 16;
+
 /// The parsers keep what is open on the heap; this is a multiple of what the deepest message needs.
 const STACK_BYTES: usize = 1024 * 1024;
 
@@ -45,6 +50,8 @@ type Task = Box<dyn FnOnce(Option<Instant>) + Send>;
 /// The render thread. It ends when this is dropped.
 pub struct Renderer {
     store: SharedStore,
+    /// Held once more by each job that waits for the writer.
+    saves: Arc<()>,
     tasks: SyncSender<Queued>,
 }
 
@@ -87,7 +94,8 @@ impl Renderer {
             .stack_size(STACK_BYTES)
             .spawn(move || work(&queue))
             .map_err(|error| Error::internal("cannot start the render thread", error))?;
-        Ok(Renderer { store, tasks })
+        let saves = Arc::new(());
+        Ok(Renderer { store, saves, tasks })
     }
 
     /// Hands these messages of one page on to `then`, oldest first as they are, with their HTML: here and now if it is
@@ -100,13 +108,11 @@ impl Renderer {
         if messages.iter().all(|message| message.html.is_some()) {
             return then(messages);
         }
-        let store = SharedStore::clone(&self.store);
+        let (store, saves) = (SharedStore::clone(&self.store), Arc::downgrade(&self.saves));
         self.run(Box::new(move |until| {
             let made = until.map_or_else(Vec::new, |until| fill_missing(&mut messages, until));
             then(messages);
-            if let Err(error) = keep(&store, made) {
-                log::warn!("HTML could not be kept: {error}");
-            }
+            keep(&store, made, &saves);
         }));
     }
 
@@ -190,19 +196,23 @@ fn fill_missing(messages: &mut [Message], until: Instant) -> Vec<Rendered> {
     made
 }
 
-/// Stores what was made, a part at a time.
-fn keep(store: &SharedStore, made: Vec<Rendered>) -> Result<(), Error> {
+/// Has what was made stored, a part at a time. Who asks next does not wait for the writer.
+fn keep(store: &SharedStore, made: Vec<Rendered>, saves: &Weak<()>) {
     let mut made = made.into_iter().peekable();
-    while made.peek().is_some() {
+    // One of them is the renderer's.
+    while made.peek().is_some()
+        && saves.strong_count() <= SAVES_WAITING_MAX
+        && let Some(save) = saves.upgrade()
+    {
         let (mut part, mut bytes) = (Vec::new(), 0);
         while let Some(rendered) = made.next_if(|_| bytes < SAVED_AT_ONCE_BYTES) {
             bytes += rendered.html.len();
             part.push(rendered);
         }
-        store.write(move |tx| {
+        store.write_later(move |tx| {
+            let _waits = &save;
             part.iter()
                 .try_for_each(|rendered| store::save_html(tx, rendered, VERSION))
-        })?;
+        });
     }
-    Ok(())
 }

@@ -114,19 +114,26 @@ impl Store {
     pub fn open(location: &Location, readers: usize) -> Result<Store, Error> {
         let opened = open::open(location)?;
         let readers = Readers::open(&location.database, readers)?;
-        let store = Store {
+        Ok(Store {
             readers,
             writer: Writer::start(opened.connection)?,
             installation: opened.installation,
             database: location.database.clone(),
-        };
-        store
-            .write(|tx| {
-                interrupt_streaming(tx)?;
-                blobs::abandon_unused(tx)
-            })
-            .map_err(|error| open::refused(&location.database, error))?;
-        Ok(store)
+        })
+    }
+
+    /// Gives up what a server that was killed has left: replies that are still being written, files that came half. The
+    /// first write, once everything has been read that can make a start fail: a damaged database that cannot be served is
+    /// left as it is.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn recover(&self) -> Result<(), Error> {
+        let recovered = self.write(|tx| {
+            interrupt_streaming(tx)?;
+            blobs::abandon_unused(tx)
+        });
+        recovered.map_err(|error| open::refused(&self.database, error))
     }
 
     /// Runs `work` on one of the read-only connections. Waits up to five seconds for one to be free.

@@ -109,15 +109,19 @@ impl Rig {
             database: super::database_path(&folder),
             folder,
         };
+        let store = Store::open(&location, 2).unwrap();
+        store.recover().unwrap();
         Rig {
-            store: Store::open(&location, 2).unwrap().into(),
+            store: store.into(),
             location,
         }
     }
 
     /// Another store on the same file.
     fn another(&self) -> Store {
-        Store::open(&self.location, 1).unwrap()
+        let store = Store::open(&self.location, 1).unwrap();
+        store.recover().unwrap();
+        store
     }
 
     pub(crate) fn user(&self, name: &str) -> User {

@@ -289,8 +289,9 @@ fn serve(connection: &Connection, queue: &Queue) {
     let mut housekeeping = Instant::now();
     let mut collect_at = Instant::now() + COLLECT_EVERY;
     let mut is_first = true;
-    // At once: a server that was stopped may have left something.
-    let mut index_at = Some(Instant::now());
+    // Begins with the first job: a server that was stopped may have left something, but nothing is written before it is
+    // known that the database can be served.
+    let mut index_at = None;
     while let Some(group) = next_group(
         queue,
         index_at

@@ -1,6 +1,6 @@
 //! The pages of the documentation: signing in and trying a route in Swagger UI, and reading the reference.
 
-use crate::{DESKTOP, EMAIL, PASSWORD, Page, start};
+use crate::rig::{DESKTOP, EMAIL, PASSWORD, Page, start};
 
 /// A small phone.
 const PHONE: (u32, u32) = (360, 740);

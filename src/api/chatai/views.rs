@@ -69,6 +69,12 @@ pub(super) struct MessageView {
     #[schemars(extend("enum" = ["complete", "streaming", "interrupted", "stopped", "failed"]))]
     state: &'static str,
     error: Option<String>,
+    /// What the model thought before it replied. Left out where there is none, as the tools that it called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<serde_json::Value>>")]
+    tool_calls: Option<serde_json::Value>,
     /// The message before it; with `?tree=1` only, and none for a conversation's first.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<i64>,
@@ -195,6 +201,8 @@ impl Parts {
                 attachments: attachments.remove(&message.id).unwrap_or_default(),
                 state: message.state.name(),
                 error: message.error,
+                reasoning: message.reasoning,
+                tool_calls: message.tool_calls.and_then(|calls| serde_json::from_str(&calls).ok()),
                 parent_id: around.as_ref().and(message.parent_id),
                 siblings: around.map(|around| around.siblings.iter().map(|ids| ids.id).collect()),
                 html: message.html,

@@ -356,6 +356,71 @@ fn an_event_may_be_larger_than_the_outbox() {
     assert_eq!(client.rest(), b"and on");
 }
 
+#[test]
+fn what_comes_behind_a_large_event_waits_with_it() {
+    let (rig, pushes) = handing_over();
+    let (mut client, push) = hand_over(&rig, &pushes);
+    let event = pattern(8 * 1024 * 1024);
+    let mut expected = Vec::new();
+    // Thoughts, text, a few words more, and a last event in which all stands again.
+    for piece in [&event[..], &event, b"and", b" on", &event] {
+        push.send(piece).unwrap();
+        expected.extend_from_slice(piece);
+    }
+    push.finish();
+    assert!(client.rest() == expected);
+}
+
+#[test]
+fn who_does_not_read_a_large_event_is_gone() {
+    let limits = Limits {
+        stall_time: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    let (rig, pushes) = handing_over_with(Media::Events, limits);
+    let (client, push) = hand_over(&rig, &pushes);
+    let (gone, is_gone) = channel();
+    push.on_gone(move || gone.send(()).unwrap());
+    push.send(&pattern(8 * 1024 * 1024)).unwrap();
+    is_gone.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(push.send(b"x"), Err(Gone));
+    drop(client);
+}
+
+#[test]
+fn behind_a_large_event_no_more_waits_than_elsewhere() {
+    let (rig, pushes) = handing_over();
+    let (_client, push) = hand_over(&rig, &pushes);
+    push.send(&pattern(1024 * 1024)).unwrap();
+    let sent = flood(&push);
+    let outbox = Limits::default().outbox_bytes_max;
+    assert!(sent >= outbox - 8192 && sent < outbox + 32 * SOCKET_BYTES, "{sent}");
+}
+
+#[test]
+fn large_events_of_all_streams_have_one_limit() {
+    let limits = Limits {
+        backlog_bytes_max: 3 * 1024 * 1024,
+        ..Limits::default()
+    };
+    let (rig, pushes) = handing_over_with(Media::Events, limits);
+    let event = pattern(2 * 1024 * 1024);
+    let (mut first, push) = hand_over(&rig, &pushes);
+    push.send(&event).unwrap();
+    let (mut second, refused) = hand_over(&rig, &pushes);
+    assert_eq!(refused.send(&event), Err(Gone));
+    drop(refused);
+    // It has a beginning, with which it may come back.
+    let beginning = second.rest();
+    assert!(!beginning.is_empty() && beginning.len() < event.len() && event.starts_with(&beginning));
+    drop(push);
+    assert!(first.rest() == event);
+    let (mut third, push) = hand_over(&rig, &pushes);
+    push.send(&event).unwrap();
+    drop(push);
+    assert!(third.rest() == event);
+}
+
 /// Bytes of memory that this process holds. Other tests run beside this one, so small changes mean nothing.
 #[cfg(target_os = "linux")]
 fn resident_bytes() -> usize {

@@ -63,6 +63,8 @@ impl Talk {
         let (sender, settled) = channel();
         self.renderer.run(Box::new(move |_| sender.send(()).unwrap()));
         settled.recv_timeout(PATIENCE).unwrap();
+        // What it has handed to the writer is done before this.
+        self.rig.write(|_| Ok(())).unwrap();
     }
 }
 
@@ -112,6 +114,23 @@ fn who_comes_when_too_many_wait_does_without() {
         }
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn nobody_waits_for_the_writer() {
+    let talk = Talk::new(&["a"]);
+    let (let_go, held) = channel::<()>();
+    talk.rig.write_later(move |_| {
+        // Ends as well when the test has failed.
+        let _let_go = held.recv();
+        Ok(())
+    });
+    for _ in 0..30 {
+        assert_eq!(talk.filled(talk.messages()), [Some("<p>a</p>\n".to_owned())]);
+    }
+    drop(let_go);
+    talk.settle();
+    assert_eq!(talk.kept(), 1);
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! A model of the test's own: it says what it was asked, word by word, so that a test writes the reply it wants to see.
+//! Where the text has the word `PAUSE` it waits for the test, and at `BREAK` it hangs up.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+
+#[derive(Default)]
+struct Gate {
+    open: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// Waits for one more `let_go`.
+    fn pass(&self) {
+        let mut open = self.open.lock().unwrap();
+        while *open == 0 {
+            open = self.changed.wait(open).unwrap();
+        }
+        *open -= 1;
+    }
+}
+
+/// It lives as long as the process: the threads end with it.
+pub(crate) struct Model {
+    address: SocketAddr,
+    gate: Arc<Gate>,
+}
+
+impl Model {
+    pub(crate) fn start() -> Model {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let gate = Arc::new(Gate::default());
+        let shared = Arc::clone(&gate);
+        thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let gate = Arc::clone(&shared);
+                // An error is the other side going away, which is its right.
+                thread::spawn(move || drop(serve(&socket, &gate)));
+            }
+        });
+        Model { address, gate }
+    }
+
+    /// What makes the server ask it.
+    pub(crate) fn environment(&self) -> [(String, String); 3] {
+        [
+            ("OPENAI_BASE_URL".into(), format!("http://{}/v1", self.address)),
+            ("OPENAI_API_KEY".into(), "sk-nothing".into()),
+            ("FIRESIDE_DEFAULT_MODEL".into(), "mirror".into()),
+        ]
+    }
+
+    /// Lets one `PAUSE` go on, the next if there is none yet.
+    pub(crate) fn let_go(&self) {
+        *self.gate.open.lock().unwrap() += 1;
+        self.gate.changed.notify_all();
+    }
+}
+
+fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
+    let mut reader = BufReader::new(socket.try_clone()?);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let is_list = line.contains("/models");
+        let body: Value = serde_json::from_slice(&read_body(&mut reader)?).unwrap_or_default();
+        if is_list {
+            let list = json!({ "object": "list", "data": [{ "id": "mirror", "object": "model" }, { "id": "looking-glass", "object": "model" }] }).to_string();
+            write!(
+                socket,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{list}",
+                list.len()
+            )?;
+            continue;
+        }
+        let said = body["messages"]
+            .as_array()
+            .and_then(|rows| rows.last())
+            .map(|row| &row["content"]);
+        let text = said.and_then(Value::as_str).unwrap_or("Without a word.").to_owned();
+        if body["stream"] == json!(true) {
+            stream(socket, &text, gate)?;
+        } else {
+            let whole = json!({ "choices": [{ "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }] }).to_string();
+            write!(
+                socket,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{whole}",
+                whole.len()
+            )?;
+        }
+    }
+}
+
+fn read_body(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
+    let (mut length, mut is_chunked) = (0, false);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        is_chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
+        if line.is_empty() {
+            break;
+        }
+    }
+    if is_chunked {
+        return read_chunks(reader);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(body)
+}
+
+fn read_chunks(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let size = usize::from_str_radix(line.trim_end(), 16).unwrap_or(0);
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk)?;
+        if size == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(&chunk[..size]);
+    }
+}
+
+fn stream(mut socket: &TcpStream, text: &str, gate: &Gate) -> std::io::Result<()> {
+    write!(
+        socket,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )?;
+    for word in text.split_inclusive([' ', '\n']) {
+        match word.trim() {
+            "PAUSE" => gate.pass(),
+            "BREAK" => return socket.shutdown(std::net::Shutdown::Both),
+            _ => chunk(
+                socket,
+                &json!({ "choices": [{ "delta": { "content": word }, "finish_reason": null }] }),
+            )?,
+        }
+    }
+    chunk(
+        socket,
+        &json!({ "choices": [{ "delta": {}, "finish_reason": "stop" }] }),
+    )?;
+    let usage = json!({ "prompt_tokens": 812, "completion_tokens": 37 });
+    chunk(socket, &json!({ "choices": [], "usage": usage }))?;
+    let done = "data: [DONE]\n\n";
+    write!(socket, "{:x}\r\n{done}\r\n0\r\n\r\n", done.len())
+}
+
+fn chunk(mut socket: &TcpStream, data: &Value) -> std::io::Result<()> {
+    let event = format!("data: {data}\n\n");
+    write!(socket, "{:x}\r\n{event}\r\n", event.len())
+}
