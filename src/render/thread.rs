@@ -30,12 +30,12 @@ const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// HTML that one job of the writer stores, in bytes: some ten milliseconds.
 const SAVED_AT_ONCE_BYTES: usize = 1024 * 1024;
 
-/// What takes longer has had the sanitiser keep megabytes of small pieces.
-const SPARING_TIME_MAX: Duration = Duration::from_millis(50);
-
 /// Such jobs of all pages that wait for the writer. While it has no time, what is made is not kept and made anew for the
 /// next who asks.
 const SAVES_WAITING_MAX: usize = 16;
+
+/// A task that takes longer has had the sanitiser keep megabytes of small pieces.
+const SPARING_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// The parsers keep what is open on the heap; this is a multiple of what the deepest message needs.
 const STACK_BYTES: usize = 1024 * 1024;
