@@ -15,6 +15,12 @@ pub fn prepare() {
     unix::return_memory();
 }
 
+/// Gives memory back that was freed in small pieces. Takes a few milliseconds: for those who have just freed much.
+pub fn trim_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unix::trim_memory();
+}
+
 /// Raises the limit of open files as far as the system allows, and returns how many connections that leaves.
 pub fn raise_descriptor_limit() -> usize {
     #[cfg(unix)]
@@ -143,6 +149,15 @@ mod unix {
             libc::mallopt(libc::M_MMAP_THRESHOLD, 256 * 1024);
             libc::mallopt(libc::M_TRIM_THRESHOLD, 512 * 1024);
             libc::mallopt(libc::M_ARENA_MAX, 16);
+        }
+    }
+
+    /// Small blocks stay with the process beneath the last one of a thread that is still in use, however many they are.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub(super) fn trim_memory() {
+        #[expect(unsafe_code, reason = "malloc_trim(3) takes a number, and any thread may call it")]
+        unsafe {
+            libc::malloc_trim(0);
         }
     }
 

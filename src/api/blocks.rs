@@ -48,9 +48,12 @@ impl<A: Into<Reply> + Streams + 'static> Listen for BlockReader<A> {
                 self.reader.hear(heard, at)
             }
             Heard::Text(piece) => {
-                self.paint(piece);
                 let rest = behind(piece, at.text, self.from.text);
-                rest.is_empty() || self.reader.hear(&Heard::Text(rest), at)
+                let stays = rest.is_empty() || self.reader.hear(&Heard::Text(rest), at);
+                if stays {
+                    self.paint(piece);
+                }
+                stays
             }
             Heard::Reasoning(piece) => {
                 let rest = behind(piece, at.reasoning, self.from.reasoning);

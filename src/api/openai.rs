@@ -7,6 +7,7 @@ mod errors;
 mod kept;
 mod outlet;
 mod question;
+mod watch;
 mod wire;
 
 use schemars::JsonSchema;
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::errors::Problem;
-use self::outlet::Outlet;
+use self::outlet::{Outlet, Way};
 use self::question::ChatRequest;
+use self::watch::Watch;
 use self::wire::{ChatCompletion, Head};
-use super::{Ctx, parse_id};
+use super::{Ctx, parse_id, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Either, EventStream, Json, Later, Path, Raw, Route, Typed, get, post};
 use crate::models::{Choice, Prompt, Stop};
@@ -115,18 +117,27 @@ type Answer = Later<Either<Typed<ChatCompletion>, EventStream>>;
 
 fn chat(ctx: &Ctx, Body(body): Body<ChatRequest>, respond: Answer) {
     let form = body.form();
-    match prepare(ctx, body) {
-        Ok(prepared) => {
-            let stop = Stop::new();
-            if prepared.is_kept {
-                let outlet = Outlet::new(respond, form, head(ctx, prepared.model), stop);
+    // Ends what is passed on; nothing listens to that of what is kept, which goes on.
+    let stop = Stop::new();
+    let prepared = prepare(ctx, body).and_then(|prepared| Ok((prepared, Watch::begin(ctx, stop.clone())?)));
+    match prepared {
+        Ok((prepared, watch)) => {
+            let way = Way {
+                respond,
+                stop: stop.clone(),
+                watch,
+            };
+            let is_kept = prepared.is_kept;
+            if !is_kept {
+                let stopping = stop.clone();
+                way.respond.on_gone(move || stopping.stop());
+            }
+            let outlet = Outlet::new(way, form, head(ctx, prepared.model));
+            if is_kept {
                 let (listener, answer) = kept::ends(outlet);
                 return ctx.app.turns.stream(prepared.ask, listener, answer);
             }
-            let stopping = stop.clone();
-            respond.on_gone(move || stopping.stop());
-            let listener = Outlet::new(respond, form, head(ctx, prepared.model), stop.clone());
-            ctx.app.turns.pass(prepared.ask, stop, Box::new(listener));
+            ctx.app.turns.pass(prepared.ask, stop, Box::new(outlet));
         }
         Err(problem) => respond.send(problem.answer().map(|reply| Either::This(Typed::made(reply)))),
     }
@@ -234,18 +245,18 @@ struct Embeddings {
 }
 
 fn embed(ctx: &Ctx, Body(body): Body<EmbedRequest>, respond: Later<Typed<Embeddings>>) {
+    let stop = Stop::new();
     let prepared = choose(ctx, Some(&body.model)).and_then(|choice| {
         let api_key = ctx.count_message()?;
-        Ok(ask(ctx, choice, api_key, None)?)
+        Ok((ask(ctx, choice, api_key, None)?, Watch::begin(ctx, stop.clone())?))
     });
-    let ask = match prepared {
-        Ok(ask) => ask,
+    let (ask, watch) = match prepared {
+        Ok(prepared) => prepared,
         Err(problem) => return respond.send(problem.answer().map(Typed::made)),
     };
     let mut question = body.options;
     question.insert("model".to_owned(), ask.choice.model.clone().into());
     question.insert("input".to_owned(), body.input);
-    let stop = Stop::new();
     let stopping = stop.clone();
     respond.on_gone(move || stopping.stop());
     ctx.app.turns.embed(
@@ -254,6 +265,7 @@ fn embed(ctx: &Ctx, Body(body): Body<EmbedRequest>, respond: Later<Typed<Embeddi
         stop,
         Box::new(move |outcome| {
             respond.send(match outcome {
+                _ if watch.is_over() => Err(session::refused()),
                 Ok(Value::Object(body)) => Typed::json(&Embeddings { body }),
                 Ok(_) => Err(Error::new(
                     Kind::Upstream,

@@ -224,6 +224,17 @@ pub enum Delta<'a> {
     Tool(&'a ToolCall),
 }
 
+impl Delta<'_> {
+    /// How many characters the model has written for it.
+    pub fn chars(&self) -> u64 {
+        let text = match self {
+            Delta::Text(piece) | Delta::Reasoning(piece) => piece,
+            Delta::Tool(call) => call.arguments.as_str(),
+        };
+        text.chars().count() as u64
+    }
+}
+
 /// What a reply cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {

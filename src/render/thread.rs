@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::{Source, VERSION, render};
 use crate::error::Error;
 use crate::store::{self, Message, Rendered, SharedStore, State};
+use crate::system;
 
 /// Tasks that wait. Most take less than a millisecond.
 pub(super) const QUEUE_TASKS_MAX: usize = 256;
@@ -28,6 +29,9 @@ const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// HTML that one job of the writer stores, in bytes: some ten milliseconds.
 const SAVED_AT_ONCE_BYTES: usize = 1024 * 1024;
+
+/// What takes longer has had the sanitiser keep megabytes of small pieces.
+const SPARING_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// Such jobs of all pages that wait for the writer. While it has no time, what is made is not kept and made anew for the
 /// next who asks.
@@ -158,9 +162,13 @@ fn work(queue: &Receiver<Queued>) {
 }
 
 fn work_on(Queued { due, task }: Queued) {
-    let until = (due.elapsed() < DEADLINE).then(|| Instant::now() + PAGE_TIME_MAX);
+    let started = Instant::now();
+    let until = (due.elapsed() < DEADLINE).then_some(started + PAGE_TIME_MAX);
     if catch_unwind(AssertUnwindSafe(|| task(until))).is_err() {
         log::error!("a task of the render thread panicked");
+    }
+    if started.elapsed() > SPARING_TIME_MAX {
+        system::trim_memory();
     }
 }
 

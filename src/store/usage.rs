@@ -120,11 +120,11 @@ fn map(row: &Row<'_>) -> rusqlite::Result<UsageDetail> {
 /// # Errors
 /// Those of the store.
 pub fn insert_usage(tx: &Tx<'_>, message_id: impl Into<Option<i64>>, new: &NewUsage) -> Result<(), Error> {
-    // The key may be deleted by now; what was spent is to be known all the same.
+    // The reply and the key may be deleted by now; what was spent is to be known all the same.
     tx.execute(
         "INSERT INTO usage_details (message_id, user_id, scope, model, input_tokens, output_tokens, cached_tokens,
              estimated, price, created_at, api_key_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+         VALUES ((SELECT id FROM messages WHERE id = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
              (SELECT id FROM api_keys WHERE id = ?11))",
         params![
             message_id.into(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::feed::Feed;
+use super::passing::size;
 use super::{Ask, Asker, Target};
 use crate::error::{Error, Kind};
 use crate::models::Stop;
@@ -22,9 +23,9 @@ const WAITING_MAX: usize = 1024;
 /// Bytes of their texts: one may be 1 MiB, and together they must not fill the memory of a small machine.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Bytes of the prompts of exchanges that are not kept, together: their senders bring pictures along, which stay in memory
-/// until the reply has ended. Four of the largest requests.
-const PASSING_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of the prompts that senders bring along, together: they have pictures, and stay in memory until the reply has
+/// ended. Four of the largest requests.
+const PROMPT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// What is being written right now.
 #[derive(Default)]
@@ -43,10 +44,13 @@ pub(super) struct Live {
 }
 
 /// An exchange that is not kept.
-struct Passing {
-    stop: Stop,
+pub(super) struct Passing {
+    /// For whom.
+    pub(super) user_id: i64,
+    /// Ends it.
+    pub(super) stop: Stop,
     /// Of its prompt.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 #[derive(Default)]
@@ -60,6 +64,8 @@ struct Busy {
     /// Questions that are being stored together with their replies. Each is one commit, so they need not wait for one
     /// another; but a turn begins after them, or its reply would leave them on a branch that is not shown.
     instants: usize,
+    /// Of the prompt that the turn's sender brought along.
+    prompt_bytes: usize,
     /// Behind the turn.
     waiting: VecDeque<(Ask, Asker)>,
 }
@@ -102,6 +108,10 @@ impl Live {
         if !is_instant && (self.turns >= turns_max || self.is_stopping()) {
             return Err(unavailable("Too many replies are being written; try again", 2));
         }
+        let prompt_bytes = ask.prompt.as_ref().map_or(0, size);
+        if !is_instant {
+            self.check_prompt(prompt_bytes)?;
+        }
         let busy = self.busy.entry(conversation.to_owned()).or_default();
         busy.user_id = ask.user.id;
         if let Target::Existing { id, .. } = ask.to {
@@ -114,11 +124,14 @@ impl Live {
         self.turns += 1;
         let running = Running::default();
         busy.turn = Some(running.clone());
+        busy.prompt_bytes = prompt_bytes;
         Ok(Entrance::Turn(running))
     }
 
     /// Ends every reply that is being written to this user, and gives the sends back that wait behind them.
     pub(super) fn stop_user(&mut self, user_id: i64) -> Vec<Asker> {
+        let passing = self.passing.values().filter(|passing| passing.user_id == user_id);
+        passing.for_each(|passing| passing.stop.stop());
         let mut given_back = Vec::new();
         for busy in self.busy.values_mut().filter(|busy| busy.user_id == user_id) {
             if let Some(running) = &busy.turn {
@@ -165,6 +178,8 @@ impl Live {
         let (ask, asker) = busy.waiting.pop_front()?;
         let running = Running::default();
         busy.turn = Some(running.clone());
+        // Only messages without a prompt of their own wait.
+        busy.prompt_bytes = 0;
         self.waiting -= 1;
         self.waiting_bytes -= ask.text.len();
         Some((ask, asker, running))
@@ -177,6 +192,7 @@ impl Live {
             return Vec::new();
         };
         busy.turn = None;
+        busy.prompt_bytes = 0;
         let left: Vec<(Ask, Asker)> = busy.waiting.drain(..).collect();
         if busy.instants == 0 {
             self.busy.remove(conversation);
@@ -199,26 +215,29 @@ impl Live {
         is_awaited
     }
 
-    /// Takes a place for an exchange that is not kept, whose prompt has so many bytes; to be given back with
+    fn check_prompt(&self, bytes: usize) -> Result<(), Error> {
+        let passing = self.passing.values().map(|passing| passing.bytes);
+        let kept = self.busy.values().map(|busy| busy.prompt_bytes);
+        if bytes > 0 && passing.chain(kept).sum::<usize>() + bytes > PROMPT_BYTES_MAX {
+            let message = "There is no room for a prompt of this size now; try again";
+            return Err(unavailable(message, 5));
+        }
+        Ok(())
+    }
+
+    /// Takes a place for an exchange that is not kept; to be given back with
     /// [`Live::leave_passing`].
     ///
     /// # Errors
     /// [`Kind::Unavailable`] when too many write, or too much is being written to.
-    pub(super) fn enter_passing(&mut self, stop: &Stop, bytes: usize, turns_max: usize) -> Result<u64, Error> {
+    pub(super) fn enter_passing(&mut self, passing: Passing, turns_max: usize) -> Result<u64, Error> {
         if self.turns >= turns_max || self.is_stopping() {
             return Err(unavailable("Too many replies are being written; try again", 2));
         }
-        let taken: usize = self.passing.values().map(|passing| passing.bytes).sum();
-        if taken + bytes > PASSING_BYTES_MAX {
-            return Err(unavailable(
-                "There is no room for a prompt of this size now; try again",
-                5,
-            ));
-        }
+        self.check_prompt(passing.bytes)?;
         self.turns += 1;
         self.passed += 1;
-        let stop = stop.clone();
-        self.passing.insert(self.passed, Passing { stop, bytes });
+        self.passing.insert(self.passed, passing);
         Ok(self.passed)
     }
 

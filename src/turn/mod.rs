@@ -37,6 +37,7 @@ use feed::Feed;
 use hub::Typing;
 use live::{Entrance, Live, Running};
 use opening::Question;
+use passing::spent;
 use place::{InstantPlace, Place};
 use reply::{Reply, SAVE_MAX_STOPPING};
 
@@ -172,6 +173,8 @@ pub struct Done {
     pub text: String,
     /// The tools that its model called.
     pub tools: Vec<ToolCall>,
+    /// Why it ended, in the provider's word if it said so.
+    pub finish_reason: Option<String>,
 }
 
 /// Why a turn did not end with a reply.
@@ -477,8 +480,11 @@ impl Turns {
         question.begin(&place.running.feed, ask.model());
         self.announce_question(ask.user.id, &question);
         let replied = self.reply(place, ask, &question);
-        replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
-        Ok(question.done(place.running.feed.said()))
+        let finish_reason = replied.map_err(|fault| self.after_commit(fault, ask, &question))?;
+        Ok(Done {
+            finish_reason,
+            ..question.done(place.running.feed.said())
+        })
     }
 
     /// Stores a question and, in the same commit, the row of the reply that is to be written: those who read along can be
@@ -493,8 +499,8 @@ impl Turns {
         })
     }
 
-    /// Asks the model and stores what it says.
-    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<(), Fault> {
+    /// Asks the model and stores what it says. Returns why it ended ([`Completion::finish_reason`]).
+    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<Option<String>, Fault> {
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
         let Running { stop, feed } = &place.running;
         let mut reply = Reply {
@@ -503,6 +509,7 @@ impl Turns {
             question,
             feed,
             saved: Instant::now(),
+            chars: 0,
             has_ended: false,
         };
         let prompt = match self.prompt(ask, question, stop) {
@@ -517,10 +524,21 @@ impl Turns {
             .provider
             .complete(&prompt, stop, &mut |delta| reply.take(delta));
         match completion {
-            Ok(completion) => Ok(reply.complete(&completion)?),
+            Ok(completion) => {
+                let kept = reply.complete(&completion);
+                if kept.is_err() {
+                    self.account(ask, None, &completion);
+                }
+                kept?;
+                Ok(completion.finish_reason)
+            }
             Err(failure) => {
                 let is_stopping = self.live().is_stopping();
-                reply.fail(&failure, is_stopping)?;
+                let kept = reply.fail(&failure, is_stopping);
+                if let Some(spent) = spent(ask, &failure, &prompt, reply.chars) {
+                    self.account(ask, Some(question.reply_id), &spent);
+                }
+                kept?;
                 Err(Fault::Model(failure))
             }
         }
@@ -534,12 +552,15 @@ impl Turns {
             return;
         }
         let at = feed.position();
-        let ended = feed
-            .start()
-            .map(|start| self.find_ended(ask.user.id, start.response_message_id));
+        let ended = feed.start().map(|start| {
+            self.find_ended(ask.user.id, start.response_message_id)
+                .map_err(Fault::Kept)
+        });
         let heard = match (outcome, &ended) {
             (_, Some(Ok(ended))) if is_kept(ended.message.state) => Heard::Done(ended),
             (Err(fault), _) => Heard::Failed(fault),
+            // It ended well, and cannot be read now: whoever listens learns at least that nothing more comes.
+            (Ok(_), Some(Err(fault @ Fault::Kept(error)))) if error.kind() != Kind::NotFound => Heard::Failed(fault),
             // It ended well, and is gone by now.
             (Ok(_), _) => return,
         };

@@ -180,6 +180,7 @@ impl Question {
             response_message_id: self.reply_id,
             text: said.text,
             tools: said.tools,
+            finish_reason: None,
         }
     }
 }

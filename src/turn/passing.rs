@@ -9,9 +9,10 @@ use std::thread;
 
 use serde_json::{Map, Value};
 
-use super::{Ask, Fault, Turns, live, passages};
+use super::live::{self, Passing};
+use super::{Ask, Fault, Turns, passages};
 use crate::error::Error;
-use crate::models::{Completion, Delta, Prompt, Stop, Usage};
+use crate::models::{Completion, Delta, Failure, FailureKind, Prompt, Stop, Usage};
 use crate::store;
 
 /// One who waits for an exchange. Called on the thread that it is run on.
@@ -49,7 +50,12 @@ impl Turns {
     pub fn pass(self: &Arc<Self>, ask: Ask, stop: Stop, mut listener: Box<dyn Hear>) {
         let is_instant = ask.choice.provider.instant();
         let bytes = ask.prompt.as_ref().map_or(0, size);
-        self.aside(is_instant, bytes, &stop.clone(), move |place| {
+        let passing = Passing {
+            user_id: ask.user.id,
+            stop: stop.clone(),
+            bytes,
+        };
+        self.aside(is_instant, passing, move |place| {
             let outcome = match place {
                 Ok(place) => place.turns.run_passing(&ask, &stop, &mut *listener),
                 Err(error) => Err(error.into()),
@@ -60,7 +66,12 @@ impl Turns {
 
     /// Has the provider of `ask` turn texts into vectors. Question and answer are those of OpenAI's `/embeddings`.
     pub fn embed(self: &Arc<Self>, ask: Ask, body: Map<String, Value>, stop: Stop, answer: Vectors) {
-        self.aside(false, 0, &stop.clone(), move |place| {
+        let passing = Passing {
+            user_id: ask.user.id,
+            stop: stop.clone(),
+            bytes: map_bytes(&body),
+        };
+        self.aside(false, passing, move |place| {
             let outcome = match place {
                 Ok(place) => place.turns.run_embedding(&ask, &body, &stop),
                 Err(error) => Err(error.into()),
@@ -77,17 +88,16 @@ impl Turns {
         };
         let mut chars = 0;
         let outcome = ask.choice.provider.complete(&prompt, stop, &mut |delta| {
-            chars += match delta {
-                Delta::Text(piece) | Delta::Reasoning(piece) => piece.chars().count() as u64,
-                Delta::Tool(call) => call.arguments.chars().count() as u64,
-            };
+            chars += delta.chars();
             listener.hear(delta);
         });
         match &outcome {
-            Ok(completion) => self.account_aside(ask, completion),
-            // What has come is paid for, or a key that always hangs up would have no budget.
-            Err(_) if chars > 0 => self.account_aside(ask, &broken_off(ask, Usage::estimate(&prompt, chars))),
-            Err(_) => {}
+            Ok(completion) => self.account(ask, None, completion),
+            Err(failure) => {
+                if let Some(spent) = spent(ask, failure, &prompt, chars) {
+                    self.account(ask, None, &spent);
+                }
+            }
         }
         outcome.map_err(Fault::Model)
     }
@@ -100,14 +110,15 @@ impl Turns {
             cached_tokens: 0,
             estimated: false,
         };
-        self.account_aside(ask, &broken_off(ask, usage));
+        self.account(ask, None, &broken_off(ask, usage));
         Ok(answer)
     }
 
-    /// Accounts for an exchange that has no message. A store in trouble must not cost the reply, which is there.
-    fn account_aside(&self, ask: &Ask, completion: &Completion) {
+    /// Accounts for an exchange, and for the message that it wrote if that is still there. A store in trouble must not cost
+    /// the reply, which is there.
+    pub(super) fn account(&self, ask: &Ask, message_id: Option<i64>, completion: &Completion) {
         let usage = self.usage(ask, completion, &self.clock.now().text());
-        let stored = self.store.write(move |tx| store::insert_usage(tx, None, &usage));
+        let stored = self.store.write(move |tx| store::insert_usage(tx, message_id, &usage));
         if let Err(error) = stored {
             log::warn!("an exchange was not accounted for: {error}");
         }
@@ -117,14 +128,13 @@ impl Turns {
     fn aside(
         self: &Arc<Self>,
         is_instant: bool,
-        bytes: usize,
-        stop: &Stop,
+        passing: Passing,
         work: impl FnOnce(Result<PassingPlace, Error>) + Send + 'static,
     ) {
         let entered = if is_instant {
             Ok(None)
         } else {
-            self.live().enter_passing(stop, bytes, self.limits.turns_max).map(Some)
+            self.live().enter_passing(passing, self.limits.turns_max).map(Some)
         };
         let place = entered.map(|number| PassingPlace {
             turns: Arc::clone(self),
@@ -160,6 +170,13 @@ impl Turns {
     }
 }
 
+/// What an exchange cost that ended too early. What has come is paid for, and so is the question of one that was stopped, or
+/// a key that always hangs up would have no budget; a model that failed before its first word is not.
+pub(super) fn spent(ask: &Ask, failure: &Failure, prompt: &Prompt, chars: u64) -> Option<Completion> {
+    let has_cost = chars > 0 || failure.kind == FailureKind::Stopped;
+    has_cost.then(|| broken_off(ask, Usage::estimate(prompt, chars)))
+}
+
 /// What is paid for without a whole reply.
 fn broken_off(ask: &Ask, usage: Usage) -> Completion {
     Completion {
@@ -171,10 +188,30 @@ fn broken_off(ask: &Ask, usage: Usage) -> Completion {
 }
 
 /// Bytes that a prompt keeps in memory until its reply has ended.
-fn size(prompt: &Prompt) -> usize {
+pub(super) fn size(prompt: &Prompt) -> usize {
     let messages = prompt.messages.iter().map(|message| {
         let images = message.images.iter().map(|image| image.size).sum::<u64>();
-        message.content.len() + usize::try_from(images).unwrap_or(usize::MAX)
+        let calls = message
+            .tool_calls
+            .iter()
+            .map(|call| call.arguments.len())
+            .sum::<usize>();
+        message.content.len() + calls + usize::try_from(images).unwrap_or(usize::MAX)
     });
-    messages.sum()
+    messages.sum::<usize>() + prompt.tools.iter().map(value_bytes).sum::<usize>() + map_bytes(&prompt.options)
+}
+
+fn map_bytes(map: &Map<String, Value>) -> usize {
+    map.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+}
+
+/// What a value takes up, roughly: a number is as large as an empty text.
+fn value_bytes(value: &Value) -> usize {
+    let within = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(value_bytes).sum(),
+        Value::Object(map) => map_bytes(map),
+    };
+    size_of::<Value>() + within
 }

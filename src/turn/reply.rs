@@ -36,6 +36,8 @@ pub(super) struct Reply<'t> {
     /// What has come, and who is told of it.
     pub(super) feed: &'t Feed,
     pub(super) saved: Instant,
+    /// What the model has written in this turn, in characters.
+    pub(super) chars: u64,
     pub(super) has_ended: bool,
 }
 
@@ -60,6 +62,7 @@ impl Drop for Reply<'_> {
 impl Reply<'_> {
     pub(super) fn take(&mut self, delta: Delta<'_>) {
         self.feed.take(delta);
+        self.chars += delta.chars();
         if let Delta::Text(piece) = delta {
             self.turns.hub.publish(self.ask.user.id, None, || Event::Delta {
                 chat_id: self.question.conversation_uuid.clone(),

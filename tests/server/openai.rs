@@ -593,3 +593,57 @@ fn what_is_kept_is_written_to_its_end() {
         stored.get(1).filter(|(_, text)| text == "fake reply to: Hi").map(drop)
     });
 }
+
+#[test]
+fn a_key_that_is_revoked_gets_no_more() {
+    let upstream = Upstream::start();
+    let desk = Desk::with_upstream(&upstream, "fake", &[]);
+    for (count, model) in ["fake-hang", "fake-hangmid"].into_iter().enumerate() {
+        let body = json!({ "name": "lent" });
+        let made = desk.call("POST", "/api-keys").json(&body).send().json();
+        let (key, id) = (
+            made["key"].as_str().expect("a key"),
+            made["id"].as_str().expect("an id"),
+        );
+        let mut connection = ask_on(&desk.server, key, &question(model, "Hi"));
+        upstream.wait_for(count + 1);
+        let revoked = desk.call("DELETE", &format!("/api-keys/{id}")).send();
+        assert_eq!(revoked.status, 204);
+        let reply = connection.reply("POST");
+        check_error(&reply, 401, "invalid_request_error", &json!("invalid_api_key"));
+    }
+    desk.server.check_alive();
+}
+
+#[test]
+fn a_kept_reply_that_is_stopped_is_none() {
+    let upstream = Upstream::start();
+    let desk = Desk::with_upstream(&upstream, "fake", &[]);
+    let chat = desk.server.chat(&desk.token, "c");
+    let id = chat["id"].as_str().expect("an id");
+    let call = desk.server.post(CHAT).bearer(&desk.token);
+    let call = call
+        .header("X-Conversation-Id", id)
+        .json(&question("fake-hangmid", "Hi"));
+    let mut connection = desk.server.connect();
+    assert!(connection.send(&call.bytes()));
+    upstream.wait_for(1);
+    let stopped = desk.call("POST", &format!("/conversations/{id}/stop")).send();
+    assert_eq!(stopped.status, 200);
+    check_error(&connection.reply("POST"), 503, "server_error", &Value::Null);
+}
+
+#[test]
+fn no_other_model_may_run_than_the_one_that_is_paid_for() {
+    let desk = Desk::new();
+    for (name, value) in [
+        ("models", json!(["large"])),
+        ("route", json!("fallback")),
+        ("provider", json!({ "order": ["dear"] })),
+    ] {
+        let mut body = question("echo", "Hi");
+        body[name] = value;
+        let error = check_error(&desk.complete(&body), 400, "invalid_request_error", &Value::Null);
+        assert_eq!(error["param"], *name);
+    }
+}

@@ -1,39 +1,54 @@
 //! An exchange that is kept: the last of what the user says is stored in a conversation, and the reply to it, which is
 //! read here while it is written. It goes on when its reader has left, as every turn that is kept does.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::outlet::Outlet;
 use crate::models::{Completion, Delta, Usage};
-use crate::turn::{Answer, Ended, Fault, Hear as _, Heard, Listen, Position};
+use crate::turn::{Answer, Done, Ended, Fault, Hear as _, Heard, Listen, Position};
 
-/// A reader of a turn, and the one who answers when there is nothing to read. Whoever is first to know the end takes the
-/// outlet.
+/// A reader of a turn, and the one who is told its end: what it cost is known to the first, how it ended to the other.
 #[derive(Clone)]
-struct Reader(Arc<Mutex<Option<Box<Outlet>>>>);
+struct Reader(Arc<Mutex<Reading>>);
+
+struct Reading {
+    /// Until the end.
+    outlet: Option<Box<Outlet>>,
+    /// What the reply cost, once it is stored.
+    completion: Completion,
+}
 
 /// The two ends of a turn that goes to this outlet.
 pub(super) fn ends(outlet: Outlet) -> (Box<dyn Listen>, Answer) {
-    let reader = Reader(Arc::new(Mutex::new(Some(Box::new(outlet)))));
+    let reader = Reader(Arc::new(Mutex::new(Reading {
+        outlet: Some(Box::new(outlet)),
+        completion: completion(None),
+    })));
     let listener = Box::new(reader.clone());
-    let answer = Box::new(move |outcome: Result<_, _>| match outcome {
-        Ok(_) => reader.end(Ok(completion(None))),
-        Err(fault) => reader.end(Err(fault)),
-    });
+    let answer = Box::new(move |outcome: Result<Done, Fault>| reader.end(outcome));
     (listener, answer)
 }
 
 impl Reader {
-    fn end(&self, outcome: Result<Completion, Fault>) {
-        let outlet = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    fn lock(&self) -> MutexGuard<'_, Reading> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A reply that did not come to its end is none here, even if it is kept as far as it came.
+    fn end(&self, outcome: Result<Done, Fault>) {
+        let mut reading = self.lock();
+        let (outlet, completion) = (reading.outlet.take(), reading.completion.clone());
+        drop(reading);
         if let Some(outlet) = outlet {
-            outlet.end(outcome);
+            outlet.end(outcome.map(|done| Completion {
+                finish_reason: done.finish_reason,
+                ..completion
+            }));
         }
     }
 
     fn tell(&self, delta: Delta<'_>) -> bool {
-        let mut outlet = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match outlet.as_mut() {
+        match &mut self.lock().outlet {
             Some(outlet) => {
                 outlet.hear(delta);
                 !outlet.is_gone()
@@ -47,8 +62,7 @@ impl Listen for Reader {
     fn hear(&mut self, heard: &Heard<'_>, _: Position) -> bool {
         match *heard {
             Heard::Start(start) => {
-                let mut outlet = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(outlet) = outlet.as_mut() {
+                if let Some(outlet) = &mut self.lock().outlet {
                     outlet.keep_in(&start.conversation_uuid);
                 }
                 true
@@ -57,16 +71,16 @@ impl Listen for Reader {
             Heard::Reasoning(piece) => self.tell(Delta::Reasoning(piece)),
             Heard::Tool(call) => self.tell(Delta::Tool(call)),
             Heard::Done(ended) => {
-                self.end(Ok(completion(Some(ended))));
+                self.lock().completion = completion(Some(ended));
                 false
             }
-            // The other end has the fault itself.
+            // The other end is told how.
             Heard::Failed(_) => false,
         }
     }
 }
 
-/// How a stored reply ended. The provider's own word for why is not stored.
+/// What a stored reply cost. The provider's own word for why it ended is not stored.
 fn completion(ended: Option<&Ended>) -> Completion {
     let details = ended.map_or(&[][..], |ended| &ended.usage);
     let sum = |count: fn(&crate::store::UsageDetail) -> i64| {

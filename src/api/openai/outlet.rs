@@ -1,8 +1,9 @@
 //! Where a reply goes as it comes: into one answer, or chunk by chunk to the client.
 
 use super::errors::{self, Problem};
+use super::watch::Watch;
 use super::wire::{Chunks, Head, Said};
-use super::{Answer, CONVERSATION};
+use super::{Answer, CONVERSATION, session};
 use crate::http::{Either, Media, Push, Typed};
 use crate::models::{Completion, Delta, Stop};
 use crate::turn::{Fault, Hear};
@@ -49,10 +50,20 @@ pub(super) struct Outlet {
     conversation: Option<String>,
     /// Ends the reply when the client has left.
     stop: Stop,
+    /// Whether it may still be told.
+    watch: Watch,
+}
+
+/// The way to a client.
+pub(super) struct Way {
+    pub(super) respond: Answer,
+    pub(super) stop: Stop,
+    pub(super) watch: Watch,
 }
 
 impl Outlet {
-    pub(super) fn new(respond: Answer, form: Form, head: Head, stop: Stop) -> Outlet {
+    pub(super) fn new(way: Way, form: Form, head: Head) -> Outlet {
+        let Way { respond, stop, watch } = way;
         let head = Head {
             object: form.object(),
             ..head
@@ -65,6 +76,7 @@ impl Outlet {
             head,
             conversation: None,
             stop,
+            watch,
         }
     }
 
@@ -78,8 +90,22 @@ impl Outlet {
         matches!(self.stage, Stage::Gone)
     }
 
+    /// Lets the client go if its session has ended: whatever comes is no longer for it.
+    fn leaves(&mut self) -> bool {
+        if !self.watch.is_over() {
+            return false;
+        }
+        if let Stage::Waiting(respond) = std::mem::replace(&mut self.stage, Stage::Gone) {
+            respond.send(Err(session::refused()));
+        }
+        true
+    }
+
     /// Sends chunks; the first begin the stream.
     fn push(&mut self, text: &str) {
+        if self.leaves() {
+            return;
+        }
         let push = match std::mem::replace(&mut self.stage, Stage::Gone) {
             Stage::Waiting(respond) => {
                 let field = self.conversation.as_deref().map(|id| (CONVERSATION, id));
@@ -107,6 +133,9 @@ impl Hear for Outlet {
     }
 
     fn end(mut self: Box<Self>, outcome: Result<Completion, Fault>) {
+        if self.leaves() {
+            return;
+        }
         match (outcome, self.form) {
             (Ok(completion), Form::Whole) => {
                 if let Stage::Waiting(respond) = self.stage {

@@ -83,7 +83,13 @@ const REFUSED: &[(&str, &str)] = &[
     ("functions", "Functions are called as tools here"),
     ("function_call", "Functions are called as tools here"),
     ("audio", "Replies are texts here"),
+    // What OpenRouter reads: another model would run than the one that is accounted for.
+    ("models", OTHER_MODEL),
+    ("route", OTHER_MODEL),
+    ("provider", OTHER_MODEL),
 ];
+
+const OTHER_MODEL: &str = "Which model runs is said by 'model' alone; name several as an alias";
 
 /// Options that are about OpenAI's own keeping of replies, or ask for what is left out of replies here.
 const LEFT_OUT: &[&str] = &["store", "metadata", "logprobs", "top_logprobs", "modalities"];

@@ -108,6 +108,7 @@ fn an_end_that_is_saved_again_is_stored_once() {
         question: &question,
         feed: &feed,
         saved: Instant::now(),
+        chars: 0,
         has_ended: false,
     };
     let completion = Completion {
@@ -146,4 +147,52 @@ fn a_question_that_is_stored_is_said_to_be() {
         Err(Fault::Kept(_)) => assert_eq!(rig.branch(&to), ["question"]),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_a_model_wrote_is_paid_for_however_it_ended() {
+    let broken = |kind| Failure { kind, ..stopped() };
+    for (kind, says, rows) in [
+        (FailureKind::Stopped, "so far", 1),
+        (FailureKind::Stopped, "", 1),
+        (FailureKind::Broken, "so far", 1),
+        // It was never asked in earnest, or did not say so.
+        (FailureKind::Broken, "", 0),
+    ] {
+        let rig = Rig::new();
+        let to = rig.conversation();
+        let model = choice(false, move |_, say| {
+            if !says.is_empty() {
+                say(says);
+            }
+            Err(broken(kind))
+        });
+        assert!(outcome(&rig.send(&to, "question", model)).is_err());
+        until("the turn is over", || rig.turns.live().is_empty());
+        let paid = "usage_details WHERE estimated = 1 AND input_tokens > 0 AND message_id IS NOT NULL";
+        assert_eq!(rig.rows(paid), rows, "{kind:?} after {says:?}");
+    }
+}
+
+#[test]
+fn a_reply_whose_conversation_is_deleted_is_paid_for() {
+    let rig = Rig::new();
+    let (store, owner) = (Arc::clone(&rig.stored.store), rig.user.id);
+    for ends in [Ok(()), Err(stopped())] {
+        let (store, ends) = (Arc::clone(&store), ends.clone());
+        let to = rig.conversation();
+        let Target::Existing { id, .. } = to else {
+            unreachable!()
+        };
+        let model = choice(false, move |_, say| {
+            say("so far");
+            let conversation = Ref::Id(id);
+            let delete =
+                store.write(move |tx| store::delete_conversation(tx, owner, &conversation, "2026-01-01T00:00:00Z"));
+            delete.unwrap();
+            ends.clone()
+        });
+        drop(outcome(&rig.send(&to, "question", model)));
+    }
+    assert_eq!(rig.rows("usage_details WHERE output_tokens > 0"), 2);
 }

@@ -22,11 +22,12 @@ fn shell(server: &Server) -> Reply {
     reply
 }
 
-/// The files under `/assets/` that the shell names, and those that its style sheets and scripts name.
+/// The files under `/assets/` that the shell names, be it from the root or by ways from where it is, which is the root here.
 fn assets(server: &Server) -> BTreeSet<String> {
     let named = |text: &str| -> Vec<String> {
         let paths = text
             .split(['"', '\'', '(', ')', '`'])
+            .map(|word| word.strip_prefix('.').unwrap_or(word))
             .filter(|word| word.starts_with("/assets/"));
         paths
             .map(|path| path.split(['?', '#']).next().unwrap_or_default().to_string())
