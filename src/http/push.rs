@@ -181,7 +181,9 @@ pub(super) fn post(shared: &Shared, conn: &Conn, state: &mut State, parts: &[&[u
         }
     }
     let bytes = parts.iter().map(|part| part.len()).sum();
-    if bytes > LARGE_BYTES {
+    // What a WebSocket is told can be asked for again, piece by piece: there no reply is told at once.
+    let is_large = bytes > LARGE_BYTES && matches!(state.phase, Phase::Push(_));
+    if is_large {
         state.output.bytes.reserve_exact(bytes);
     }
     for part in parts {
@@ -197,7 +199,7 @@ pub(super) fn post(shared: &Shared, conn: &Conn, state: &mut State, parts: &[&[u
             }
         }
     }
-    if bytes > LARGE_BYTES && state.output.waiting() > shared.limits.outbox_bytes_max {
+    if is_large && state.output.waiting() > shared.limits.outbox_bytes_max {
         return keep_waiting(shared, conn, state);
     }
     Ok(())
