@@ -30,7 +30,12 @@ fn a_reply_is_stopped_as_far_as_it_came() {
         (events[0].name.as_str(), &events[0].data["message"]),
         ("done", &message)
     );
-    assert_eq!(events[0].data["usage"], Value::Null);
+    // Its server could not say what it cost, and it was not for nothing.
+    let usage = &events[0].data["usage"];
+    assert_eq!(
+        (&usage["output_tokens"], &usage["estimated"]),
+        (&json!(2), &json!(true))
+    );
     assert_eq!(desk.said(&chat), said(&[("hi", "complete"), ("w0 w1 ", "stopped")]));
     assert_eq!(desk.stop(&chat).send().status, 409);
     // The conversation goes on.
