@@ -52,6 +52,11 @@ impl Anthropic {
         })
     }
 
+    /// The way to its server.
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
     /// The models the server has, the newest first.
     pub(super) fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure> {
         // The default is a page of 20.

@@ -170,15 +170,16 @@ impl Link {
         self.headers.insert(name, value);
     }
 
-    /// Asks for what is at this path, once; the response has a success status. Lets go of connections that have long been
-    /// idle: nobody else looks after them until the next prompt.
-    pub(super) fn get(&self, call: &Call, path: &str) -> Result<Response<Body>, Failure> {
-        {
-            let mut connections = self.connections();
-            if connections.used.elapsed() > IDLE_AGE_MAX {
-                connections.agent = agent(&self.base_url, &self.reporter.timeouts, self.connections_max);
-            }
+    /// Closes the connections if all have long been idle: until the next prompt nobody else looks after them.
+    pub(super) fn let_go(&self) {
+        let mut connections = self.connections();
+        if connections.used.elapsed() > IDLE_AGE_MAX {
+            connections.agent = agent(&self.base_url, &self.reporter.timeouts, self.connections_max);
         }
+    }
+
+    /// Asks for what is at this path, once; the response has a success status.
+    pub(super) fn get(&self, call: &Call, path: &str) -> Result<Response<Body>, Failure> {
         Ok(self.attempt(call, Method::GET, path, ())?)
     }
 

@@ -30,17 +30,28 @@ pub(super) const LIST_EVERY: Duration = Duration::from_secs(60);
 pub(super) trait Lists: Provider {
     /// The models it has, in its order.
     fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure>;
+
+    /// Closes its connections if all have long been idle.
+    fn let_go(&self);
 }
 
 impl Lists for Anthropic {
     fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure> {
         Anthropic::list(self, stop)
     }
+
+    fn let_go(&self) {
+        self.link().let_go();
+    }
 }
 
 impl Lists for OpenAi {
     fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure> {
         OpenAi::list(self, stop)
+    }
+
+    fn let_go(&self) {
+        self.link().let_go();
     }
 }
 
@@ -132,6 +143,7 @@ impl Member {
     /// Asks it for its models, and notes what comes of it.
     pub(super) fn refresh(&self, stop: &Stop) {
         self.lock().asked = Some(Instant::now());
+        self.client.let_go();
         // What comes of it is noted; whoever wants to know looks there.
         self.note(self.prober.list(stop)).ok();
     }

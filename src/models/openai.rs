@@ -82,6 +82,11 @@ impl OpenAi {
         })
     }
 
+    /// The way to its server.
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
     /// The models the server has, in its order.
     pub(super) fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure> {
         list(&self.link, "/models", stop)

@@ -595,9 +595,11 @@ fn connections_that_have_long_been_idle_are_let_go() {
     });
     let client = upstream.client();
     ask(&client, &Stop::new()).result.unwrap();
+    client.link.let_go();
     client.list(&Stop::new()).unwrap();
     assert_eq!(upstream.connections(), 1, "used again");
     client.link.grow_old();
+    client.link.let_go();
     client.list(&Stop::new()).unwrap();
     assert_eq!(upstream.connections(), 2, "let go");
 }
