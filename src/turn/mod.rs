@@ -335,11 +335,6 @@ impl Turns {
         }
     }
 
-    /// How many replies are being written.
-    pub fn count(&self) -> usize {
-        self.live().turns()
-    }
-
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
