@@ -478,7 +478,7 @@ impl Turns {
     }
 
     /// A turn with a model that waits.
-    fn run(&self, place: &Place, ask: &Ask) -> Result<Done, Fault> {
+    fn run(&self, place: &Place, ask: &mut Ask) -> Result<Done, Fault> {
         let question = self.begin_reply(&place.conversation, ask)?;
         self.live().name(&place.conversation, question.conversation_id);
         question.begin(&place.running.feed, ask.model());
@@ -504,9 +504,12 @@ impl Turns {
     }
 
     /// Asks the model and stores what it says. Returns why it ended ([`Completion::finish_reason`]).
-    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<Option<String>, Fault> {
+    fn reply(&self, place: &Place, ask: &mut Ask, question: &Question) -> Result<Option<String>, Fault> {
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
         let Running { stop, feed } = &place.running;
+        // Not copied: it may be as large as a request.
+        let brought = ask.prompt.take();
+        let ask = &*ask;
         let mut reply = Reply {
             turns: self,
             ask,
@@ -516,7 +519,14 @@ impl Turns {
             chars: 0,
             has_ended: false,
         };
-        let prompt = match self.prompt(ask, question, stop) {
+        let prompt = brought.map_or_else(
+            || self.prompt(ask, question, stop),
+            |prompt| {
+                let model = ask.choice.model.clone();
+                Ok(Prompt { model, ..prompt })
+            },
+        );
+        let prompt = match prompt {
             Ok(prompt) => prompt,
             Err(error) => {
                 reply.give_up()?;

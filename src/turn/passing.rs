@@ -54,7 +54,7 @@ impl Turns {
         };
         let work = move |place: Result<PassingPlace, Error>| {
             let outcome = match place {
-                Ok(place) => place.turns.run_passing(&ask, &stop, &mut *listener),
+                Ok(place) => place.turns.run_passing(ask, &stop, &mut *listener),
                 Err(error) => Err(error.into()),
             };
             listener.end(outcome);
@@ -85,11 +85,11 @@ impl Turns {
         });
     }
 
-    fn run_passing(&self, ask: &Ask, stop: &Stop, listener: &mut dyn Hear) -> Result<Completion, Fault> {
+    fn run_passing(&self, mut ask: Ask, stop: &Stop, listener: &mut dyn Hear) -> Result<Completion, Fault> {
         let prompt = Prompt {
             model: ask.choice.model.clone(),
-            library: passages::look_up(&self.store, ask)?,
-            ..ask.prompt.clone().unwrap_or_default()
+            library: passages::look_up(&self.store, &ask)?,
+            ..ask.prompt.take().unwrap_or_default()
         };
         let mut chars = 0;
         let outcome = ask.choice.provider.complete(&prompt, stop, &mut |delta| {
@@ -97,10 +97,10 @@ impl Turns {
             listener.hear(delta);
         });
         match &outcome {
-            Ok(completion) => self.account(ask, None, completion),
+            Ok(completion) => self.account(&ask, None, completion),
             Err(failure) => {
-                if let Some(spent) = spent(ask, failure, &prompt, chars) {
-                    self.account(ask, None, &spent);
+                if let Some(spent) = spent(&ask, failure, &prompt, chars) {
+                    self.account(&ask, None, &spent);
                 }
             }
         }
