@@ -14,7 +14,7 @@ use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post,
 };
-use crate::store::{self, Around, Branch, Conversation, Message, NewConversation, Page, Read, Ref};
+use crate::store::{self, Around, Branch, Conversation, Message, MessageIds, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -197,28 +197,8 @@ pub(super) fn page_limit() -> i64 {
 type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
-    let html = query.html;
-    let MessagePage {
-        conversation,
-        messages,
-        mut around,
-    } = match page(ctx, &path, query) {
-        Ok(page) => page,
-        Err(error) => return respond.send(Err(path.or_missing(error))),
-    };
-    let view = move |messages: Vec<Message>| {
-        let view = |message: Message| {
-            let around = around.remove(&message.id);
-            views::message(message, &conversation.uuid).within(around)
-        };
-        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
-    };
-    html::answer(ctx, html, messages, view, respond);
-}
-
-fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<MessagePage, Error> {
-    let (owner, chat) = (ctx.user()?.id, path.chat()?);
-    ctx.app.store.read(|read| find_messages(read, owner, &chat, query))
+    let page = find_page(ctx, path.chat(), query).map_err(|error| path.or_missing(error));
+    answer_page(ctx, page, views::message, respond);
 }
 
 /// A page of a conversation's messages.
@@ -227,6 +207,44 @@ pub(super) struct MessagePage {
     pub(super) messages: Vec<Message>,
     /// What stands around each, by its id, where that was asked for.
     pub(super) around: HashMap<i64, Around>,
+    html: Html,
+}
+
+/// A page of one of the caller's chats, as it was asked for.
+///
+/// # Errors
+/// [`Kind::NotFound`], and whatever is wrong with `chat`.
+pub(super) fn find_page(ctx: &Ctx, chat: Result<Ref, Error>, query: ListMessages) -> Result<MessagePage, Error> {
+    let (owner, chat) = (ctx.user()?.id, chat?);
+    ctx.app.store.read(|read| find_messages(read, owner, &chat, query))
+}
+
+/// Answers with a page, its messages as `view` shows them.
+pub(super) fn answer_page<I>(
+    ctx: &Ctx,
+    page: Result<MessagePage, Error>,
+    view: fn(Message, &str) -> MessageView<'_, I>,
+    respond: Later<Typed<Vec<MessageView<'static, I>>>>,
+) where
+    I: Serialize + JsonSchema + From<MessageIds> + 'static,
+{
+    let MessagePage {
+        conversation,
+        messages,
+        mut around,
+        html,
+    } = match page {
+        Ok(page) => page,
+        Err(error) => return respond.send(Err(error)),
+    };
+    let views = move |messages: Vec<Message>| {
+        let view = |message: Message| {
+            let around = around.remove(&message.id);
+            view(message, &conversation.uuid).within(around)
+        };
+        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
+    };
+    html::answer(ctx, html, messages, views, respond);
 }
 
 /// One of the owner's chats, and a page of its messages.
@@ -253,6 +271,7 @@ pub(super) fn find_messages(
         conversation,
         messages,
         around,
+        html: query.html,
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::ai_chat::{self, ListMessages, MessagePage, TextId};
+use super::ai_chat::{self, ListMessages, TextId};
 use super::html::{self, ShowHtml};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
@@ -102,30 +102,8 @@ type OneMessage = Typed<MessageView<'static, Uuid>>;
 type Messages = Typed<Vec<MessageView<'static, Uuid>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
-    let html = query.html;
-    let MessagePage {
-        conversation,
-        messages,
-        mut around,
-    } = match page(ctx, &path, query) {
-        Ok(page) => page,
-        Err(error) => return respond.send(Err(in_own_words(error))),
-    };
-    let view = move |messages: Vec<Message>| {
-        let view = |message: Message| {
-            let around = around.remove(&message.id);
-            views::message_with_uuid(message, &conversation.uuid).within(around)
-        };
-        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
-    };
-    html::answer(ctx, html, messages, view, respond);
-}
-
-fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<MessagePage, Error> {
-    let (owner, chat) = (ctx.user()?.id, path.chat()?);
-    ctx.app
-        .store
-        .read(|read| ai_chat::find_messages(read, owner, &chat, query))
+    let page = ai_chat::find_page(ctx, path.chat(), query).map_err(in_own_words);
+    ai_chat::answer_page(ctx, page, views::message_with_uuid, respond);
 }
 
 #[derive(Deserialize, JsonSchema)]
