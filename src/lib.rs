@@ -66,6 +66,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod error;
+mod floor;
 mod hex;
 pub mod http;
 pub mod library;

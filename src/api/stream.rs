@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{Ctx, fault_words, views};
 use crate::app::App;
 use crate::error::{Error, Kind};
+use crate::floor::floor;
 use crate::http::{Later, Media, Push, Reply, Streams};
 use crate::models::ToolCall;
 use crate::pricing;
@@ -266,11 +267,7 @@ fn told_reasoning(part: &str, at: Position, reasoning: usize) -> (Heard<'_>, Pos
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let mut end = rest.len().min(EVENT_TEXT_BYTES_MAX);
-        while !rest.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (part, behind) = rest.split_at(end);
+        let (part, behind) = rest.split_at(floor(rest, EVENT_TEXT_BYTES_MAX));
         rest = behind;
         (!part.is_empty()).then_some(part)
     })
