@@ -21,6 +21,7 @@ mod portable;
 mod providers;
 mod regenerate;
 mod search;
+mod seat;
 mod send;
 mod session;
 mod sign_in;
