@@ -16,6 +16,7 @@ use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post, put,
 };
+use crate::limits::NAME_CHARS_MAX;
 use crate::store::{self, Access, Account, AccountPatch, Admin, NewUser, Page};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -169,7 +170,7 @@ struct NewAccount {
     #[schemars(length(min = 1, max = 1024), extend("format" = "password"))]
     password: String,
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     display_name: Option<String>,
     #[serde(default)]
     #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
@@ -222,7 +223,7 @@ struct UpdateAccount {
     #[serde(default)]
     disabled: Option<bool>,
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     display_name: Option<String>,
     /// A new password, which ends every session of the account.
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::changes::{self, TAG_CHARS, UpdateChat};
+use super::changes::{self, UpdateChat};
 use super::html::{self, Html};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
@@ -14,6 +14,7 @@ use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post,
 };
+use crate::limits::{NAME_CHARS_MAX, TAG_CHARS_MAX};
 use crate::store::{self, Around, Branch, Conversation, Message, MessageIds, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
 
@@ -91,7 +92,7 @@ fn no_chat(chat_id: &str) -> String {
 #[derive(Deserialize, JsonSchema)]
 struct CreateChat {
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     title: Option<String>,
 }
 
@@ -125,7 +126,7 @@ struct ListChats {
     offset: i64,
     /// Only those with this tag.
     #[serde(default)]
-    #[schemars(length(max = TAG_CHARS))]
+    #[schemars(length(max = TAG_CHARS_MAX))]
     tag: Option<String>,
 }
 

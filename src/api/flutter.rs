@@ -14,6 +14,7 @@ use super::{Ctx, parse_id};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, get, post, put};
+use crate::limits::{FILES_MAX, NAME_CHARS_MAX};
 use crate::store::{self, Message, MessageDetails, Ref};
 use crate::turn::{Ask, Done, Event, Target};
 
@@ -55,7 +56,7 @@ const MESSAGE_NOT_FOUND: &str = "Message not found";
 
 #[derive(Deserialize, JsonSchema)]
 struct CreateChat {
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     title: String,
 }
 
@@ -115,7 +116,7 @@ struct SendMessage {
     r#type: Option<String>,
     /// Addresses of uploads.
     #[serde(default)]
-    #[schemars(length(max = 10), inner(length(max = 2048)))]
+    #[schemars(length(max = FILES_MAX), inner(length(max = 2048)))]
     media_urls: Option<Vec<String>>,
     /// The message this one answers.
     #[serde(default)]
