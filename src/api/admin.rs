@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::{NO_USERNAME, check_password, check_username};
+use super::paging::PageQuery;
 use super::sign_in::answer_later;
 use super::{Ctx, sockets};
 use crate::app::App;
@@ -111,31 +112,14 @@ fn view(account: Account) -> AccountView {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct ListUsers {
-    #[serde(default = "list_limit")]
-    #[schemars(range(min = 1, max = 100))]
-    limit: i64,
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    offset: i64,
-}
-
-fn list_limit() -> i64 {
-    50
-}
-
 #[derive(Serialize, JsonSchema)]
 struct AccountList {
     users: Vec<AccountView>,
     total: i64,
 }
 
-fn list_users(ctx: &Ctx, Query(query): Query<ListUsers>) -> Result<AccountList, Error> {
-    let page = Page {
-        limit: query.limit,
-        offset: query.offset,
-    };
+fn list_users(ctx: &Ctx, Query(query): Query<PageQuery>) -> Result<AccountList, Error> {
+    let page = Page::from(query);
     let (accounts, total) = ctx
         .app
         .store

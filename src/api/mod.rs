@@ -17,6 +17,7 @@ mod library;
 mod metrics;
 mod models;
 mod openai;
+mod paging;
 mod portable;
 mod providers;
 mod regenerate;
