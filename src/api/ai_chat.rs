@@ -380,16 +380,16 @@ fn chat(ctx: &Ctx, (Query(query), Body(mut body)): ChatInput, respond: Later<Sen
 
 fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
     let user = ctx.user()?;
-    let requested = body.model.as_deref();
-    let mut choice = send::choose(ctx, requested, None)?;
-    let to = match body.chat_id {
-        None => Target::New,
-        Some(id) => {
-            let chat = find(ctx, &ChatPath { chat_id: id.text() })?;
-            choice = send::choose(ctx, requested, Some(&chat))?;
-            Target::from(chat)
-        }
+    let requested = body.model.as_deref().filter(|name| !name.trim().is_empty());
+    // A model that nobody serves is said before a chat that is not there.
+    let named = requested.map(|name| send::choose(ctx, Some(name), None)).transpose()?;
+    let chat = body.chat_id.map(|id| find(ctx, &ChatPath { chat_id: id.text() }));
+    let chat = chat.transpose()?;
+    let choice = match named {
+        Some(choice) => choice,
+        None => send::choose(ctx, None, chat.as_ref())?,
     };
+    let to = chat.map_or(Target::New, Target::from);
     let api_key = ctx.count_message()?;
     Ok(Ask {
         user: user.clone(),
