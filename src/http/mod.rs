@@ -36,6 +36,7 @@ mod spool;
 mod tests;
 mod upload;
 mod validate;
+mod values;
 mod workers;
 
 use std::path::PathBuf;
