@@ -24,6 +24,7 @@ mod listener;
 mod multipart;
 pub mod openapi;
 mod parse;
+mod poll;
 mod push;
 mod receivers;
 mod reply;
