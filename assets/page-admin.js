@@ -4,7 +4,7 @@
 import * as api from "./api.js";
 import { el, icon, iconButton } from "./dom.js";
 import { field, formOf, choices, select } from "./fields.js";
-import { ago, words } from "./lang/en.js";
+import { date, words } from "./lang/en.js";
 import { openMenu, toast } from "./overlay.js";
 import { models, providers } from "./page-providers.js";
 import { loading, part, sectioned } from "./pages.js";
@@ -70,7 +70,7 @@ function userRow(user, again) {
   const about = [
     user.email !== name ? user.email : null,
     isSelf ? w.you : null,
-    w.joined(ago(user.created_at)),
+    w.joined(date(user.created_at)),
     w.conversations(user.conversation_count),
   ]
     .filter(Boolean)
@@ -103,9 +103,18 @@ function userRow(user, again) {
     "li",
     null,
     el("span", { class: "initial", "aria-hidden": "true" }, [...name][0].toUpperCase()),
-    el("div", { class: "row-text" }, el("strong", { dir: "auto" }, name), el("span", { class: "hint" }, about)),
-    isAdmin ? el("span", { class: "badge" }, w.roles.admin) : null,
-    user.disabled ? el("span", { class: "badge bad" }, w.disabled) : null,
+    el(
+      "div",
+      { class: "row-text" },
+      el(
+        "span",
+        { class: "row-name" },
+        el("strong", { dir: "auto" }, name),
+        isAdmin ? el("span", { class: "badge" }, w.roles.admin) : null,
+        user.disabled ? el("span", { class: "badge bad" }, w.disabled) : null,
+      ),
+      el("span", { class: "hint" }, about),
+    ),
     isSelf ? null : more,
   );
   return row;

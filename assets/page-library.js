@@ -165,7 +165,7 @@ function note(again) {
   };
   return el(
     "details",
-    { class: "table-fold" },
+    { class: "fold" },
     el("summary", null, w.write),
     formOf([title, text], { label: words.save, save }),
   );

@@ -21,6 +21,7 @@ export function time(instant) {
 
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "narrow" });
 const dayAndMonth = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+const monthAndYear = new Intl.DateTimeFormat(locale, { month: "short", year: "2-digit" });
 const dateOnly = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 const whole = new Intl.NumberFormat(locale);
 const short = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
@@ -41,6 +42,8 @@ export function ago(instant) {
 export const date = (instant) => dateOnly.format(new Date(instant));
 /** A day such as "2026-03-14", short. */
 export const day = (text) => dayAndMonth.format(new Date(`${text}T12:00:00`));
+/** The month of such a day. */
+export const month = (text) => monthAndYear.format(new Date(`${text}T12:00:00`));
 export const number = (n) => whole.format(n);
 export const compact = (n) => short.format(n);
 
@@ -354,10 +357,13 @@ export const words = {
     output: "Written",
     replies: "Replies",
     byDay: "By day",
+    byMonth: "By month",
     byModel: "By model",
     show: "Show",
     day: "Day",
+    month: "Month",
     model: "Model",
+    plot: (measure, by) => `${measure}, ${by.charAt(0).toLowerCase()}${by.slice(1)}`,
     table: "As a table",
     empty: "Nothing was used in this time.",
     failed: "The usage could not be loaded.",
@@ -407,7 +413,8 @@ export const words = {
     keyName: "Name",
     keyNameHint: "What the key is for",
     keyBudget: "Monthly budget in USD",
-    keyExpires: "Expires",
+    keyExpires: "Ends",
+    keyLives: { "": "Never", 30: "In 30 days", 90: "In 90 days", 365: "In a year" },
     createKey: "Create key",
     keyMade: "Copy the key now. It is not shown again.",
     keyUsed: (when) => `used ${when}`,
