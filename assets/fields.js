@@ -86,6 +86,12 @@ export function choices(legend, name, options, value, choose) {
   );
 }
 
+/** Shows in `bar` how much of an upload has gone; once all has, the server works on it for as long as it takes. */
+export function showProgress(bar, part) {
+  if (part < 1) bar.value = part;
+  else bar.removeAttribute("value");
+}
+
 /** What is there for those who ask for it, under `label`. */
 export const fold = (label, ...content) =>
   el("details", { class: "fold" }, el("summary", null, icon("chevron"), label), ...content);

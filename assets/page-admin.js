@@ -164,28 +164,11 @@ function drawLimits({ given, ...limits }) {
 function server() {
   const health = el("div", { class: "list-box" });
   loading(health, api.health, drawHealth, w.failed);
+  // A link, so that the browser writes the copy to disk as it comes.
+  const backup = el("a", { class: "button quiet", href: api.BACKUP_URL, download: "" }, icon("down"), w.backupButton);
   const status = el("p", { class: "hint", role: "status" });
-  const backup = el("button", { type: "button", class: "button quiet" }, w.backupButton);
-  backup.addEventListener("click", async () => {
-    backup.disabled = true;
-    status.textContent = w.backupMaking;
-    try {
-      save(await api.backup());
-      status.textContent = "";
-    } catch (error) {
-      status.textContent = error.detail || words.unreachable;
-    }
-    backup.disabled = false;
-  });
+  backup.addEventListener("click", () => (status.textContent = w.backupMaking));
   return [part(w.health, "", health), part(w.backup, w.backupLead, backup, status)];
-}
-
-/** Hands a file to the browser, to be kept where downloads are. */
-function save({ blob, name }) {
-  const url = URL.createObjectURL(blob);
-  el("a", { href: url, download: name }).click();
-  // The browser has begun to read it by then.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 function drawHealth({ status, version, detail, store, turns, providers: runners = [] }) {

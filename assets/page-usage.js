@@ -118,12 +118,7 @@ function modelPlot(rows, measure) {
 }
 
 const dearest = (rows) => rows.toSorted((a, b) => b.price - a.price || b.input_tokens - a.input_tokens);
-const cells = (row) => [
-  row.label ?? row.model,
-  number(row.input_tokens),
-  number(row.output_tokens),
-  money(row.price),
-];
+const cells = (row) => [row.label ?? row.model, number(row.input_tokens), number(row.output_tokens), money(row.price)];
 
 function tableOf(heads, rows) {
   const head = heads.map((text, i) => el("th", { scope: "col", class: i === 0 ? null : "figure" }, text));

@@ -94,6 +94,8 @@ function drawn(props, draw) {
   const watcher = new ResizeObserver(() => {
     const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
     const width = node.clientWidth;
+    // Nothing is drawn that is not shown.
+    if (width <= MARGIN.side * rem) return;
     const { height, shapes } = draw(rem, width);
     for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` }))
       svg.setAttribute(name, value);
