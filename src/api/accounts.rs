@@ -16,6 +16,7 @@ use crate::http::{
     Auth, Body, Deferred, Empty, Form, Json, Later, NoContent, Path, Query, Raw, Reply, Route, Typed, delete, get,
     patch, post,
 };
+use crate::limits::{NAME_CHARS_MAX, PROMPT_CHARS_MAX};
 use crate::store::{self, Admin, NewUser, User, UserPatch};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -89,7 +90,7 @@ struct Register {
     #[schemars(length(min = 1, max = 1024), extend("format" = "password"))]
     password: String,
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     display_name: Option<String>,
     #[serde(default)]
     #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
@@ -399,7 +400,7 @@ fn me(ctx: &Ctx, (): ()) -> Result<Typed<MeView<'static>>, Error> {
 #[derive(Deserialize, JsonSchema)]
 struct UpdateMe {
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     display_name: Option<String>,
     #[serde(default)]
     #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
@@ -414,7 +415,7 @@ struct UpdateMe {
     #[schemars(extend("format" = "password"))]
     current_password: Option<String>,
     #[serde(default)]
-    #[schemars(length(max = 20_000))]
+    #[schemars(length(max = PROMPT_CHARS_MAX))]
     system_prompt: Option<String>,
 }
 

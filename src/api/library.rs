@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::paging::PageQuery;
 use super::{AnyId, Ctx};
 use crate::error::{Error, Issue, Kind};
 use crate::http::{
@@ -96,32 +97,15 @@ impl DocumentPath {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct ListDocuments {
-    #[serde(default = "list_limit")]
-    #[schemars(range(min = 1, max = 100))]
-    limit: i64,
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    offset: i64,
-}
-
-fn list_limit() -> i64 {
-    50
-}
-
 #[derive(Serialize, JsonSchema)]
 struct DocumentList {
     documents: Vec<DocumentView>,
     total: i64,
 }
 
-fn list(ctx: &Ctx, Query(query): Query<ListDocuments>) -> Result<DocumentList, Error> {
+fn list(ctx: &Ctx, Query(query): Query<PageQuery>) -> Result<DocumentList, Error> {
     let owner = ctx.user()?.id;
-    let page = Page {
-        limit: query.limit,
-        offset: query.offset,
-    };
+    let page = Page::from(query);
     let (documents, size) = ctx.app.store.read(|read| {
         let documents = store::list_documents(read, owner, page)?;
         Ok((documents, store::measure_library(read, owner)?))

@@ -296,10 +296,6 @@ pub(super) fn unavailable(message: &'static str, retry_after_s: u32) -> Error {
 
 #[cfg(test)]
 impl Live {
-    pub(super) fn is_writing_in(&self, id: i64) -> bool {
-        self.running(id).is_some()
-    }
-
     /// Sends that wait, and the bytes of their texts.
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.waiting, self.waiting_bytes)

@@ -335,36 +335,40 @@ impl Turns {
         }
     }
 
-    /// How many replies are being written.
-    pub fn count(&self) -> usize {
-        self.live().turns()
-    }
-
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a turn on a thread of its own. If that does not come to be, nothing has been stored.
     fn spawn(&self, place: Place, ask: Ask, asker: Asker) {
+        let started = self.start_thread((place, ask, asker), |(mut place, ask, asker)| place.run(ask, asker));
+        if let Err(((place, _, asker), error)) = started {
+            drop(place);
+            (asker.answer)(Err(error.into()));
+        }
+    }
+
+    /// Does `run` with `work` on a thread of its own.
+    ///
+    /// # Errors
+    /// The work, with which nothing has been done, and [`Kind::Unavailable`]: no thread came to be.
+    fn start_thread<W: Send + 'static>(&self, work: W, run: impl FnOnce(W) + Send + 'static) -> Result<(), (W, Error)> {
         // Shared, because a thread that does not come to be does not give back what it was to run with.
-        let turn = Arc::new(Mutex::new(Some((place, ask, asker))));
-        let take = |turn: &Mutex<Option<_>>| turn.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let taken = Arc::clone(&turn);
+        let work = Arc::new(Mutex::new(Some(work)));
+        let take = |work: &Mutex<Option<W>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = Arc::clone(&work);
         let spawned = thread::Builder::new()
             .name("turn".into())
             .stack_size(self.stack_bytes)
-            .spawn(move || {
-                if let Some((mut place, ask, asker)) = take(&taken) {
-                    place.run(ask, asker);
-                }
-            });
-        if let Err(error) = spawned {
-            log::error!("a turn's thread did not start: {error}");
-            if let Some((place, _, asker)) = take(&turn) {
-                drop(place);
-                let message = "The server has no thread left to write a reply on; try again";
-                (asker.answer)(Err(live::unavailable(message, 5).into()));
-            }
+            .spawn(move || take(&taken).map(run));
+        let Err(error) = spawned else {
+            return Ok(());
+        };
+        log::error!("a turn's thread did not start: {error}");
+        let message = "The server has no thread left to write a reply on; try again";
+        match take(&work) {
+            Some(work) => Err((work, live::unavailable(message, 5))),
+            None => Ok(()),
         }
     }
 
@@ -474,7 +478,7 @@ impl Turns {
     }
 
     /// A turn with a model that waits.
-    fn run(&self, place: &Place, ask: &Ask) -> Result<Done, Fault> {
+    fn run(&self, place: &Place, ask: &mut Ask) -> Result<Done, Fault> {
         let question = self.begin_reply(&place.conversation, ask)?;
         self.live().name(&place.conversation, question.conversation_id);
         question.begin(&place.running.feed, ask.model());
@@ -500,9 +504,12 @@ impl Turns {
     }
 
     /// Asks the model and stores what it says. Returns why it ended ([`Completion::finish_reason`]).
-    fn reply(&self, place: &Place, ask: &Ask, question: &Question) -> Result<Option<String>, Fault> {
+    fn reply(&self, place: &Place, ask: &mut Ask, question: &Question) -> Result<Option<String>, Fault> {
         let _typing = Typing::begin(&self.hub, ask.user.id, &question.conversation_uuid);
         let Running { stop, feed } = &place.running;
+        // Not copied: it may be as large as a request.
+        let brought = ask.prompt.take();
+        let ask = &*ask;
         let mut reply = Reply {
             turns: self,
             ask,
@@ -512,7 +519,14 @@ impl Turns {
             chars: 0,
             has_ended: false,
         };
-        let prompt = match self.prompt(ask, question, stop) {
+        let prompt = brought.map_or_else(
+            || self.prompt(ask, question, stop),
+            |prompt| {
+                let model = ask.choice.model.clone();
+                Ok(Prompt { model, ..prompt })
+            },
+        );
+        let prompt = match prompt {
             Ok(prompt) => prompt,
             Err(error) => {
                 reply.give_up()?;

@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use crate::chunks::read_chunks;
+
 #[derive(Default)]
 struct Gate {
     open: Mutex<usize>,
@@ -143,21 +145,6 @@ fn read_body(reader: &mut BufReader<TcpStream>) -> std::io::Result<(bool, Vec<u8
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     Ok((is_allowed, body))
-}
-
-fn read_chunks(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let size = usize::from_str_radix(line.trim_end(), 16).unwrap_or(0);
-        let mut chunk = vec![0; size + 2];
-        reader.read_exact(&mut chunk)?;
-        if size == 0 {
-            return Ok(body);
-        }
-        body.extend_from_slice(&chunk[..size]);
-    }
 }
 
 fn stream(mut socket: &TcpStream, text: &str, gate: &Gate) -> std::io::Result<()> {
