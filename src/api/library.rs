@@ -42,6 +42,12 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Get a document with its text",
         &Json(read),
     ),
+    get(
+        "/documents/{document_id}/passages",
+        Auth::User,
+        "Get a document as the passages that replies quote",
+        &Json(read_passages),
+    ),
     delete(
         "/documents/{document_id}",
         Auth::User,
@@ -295,6 +301,42 @@ fn read(ctx: &Ctx, Path(path): Path<DocumentPath>) -> Result<DocumentText, Error
         Ok(DocumentText {
             document: view(document),
             content,
+        })
+    })
+}
+
+#[derive(Serialize, JsonSchema)]
+struct DocumentPassages {
+    #[serde(flatten)]
+    document: DocumentView,
+    /// One after the other they are the document's text.
+    passages: Vec<PassageView>,
+}
+
+/// A passage of a document.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DocumentPassage")]
+struct PassageView {
+    /// 0, 1, 2 …
+    position: i64,
+    /// The headings it stands under.
+    heading: Option<String>,
+    text: String,
+}
+
+fn read_passages(ctx: &Ctx, Path(path): Path<DocumentPath>) -> Result<DocumentPassages, Error> {
+    let (owner, which) = (ctx.user()?.id, path.document()?);
+    ctx.app.store.read(|read| {
+        let document = store::find_document(read, owner, &which)?;
+        let pieces = store::list_pieces(read, document.id)?;
+        let passage = |piece: store::Piece| PassageView {
+            position: piece.position,
+            heading: piece.heading,
+            text: piece.text,
+        };
+        Ok(DocumentPassages {
+            document: view(document),
+            passages: pieces.into_iter().map(passage).collect(),
         })
     })
 }

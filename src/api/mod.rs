@@ -72,7 +72,7 @@ const TABLES: &[Family<Ctx>] = &[
         flutter::ROUTES,
     ),
     family("Events", "What happens, as it happens", sockets::ROUTES),
-    family("Replies", "Replies while they are written", events::ROUTES),
+    family("Streams", "Replies while they are written", events::ROUTES),
     family(
         "Todo assistant",
         "The user's id in the path, integer conversation ids",

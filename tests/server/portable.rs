@@ -294,9 +294,12 @@ fn merge(into: &mut Value, more: &Value) {
 fn a_backup_is_a_server_that_works() {
     let desk = Desk::new();
     furnish(&desk.server, &desk.token);
+    let by_link = desk.call("GET", "/admin/backup").send();
     let reply = desk.call("POST", "/admin/backup").send();
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    assert!(reply.body.starts_with(b"SQLite format 3\0"));
+    for reply in [&by_link, &reply] {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert!(reply.body.starts_with(b"SQLite format 3\0"));
+    }
     let temporary = std::fs::read_dir(desk.server.launch().data().join("tmp"))
         .expect("a folder")
         .count();
