@@ -7,7 +7,6 @@ use super::Ctx;
 use super::providers::source;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, NoContent, Path, Route, delete, get, put};
-use crate::limits::NAME_CHARS_MAX;
 use crate::models::{Alias, Origin};
 use crate::store::{self, ModelSettings};
 
@@ -116,7 +115,7 @@ fn not_served(model: &str) -> Error {
 #[derive(Deserialize, JsonSchema)]
 struct SetDefault {
     /// `provider/model`, a model that is known, or an alias; null: the first that there is.
-    #[schemars(length(max = NAME_CHARS_MAX))]
+    #[schemars(length(max = 200))]
     default_model: Option<String>,
 }
 
