@@ -21,7 +21,6 @@ export function time(instant) {
 
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "narrow" });
 const dayAndMonth = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
-const monthAndYear = new Intl.DateTimeFormat(locale, { month: "short", year: "2-digit" });
 const dateOnly = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 const whole = new Intl.NumberFormat(locale);
 const short = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
@@ -42,8 +41,6 @@ export function ago(instant) {
 export const date = (instant) => dateOnly.format(new Date(instant));
 /** A day such as "2026-03-14", short. */
 export const day = (text) => dayAndMonth.format(new Date(`${text}T12:00:00`));
-/** The month of such a day. */
-export const month = (text) => monthAndYear.format(new Date(`${text}T12:00:00`));
 export const number = (n) => whole.format(n);
 export const compact = (n) => short.format(n);
 
@@ -330,7 +327,7 @@ export const words = {
     write: "Write a note",
     noteTitle: "Title",
     noteText: "Text",
-    search: "Search the library",
+    search: "Filter by title or author",
     empty: "The library is empty. Add a document, and replies can quote it.",
     emptySearch: "No document matches.",
     failed: "The library could not be loaded.",
@@ -338,7 +335,7 @@ export const words = {
     uploading: (names) => `Adding ${names}`,
     added: (n) => `${count(n, { one: "document", other: "documents" })} added`,
     skipped: (title, reason) => `${title}: ${reason}`,
-    addFailed: "It was not added. Try again.",
+    addFailed: (detail) => detail || "The files were not added. Try again.",
     deleted: (title) => `“${title}” deleted`,
     delete: (title) => `Delete “${title}”`,
     parts: (n) => count(n, { one: "passage", other: "passages" }),
@@ -357,13 +354,10 @@ export const words = {
     output: "Written",
     replies: "Replies",
     byDay: "By day",
-    byMonth: "By month",
     byModel: "By model",
     show: "Show",
     day: "Day",
-    month: "Month",
     model: "Model",
-    plot: (measure, by) => `${measure}, ${by.charAt(0).toLowerCase()}${by.slice(1)}`,
     table: "As a table",
     empty: "Nothing was used in this time.",
     failed: "The usage could not be loaded.",
@@ -388,7 +382,6 @@ export const words = {
     model: "Default model",
     modelHint: "New conversations begin with it.",
     modelServer: "The server’s default",
-    modelReset: "Use the server’s default",
     prompt: "System prompt",
     promptHint: "What models are told before every conversation that has no prompt of its own.",
     profile: "Profile",
@@ -414,8 +407,7 @@ export const words = {
     keyName: "Name",
     keyNameHint: "What the key is for",
     keyBudget: "Monthly budget in USD",
-    keyExpires: "Ends",
-    keyLives: { "": "Never", 30: "In 30 days", 90: "In 90 days", 365: "In a year" },
+    keyExpires: "Expires",
     createKey: "Create key",
     keyMade: "Copy the key now. It is not shown again.",
     keyUsed: (when) => `used ${when}`,
@@ -440,8 +432,6 @@ export const words = {
       ].filter(Boolean);
       return [`Imported ${came}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
     },
-    leftOut: (n) => `${count(n, { one: "thing", other: "things" })} left out`,
-    importKinds: { conversation: "A conversation", attachment: "A file", document: "A document" },
     importFailed: (detail) => `Nothing was imported. ${detail || "Try again."}`,
     failed: "This could not be loaded.",
   },
@@ -508,7 +498,7 @@ export const words = {
     backup: "Backup",
     backupLead: "A copy of the whole database, taken while the server runs.",
     backupButton: "Download a backup",
-    backupMaking: "The copy is being made; the browser keeps it with your downloads.",
+    backupMaking: "Making the copy…",
     failed: "This could not be loaded.",
     conversations: (n) => count(n, { one: "conversation", other: "conversations" }),
     version: "Version",

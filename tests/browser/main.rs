@@ -14,8 +14,6 @@
 
 #[cfg(test)]
 mod chat;
-#[path = "../server/rig/chunks.rs"]
-mod chunks;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
