@@ -18,10 +18,12 @@ mod local;
 mod metrics;
 mod models;
 mod openai;
+mod paging;
 mod portable;
 mod providers;
 mod regenerate;
 mod search;
+mod seat;
 mod send;
 mod session;
 mod sign_in;
@@ -72,7 +74,7 @@ const TABLES: &[Family<Ctx>] = &[
         flutter::ROUTES,
     ),
     family("Events", "What happens, as it happens", sockets::ROUTES),
-    family("Replies", "Replies while they are written", events::ROUTES),
+    family("Streams", "Replies while they are written", events::ROUTES),
     family(
         "Todo assistant",
         "The user's id in the path, integer conversation ids",

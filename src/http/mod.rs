@@ -24,6 +24,7 @@ mod listener;
 mod multipart;
 pub mod openapi;
 mod parse;
+mod poll;
 mod push;
 mod receivers;
 mod reply;
@@ -36,6 +37,7 @@ mod spool;
 mod tests;
 mod upload;
 mod validate;
+mod values;
 mod workers;
 
 use std::path::PathBuf;
