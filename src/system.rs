@@ -97,6 +97,47 @@ pub fn make_private(file: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Whose a file is, and who may look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Privacy {
+    /// It is this process's user's.
+    pub is_ours: bool,
+    /// Others than its owner may read or write it.
+    pub is_open: bool,
+}
+
+/// Looks at a file's owner and mode. Where there is no such thing, all is well.
+///
+/// # Errors
+/// The system's.
+pub fn privacy(path: &Path) -> std::io::Result<Privacy> {
+    let about = std::fs::symlink_metadata(path)?;
+    #[cfg(unix)]
+    return Ok(Privacy {
+        is_ours: std::os::unix::fs::MetadataExt::uid(&about) == unix::user(),
+        is_open: std::os::unix::fs::MetadataExt::mode(&about) & 0o077 != 0,
+    });
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        Ok(Privacy {
+            is_ours: true,
+            is_open: false,
+        })
+    }
+}
+
+/// Bytes that this user may still write to the disk of a folder, where the system says it.
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    return unix::free_bytes(folder);
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}
+
 /// What is typed is not shown until this goes.
 #[must_use]
 pub struct Hidden {
@@ -237,6 +278,32 @@ mod unix {
             libc::setrlimit(libc::RLIMIT_CORE, &raw const core);
             libc::alarm(seconds);
         }
+    }
+
+    pub(super) fn user() -> u32 {
+        #[expect(unsafe_code, reason = "geteuid(2) takes nothing and cannot fail")]
+        unsafe {
+            libc::geteuid()
+        }
+    }
+
+    pub(super) fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
+        let mut about = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        #[expect(
+            unsafe_code,
+            reason = "statvfs(3) reads a string that ends in NUL, and fills the struct or fails"
+        )]
+        let about = unsafe {
+            if libc::statvfs(path.as_ptr(), about.as_mut_ptr()) != 0 {
+                return None;
+            }
+            about.assume_init()
+        };
+        // On some systems these are narrower than 64 bits.
+        #[allow(clippy::useless_conversion, reason = "not on all of them")]
+        Some(u64::from(about.f_bavail) * u64::from(about.f_frsize))
     }
 
     /// Returns how the terminal was before.

@@ -12,6 +12,7 @@ mod conversations;
 mod documents;
 mod housekeeping;
 mod html;
+mod inspect;
 mod message_index;
 mod messages;
 mod migrate;
@@ -61,6 +62,7 @@ pub use documents::{
     list_pieces, measure_library, read_document, remove_hidden, show_document,
 };
 pub use html::{Rendered, list_html, save_html};
+pub use inspect::{Inspection, inspect};
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
