@@ -340,6 +340,11 @@ impl Page {
                 device_posture: None,
             })
             .expect("another size");
+        // Those of a phone lie over the page and are gone when nobody scrolls.
+        let hidden = width < 600;
+        self.tab
+            .call_method(Emulation::SetScrollbarsHidden { hidden })
+            .expect("other scroll bars");
     }
 
     /// Sets the colour scheme, and no motion: what is clicked stands still.

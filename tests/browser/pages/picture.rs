@@ -6,8 +6,8 @@ use crate::model::Model;
 use crate::rig::{Page, start_with};
 
 /// What people have open beside each other; and a phone with room for a whole thought.
-const WINDOW: (u32, u32) = (1200, 760);
-const PHONE: (u32, u32) = (420, 760);
+const WINDOW: (u32, u32) = (1200, 860);
+const PHONE: (u32, u32) = (420, 860);
 
 #[test]
 fn the_pictures_of_the_readme_show_what_they_say() {
@@ -21,8 +21,8 @@ fn the_pictures_of_the_readme_show_what_they_say() {
     super::states::furnish(&page);
     converse(&page, &server.origin);
     page.resize(WINDOW);
-    page.eval("(document.querySelector('.message').scrollIntoView(), document.activeElement.blur(), 1)");
     page.wait("the code", "document.querySelector('.message .code') !== null");
+    page.eval("(document.activeElement.blur(), 1)");
     page.shot("readme-chat");
     open(&page, "usage", ".plot-name");
     page.shot("readme-usage");
@@ -30,7 +30,7 @@ fn the_pictures_of_the_readme_show_what_they_say() {
     page.wait("the reply", "document.querySelector('.message table') !== null");
     page.prefer("dark");
     page.resize(PHONE);
-    page.eval("(document.querySelector('.message').scrollIntoView(), document.activeElement.blur(), 1)");
+    page.eval("(document.activeElement.blur(), 1)");
     page.shot("readme-phone");
     page.assert_quiet(&server.origin, "/plot.js");
 }
