@@ -327,7 +327,8 @@ impl Page {
                 width,
                 height,
                 device_scale_factor: 1.0,
-                mobile: false,
+                // Scroll bars lie over the page there, and are gone when nobody scrolls.
+                mobile: width < 600,
                 scale: None,
                 screen_width: None,
                 screen_height: None,
@@ -340,11 +341,6 @@ impl Page {
                 device_posture: None,
             })
             .expect("another size");
-        // Those of a phone lie over the page and are gone when nobody scrolls.
-        let hidden = width < 600;
-        self.tab
-            .call_method(Emulation::SetScrollbarsHidden { hidden })
-            .expect("other scroll bars");
     }
 
     /// Sets the colour scheme, and no motion: what is clicked stands still.
