@@ -14,6 +14,7 @@ mod events;
 mod flutter;
 mod html;
 mod library;
+mod local;
 mod metrics;
 mod models;
 mod openai;
@@ -60,6 +61,7 @@ use ui::Assets;
 const TABLES: &[Family<Ctx>] = &[
     family("Server", "The server about itself", system::ROUTES),
     family("Accounts", "Making accounts, signing in and out", accounts::ROUTES),
+    family("Accounts", "Making accounts, signing in and out", local::ROUTES),
     family("API keys", "Long-lived tokens for programs", api_keys::ROUTES),
     family(
         "AI chat",

@@ -90,8 +90,8 @@ pub use usage::{
     list_usage, sum_usage,
 };
 pub use users::{
-    Admin, NewUser, User, UserPatch, count_admins, count_users, find_user_by_external_id, find_user_by_id,
-    find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
+    Admin, NewUser, User, UserPatch, count_admins, count_users, find_account_of_owner, find_user_by_external_id,
+    find_user_by_id, find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
 };
 
 use readers::Readers;
@@ -317,6 +317,11 @@ fn violates(error: &Error, column: &str) -> bool {
 /// The folder's mode is the caller's business; this only names the file inside it.
 pub fn database_path(folder: &Path) -> PathBuf {
     folder.join(DATABASE_FILE)
+}
+
+/// The version of SQLite that is built in.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
 }
 
 /// A shared store, as the application holds it.

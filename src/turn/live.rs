@@ -8,9 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ask::Asker;
 use super::feed::Feed;
 use super::passing::size;
-use super::{Ask, Asker, Target};
+use super::{Ask, Target};
 use crate::error::{Error, Kind};
 use crate::models::Stop;
 

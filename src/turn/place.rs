@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use super::ask::Asker;
 use super::feed::Since;
 use super::live::{self, Live, Running};
-use super::{Ask, Asker, Turns};
+use super::{Ask, Turns};
 
 /// A turn's place among the live ones. Given back when dropped.
 pub(super) struct Place {

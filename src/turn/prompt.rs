@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Ask, Question, Target, Turns, attached, context, passages};
+use super::opening::Question;
+use super::{Ask, Target, Turns, attached, context, passages};
 use crate::error::Error;
 use crate::models::{Prompt, PromptMessage, Role, Stop};
 use crate::reading::Until;
