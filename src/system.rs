@@ -127,17 +127,6 @@ pub fn privacy(path: &Path) -> std::io::Result<Privacy> {
     }
 }
 
-/// Bytes that this user may still write to the disk of a folder, where the system says it.
-pub fn free_bytes(folder: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    return unix::free_bytes(folder);
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        None
-    }
-}
-
 /// What is typed is not shown until this goes.
 #[must_use]
 pub struct Hidden {
@@ -179,6 +168,17 @@ pub fn sync_folder(path: &Path) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = path;
     Ok(())
+}
+
+/// Bytes that are free for this user on the disk of a folder, where the system says it.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    return unix::free_bytes(path);
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
 }
 
 /// Bytes of memory that this process occupies, where the system says it in a way that costs nothing.
@@ -287,23 +287,22 @@ mod unix {
         }
     }
 
-    pub(super) fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    #[expect(
+        clippy::useless_conversion,
+        reason = "these numbers have other widths on other systems"
+    )]
+    pub(super) fn free_bytes(path: &std::path::Path) -> Option<u64> {
         use std::os::unix::ffi::OsStrExt as _;
-        let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
-        let mut about = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-        #[expect(
-            unsafe_code,
-            reason = "statvfs(3) reads a string that ends in NUL, and fills the struct or fails"
-        )]
-        let about = unsafe {
-            if libc::statvfs(path.as_ptr(), about.as_mut_ptr()) != 0 {
+        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+        let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        #[expect(unsafe_code, reason = "statvfs(3) reads a string and fills the struct, or fails")]
+        let found = unsafe {
+            if libc::statvfs(path.as_ptr(), found.as_mut_ptr()) != 0 {
                 return None;
             }
-            about.assume_init()
+            found.assume_init()
         };
-        // On some systems these are narrower than 64 bits.
-        #[allow(clippy::useless_conversion, reason = "not on all of them")]
-        Some(u64::from(about.f_bavail) * u64::from(about.f_frsize))
+        u64::from(found.f_bavail).checked_mul(found.f_frsize as u64)
     }
 
     /// Returns how the terminal was before.

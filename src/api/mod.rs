@@ -62,7 +62,7 @@ use ui::Assets;
 const TABLES: &[Family<Ctx>] = &[
     family("Server", "The server about itself", system::ROUTES),
     family("Accounts", "Making accounts, signing in and out", accounts::ROUTES),
-    family("Accounts", "Making accounts, signing in and out", local::ROUTES),
+    family("Command line", "Signing in on the machine itself", local::ROUTES),
     family("API keys", "Long-lived tokens for programs", api_keys::ROUTES),
     family(
         "AI chat",
@@ -110,7 +110,7 @@ const TABLES: &[Family<Ctx>] = &[
         "Accounts and rules, for administrators",
         admin::ROUTES,
     ),
-    family("Administration", "Accounts and rules, for administrators", pace::ROUTES),
+    family("Diagnosis", "Finding out what stands in the way", pace::ROUTES),
     family(
         "Taking along",
         "Export, import, and copies of the database",
