@@ -128,6 +128,7 @@ export const upload = (file, onProgress, signal) => sendFiles("/upload/", "file"
 export const uploadDocuments = (files, onProgress) => sendFiles("/documents", "file", files, onProgress);
 export const importFile = (file, onProgress) => sendFiles("/import", "file", [file], onProgress);
 export const EXPORT_URL = `${ROOT}/export`;
+export const MARKDOWN_URL = `${EXPORT_URL}?format=markdown`;
 export const usage = (from, to, group) => get(`/usage${query({ from, to, group })}`);
 
 /* Administration */

@@ -425,23 +425,35 @@ export const words = {
     keysEmpty: "No keys yet.",
     delete: (name) => `Delete ${name}`,
     export: "Export",
-    exportLead: "All your conversations, messages and documents in one file.",
+    exportLead: "All your conversations, messages and documents in one file, which can be imported again.",
     exportButton: "Download",
+    exportMarkdown: "Export as Markdown",
+    exportMarkdownLead: "The conversations as you see them, with their files, in one archive. To read, not to import again.",
+    exportMarkdownButton: "Download Markdown",
     import: "Import",
-    importLead: "Adds what such a file holds to what you have. Nothing is replaced.",
+    importLead:
+      "An export of Fireside, ChatGPT, Claude (each as it was downloaded), Open WebUI or llama.cpp, llm's logs.db, or a text for the library. It is added to what you have. Nothing is replaced.",
     importButton: "Choose a file",
     importing: "Importing",
     imported({ conversations, documents }) {
       const came = `${count(conversations.imported, { one: "conversation", other: "conversations" })} and ${count(documents.imported, { one: "document", other: "documents" })}`;
       const [skipped, failed] = ["skipped", "failed"].map((name) => conversations[name] + documents[name]);
       const rest = [
+        conversations.updated ? `${count(conversations.updated, { one: "was", other: "were" })} continued` : "",
         skipped ? `${count(skipped, { one: "was", other: "were" })} here already` : "",
         failed ? `${failed} could not be stored` : "",
       ].filter(Boolean);
       return [`Imported ${came}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
     },
     leftOut: (n) => `${count(n, { one: "thing", other: "things" })} left out`,
-    importKinds: { conversation: "A conversation", attachment: "A file", document: "A document" },
+    importKinds: {
+      conversation: "A conversation",
+      attachment: "A file",
+      document: "A document",
+      account: "The account",
+      settings: "The settings",
+      file: "Other files",
+    },
     importFailed: (detail) => `Nothing was imported. ${detail || "Try again."}`,
     failed: "This could not be loaded.",
   },

@@ -6,6 +6,7 @@ mod keys;
 mod local;
 mod plain;
 mod service;
+mod transfers;
 mod users;
 
 use std::io::{Read, Write};
