@@ -12,6 +12,9 @@ const NOTE = "fireside.signed-in";
 /** How the page looks in this browser, as the settings left it: `{ theme, size }`. Read before anything is drawn. */
 const LOOK = "fireside.look";
 
+/** The shell names its files by ways from the address that it was loaded at, which the router changes. */
+const LOADED_AT = location.href;
+
 const root = document.getElementById("app");
 let leaveChat = () => {};
 let chatFiles = null;
@@ -29,7 +32,7 @@ addEventListener("storage", ({ key, newValue }) => {
 });
 
 const setupCode = takeSetupCode();
-if (maybeSignedIn() && !setupCode) showChat(api.me());
+if (maybeSignedIn() && !setupCode) showChat(api.start());
 else showSignIn({ setupCode });
 
 /** Shows the sign-in page; the address stays, so that signing in leads back to it. */
@@ -52,7 +55,7 @@ async function showSignIn({ setupCode = "", ended = false } = {}) {
       setupCode,
       notice: ended ? words.signIn.ended : "",
       onSubmit: () => void loadChat(),
-      onSignedIn: () => showChat(api.me()),
+      onSignedIn: () => showChat(api.start()),
     }),
   );
   root.querySelector("[autofocus]")?.focus();
@@ -60,16 +63,16 @@ async function showSignIn({ setupCode = "", ended = false } = {}) {
 
 async function showChat(asked) {
   let chat;
-  let user;
+  let begin;
   try {
-    [chat, user] = await Promise.all([loadChat(), asked]);
+    [chat, begin] = await Promise.all([loadChat(), asked]);
   } catch (error) {
     // Most likely the server is away; if it is anything else, this is the only trace.
     console.error(error);
-    return showUnreachable(() => showChat(api.me()));
+    return showUnreachable(() => showChat(api.start()));
   }
   remember();
-  leaveChat = chat.mount(root, { user, onSignOut: leave });
+  leaveChat = chat.mount(root, { begin, onSignOut: leave });
 }
 
 function leave() {
@@ -91,6 +94,7 @@ function loadChat() {
 /** Asks for the files that a template of the shell names; resolves once its styles are there. */
 export function addFiles(id) {
   const links = document.getElementById(id).content.cloneNode(true);
+  for (const link of links.children) link.href = new URL(link.getAttribute("href"), LOADED_AT);
   const styles = links.querySelector("[rel=stylesheet]");
   const styled =
     styles &&

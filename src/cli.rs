@@ -240,6 +240,13 @@ const OWN: &[Setting] = &[
         "Address that people open, when a proxy stands in front",
     ),
     row(
+        "base-path",
+        "FIRESIDE_BASE_PATH",
+        "PATH",
+        "that of --public-url",
+        "Path that people find the server below, such as /fire; the proxy in front may pass it on or take it off",
+    ),
+    row(
         "log",
         "FIRESIDE_LOG",
         "LEVEL",
@@ -345,8 +352,10 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Other sites whose pages may use the API; `*` for all.
     pub cors_origins: Vec<String>,
-    /// Address that people open.
+    /// Address that people open, without a slash at its end.
     pub public_url: Option<String>,
+    /// Path that the server stands below, without a slash at its end: empty at the root.
+    pub base_path: String,
     /// How much is logged.
     pub log: log::LevelFilter,
     /// Open the browser once ready.
@@ -667,6 +676,7 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
             });
         is_name.then(|| text.to_ascii_lowercase())
     };
+    let (public_url, base_path) = place(&given)?;
     Ok(Settings {
         host: given
             .parsed("host", "an IP address", |text| match text {
@@ -723,12 +733,8 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
                 }
             },
         )?,
-        public_url: given.parsed("public-url", "a URL such as https://chat.example.com", |text| {
-            let (scheme, rest) = text.split_once("://")?;
-            let host = rest.split('/').next()?;
-            let is_url = matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('@');
-            is_url.then(|| text.trim_end_matches('/').to_owned())
-        })?,
+        public_url,
+        base_path,
         log: given
             .parsed("log", "error, warn, info, debug, trace or off", |text| {
                 text.parse().ok()
@@ -750,6 +756,42 @@ fn settings(matches: Option<&ArgMatches>, environment: &Environment) -> Result<S
             openai_base_url: given.text("OPENAI_BASE_URL"),
         },
     })
+}
+
+/// Where people find the server: the address they open, if it is another than the socket's, and the path in it.
+fn place(given: &Given<'_>) -> Result<(Option<String>, String), Error> {
+    let url = given.parsed("public-url", "a URL such as https://chat.example.com", |text| {
+        let (scheme, rest) = text.split_once("://")?;
+        let host = rest.split('/').next()?;
+        let is_url = matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('@');
+        is_url.then(|| text.trim_end_matches('/').to_owned())
+    })?;
+    let path = given.parsed("base-path", "a path such as /fire", base_path)?;
+    let own = |url: &str| url.splitn(4, '/').nth(3).unwrap_or_default().to_owned();
+    match path {
+        // An address without a path is where the proxy is; with one, it says all there is to say.
+        Some(path) => {
+            let whole = |url: String| if own(&url).is_empty() { url + &path } else { url };
+            Ok((url.map(whole), path))
+        }
+        None => {
+            let path = url.as_deref().and_then(|url| base_path(&own(url)));
+            Ok((url, path.unwrap_or_default()))
+        }
+    }
+}
+
+/// A path as it is taken off requests and put into cookies: `/fire`, whether or not it was given with slashes around it.
+fn base_path(text: &str) -> Option<String> {
+    let path = text.trim_matches('/');
+    let is_plain = |part: &str| {
+        let mut chars = part.chars();
+        !matches!(part, "" | "." | "..") && chars.all(|char| char.is_ascii_alphanumeric() || "-._~".contains(char))
+    };
+    match path {
+        "" => Some(String::new()),
+        path => path.split('/').all(is_plain).then(|| format!("/{path}")),
+    }
 }
 
 /// `--data` names the folder; else `DATABASE_URL` names the file; else it is the platform's data folder.

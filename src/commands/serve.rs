@@ -82,13 +82,14 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
         workers_for_reads: (settings.workers / 8).clamp(1, 8),
         connections_max: settings.max_connections.min(system::raise_descriptor_limit()),
         body_bytes_max: body_bytes_max(settings.max_upload_bytes),
+        base_path: settings.base_path.clone(),
         spool,
         ..Limits::default()
     };
     let address = listener
         .local_addr()
         .map_err(|error| Error::internal("the socket has no address", error))?;
-    let own_url = format!("http://{}", reachable(address));
+    let own_url = format!("http://{}{}", reachable(address), settings.base_path);
     let url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
     let app = Arc::new(App::new(settings)?);
     limits.figures = Arc::clone(&app.figures);
@@ -96,12 +97,12 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
     let stop = Arc::new(AtomicBool::new(false));
     system::stop_on_signals(&stop).map_err(|error| Error::internal("signals cannot be handled", error))?;
     app.models.watch()?;
-    announce(&app, &own_url, &url)?;
+    let start = announce(&app, &own_url, &url)?;
     if let Err(error) = write_lock(&mut lock, &url) {
         log::warn!("the lock file could not be written: {error}");
     }
     if is_browser_wanted {
-        open_browser(&url);
+        open_browser(&start);
     }
     let outcome = engine.run(&stop);
     app.models.close();
@@ -110,18 +111,18 @@ fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wan
     outcome
 }
 
-/// The first lines people read: where it is, and how to make the first account.
-fn announce(app: &App, own_url: &str, url: &str) -> Result<(), Error> {
+/// The first lines people read: where it is, and how to make the first account. Gives the address to begin at.
+fn announce(app: &App, own_url: &str, url: &str) -> Result<String, Error> {
     say(&format!("Fireside is ready at {own_url}/"));
     if url != own_url {
         say(&format!("People open it at {url}/"));
     }
-    if let Some(code) = app.make_setup_code()? {
-        say(&format!(
-            "Make the first account at {url}/ui/#setup={code} (within 15 minutes)"
-        ));
-    }
-    Ok(())
+    let Some(code) = app.make_setup_code()? else {
+        return Ok(url.to_owned());
+    };
+    let start = format!("{url}/ui/#setup={code}");
+    say(&format!("Make the first account at {start} (within 15 minutes)"));
+    Ok(start)
 }
 
 /// A line to stdout. Nobody may be reading it.
