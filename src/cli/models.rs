@@ -1,6 +1,6 @@
 //! The settings that say which models there are: providers, their keys, names for models.
 
-use super::{Given, unusable};
+use super::given::{Given, unusable};
 use crate::error::{Error, Kind};
 use crate::models::{Alias, ApiKey, NamedProvider, PRESETS, Protocol, check_name};
 
