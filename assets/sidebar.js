@@ -2,7 +2,7 @@
 // away. On a wide screen it stands beside the conversation; on a narrow one it is a drawer above it.
 
 import { filter } from "./conversations.js";
-import { el, icon, iconButton, memo, place } from "./dom.js";
+import { el, icon, iconButton, place } from "./dom.js";
 import { words } from "./lang/en.js";
 import { conversationList } from "./list.js";
 import { openMenu } from "./overlay.js";
@@ -72,29 +72,30 @@ const mark = (link, isHere) =>
 /** The tags in use; pressing one lists only its conversations. */
 function tagRow() {
   const row = el("div", { class: "tag-row", role: "group", "aria-label": w.tags });
-  const chip = memo((tags, chosen) =>
-    tags.map(({ name }) =>
-      el(
-        "button",
-        {
-          type: "button",
-          class: "tag",
-          "aria-pressed": String(name === chosen),
-          onclick: () => filter(name === chosen ? "" : name),
-        },
-        name,
-      ),
-    ),
-  );
+  const chips = new Map();
   watch(
     (state) => [state.tags, state.tag],
     ({ tags, tag }) => {
-      row.hidden = tags.length === 0 && tag === "";
-      place(row, chip(tags.some(({ name }) => name === tag) || !tag ? tags : [...tags, { name: tag }], tag));
+      const names = tags.map(({ name }) => name);
+      if (tag && !names.includes(tag)) names.push(tag);
+      row.hidden = names.length === 0;
+      for (const name of names) if (!chips.has(name)) chips.set(name, chip(name));
+      place(
+        row,
+        names.map((name) => chips.get(name)),
+      );
+      for (const [name, node] of chips) node.setAttribute("aria-pressed", String(name === tag));
     },
   );
   return row;
 }
+
+const chip = (name) =>
+  el(
+    "button",
+    { type: "button", class: "tag", dir: "auto", onclick: () => filter(name === current().tag ? "" : name) },
+    name,
+  );
 
 function account(signOut, showShortcuts) {
   const { user } = current();

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::rig::{Account, Launch, Server, Socket};
+use crate::rig::{Account, Launch, PATIENCE, Server, Socket, until};
 
 fn below_fire() -> Server {
     Launch::new().args(&["--base-path", "/fire"]).start()
@@ -79,16 +79,10 @@ fn the_cookie_is_for_the_path_alone() {
 #[test]
 fn what_is_printed_leads_there() {
     let server = below_fire();
-    assert!(
-        server.stdout().contains(&format!("{}/fire/", server.origin())),
-        "{}",
-        server.stdout()
-    );
+    let own = format!("{}/fire/", server.origin());
+    assert!(server.stdout().contains(&own), "{}", server.stdout());
     let args = ["--public-url", "https://example.org", "--base-path", "/fire"];
     let server = Launch::new().args(&args).start();
-    assert!(
-        server.stdout().contains("https://example.org/fire/"),
-        "{}",
-        server.stdout()
-    );
+    let is_said = || server.stdout().contains("https://example.org/fire/").then_some(());
+    until(PATIENCE, "the address that people open", is_said);
 }
