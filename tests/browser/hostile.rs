@@ -193,12 +193,9 @@ fn list_all(page: &Page) {
 
 fn read_library(page: &Page, origin: &str) {
     page.visit(origin, "library");
-    let more =
-        "[...document.querySelectorAll('.page button')].find((button) => button.textContent === 'Show more')?.click()";
-    page.wait(
-        "every document",
-        &format!("({more}, document.querySelectorAll('.rows li').length >= 199)"),
-    );
+    let next = "((count) => { const more = [...document.querySelectorAll('.page button')].find((button) => button.textContent === 'Show more'); \
+        if (more && window.asked !== count) { window.asked = count; more.click(); } return count; })(document.querySelectorAll('.rows li').length)";
+    page.wait("every document", &format!("{next} === 199"));
     assert_calm(page);
     let whole = page.eval("sessionStorage.getItem('whole')");
     page.visit(origin, &format!("library/{}", whole.as_str().unwrap()));
