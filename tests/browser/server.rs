@@ -108,6 +108,11 @@ impl Server {
         self.setup = (!is_private).then(address).flatten();
     }
 
+    /// The database, for what no request can make: the past.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.dir.join("data/fireside.db")
+    }
+
     /// Ends the server as a power cut would.
     pub(crate) fn go_away(&mut self) {
         if let Some(mut child) = self.child.take() {
