@@ -12,9 +12,6 @@ const NOTE = "fireside.signed-in";
 /** How the page looks in this browser, as the settings left it: `{ theme, size }`. Read before anything is drawn. */
 const LOOK = "fireside.look";
 
-/** The shell names its files by ways from the address that it was loaded at, which the router changes. */
-const LOADED_AT = location.href;
-
 const root = document.getElementById("app");
 let leaveChat = () => {};
 let chatFiles = null;
@@ -97,14 +94,12 @@ function settleAddresses() {
   const later = [...document.querySelectorAll("template")].flatMap(({ content }) => [
     ...content.querySelectorAll("link"),
   ]);
-  for (const link of [document.querySelector("link[rel=manifest]"), ...later])
-    link.setAttribute("href", new URL(link.getAttribute("href"), location).href);
+  for (const link of later) link.setAttribute("href", new URL(link.getAttribute("href"), location).href);
 }
 
 /** Asks for the files that a template of the shell names; resolves once its styles are there. */
 export function addFiles(id) {
   const links = document.getElementById(id).content.cloneNode(true);
-  for (const link of links.children) link.href = new URL(link.getAttribute("href"), LOADED_AT);
   const styles = links.querySelector("[rel=stylesheet]");
   const styled =
     styles &&

@@ -195,7 +195,9 @@ fn read_library(page: &Page, origin: &str) {
     page.visit(origin, "library");
     let next = "((count) => { const more = [...document.querySelectorAll('.page button')].find((button) => button.textContent === 'Show more'); \
         if (more && window.asked !== count) { window.asked = count; more.click(); } return count; })(document.querySelectorAll('.rows li').length)";
-    page.wait("every document", &format!("{next} === 199"));
+    // Among them are texts that are the same document: how many there are, the page says.
+    let said = "Number.parseInt(document.querySelector('.list-tools .hint')?.textContent)";
+    page.wait("every document", &format!("{next} === {said} && {said} > 150"));
     assert_calm(page);
     let whole = page.eval("sessionStorage.getItem('whole')");
     page.visit(origin, &format!("library/{}", whole.as_str().unwrap()));
