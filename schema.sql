@@ -312,3 +312,5 @@ CREATE TRIGGER title_gone AFTER DELETE ON conversations BEGIN
     DELETE FROM search_queue WHERE id = -OLD.id;
     DELETE FROM message_index WHERE rowid = -OLD.id;
 END;
+
+ALTER TABLE conversations ADD COLUMN import_sha256 TEXT; -- of what was imported last: the same again changes nothing

@@ -97,6 +97,36 @@ pub fn make_private(file: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Whose a file is, and who may look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Privacy {
+    /// It is this process's user's.
+    pub is_ours: bool,
+    /// Others than its owner may read or write it.
+    pub is_open: bool,
+}
+
+/// Looks at a file's owner and mode. Where there is no such thing, all is well.
+///
+/// # Errors
+/// The system's.
+pub fn privacy(path: &Path) -> std::io::Result<Privacy> {
+    let about = std::fs::symlink_metadata(path)?;
+    #[cfg(unix)]
+    return Ok(Privacy {
+        is_ours: std::os::unix::fs::MetadataExt::uid(&about) == unix::user(),
+        is_open: std::os::unix::fs::MetadataExt::mode(&about) & 0o077 != 0,
+    });
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        Ok(Privacy {
+            is_ours: true,
+            is_open: false,
+        })
+    }
+}
+
 /// What is typed is not shown until this goes.
 #[must_use]
 pub struct Hidden {
@@ -138,6 +168,17 @@ pub fn sync_folder(path: &Path) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = path;
     Ok(())
+}
+
+/// Bytes that are free for this user on the disk of a folder, where the system says it.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    return unix::free_bytes(path);
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
 }
 
 /// Bytes of memory that this process occupies, where the system says it in a way that costs nothing.
@@ -237,6 +278,31 @@ mod unix {
             libc::setrlimit(libc::RLIMIT_CORE, &raw const core);
             libc::alarm(seconds);
         }
+    }
+
+    pub(super) fn user() -> u32 {
+        #[expect(unsafe_code, reason = "geteuid(2) takes nothing and cannot fail")]
+        unsafe {
+            libc::geteuid()
+        }
+    }
+
+    #[expect(
+        clippy::useless_conversion,
+        reason = "these numbers have other widths on other systems"
+    )]
+    pub(super) fn free_bytes(path: &std::path::Path) -> Option<u64> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+        let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        #[expect(unsafe_code, reason = "statvfs(3) reads a string and fills the struct, or fails")]
+        let found = unsafe {
+            if libc::statvfs(path.as_ptr(), found.as_mut_ptr()) != 0 {
+                return None;
+            }
+            found.assume_init()
+        };
+        u64::from(found.f_bavail).checked_mul(found.f_frsize as u64)
     }
 
     /// Returns how the terminal was before.

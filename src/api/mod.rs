@@ -18,6 +18,7 @@ mod local;
 mod metrics;
 mod models;
 mod openai;
+mod pace;
 mod paging;
 mod portable;
 mod providers;
@@ -62,7 +63,7 @@ use ui::Assets;
 const TABLES: &[Family<Ctx>] = &[
     family("Server", "The server about itself", system::ROUTES),
     family("Accounts", "Making accounts, signing in and out", accounts::ROUTES),
-    family("Accounts", "Making accounts, signing in and out", local::ROUTES),
+    family("Command line", "Signing in on the machine itself", local::ROUTES),
     family("API keys", "Long-lived tokens for programs", api_keys::ROUTES),
     family(
         "AI chat",
@@ -110,6 +111,7 @@ const TABLES: &[Family<Ctx>] = &[
         "Accounts and rules, for administrators",
         admin::ROUTES,
     ),
+    family("Diagnosis", "Finding out what stands in the way", pace::ROUTES),
     family(
         "Taking along",
         "Export, import, and copies of the database",

@@ -19,6 +19,7 @@ fn every_setting_does_what_it_says() {
     the_profile(&page);
     sessions(&page);
     keys(&page);
+    a_list_that_does_not_come(&page);
     data(&page);
     // The request that tried a key after it was deleted.
     page.complaints.lock().unwrap().retain(|line| !line.contains("401"));
@@ -48,7 +49,6 @@ fn the_look(page: &Page) {
     page.wait("larger words", &format!("{height} > {}", before * 1.2));
     page.click("input[name=size][value=normal]");
     page.wait("words as before", &format!("{height} === {before}"));
-    page.eval("(document.activeElement.blur(), 1)");
     page.press("?");
     page.wait("the keys", "document.querySelector('dialog[open] kbd') !== null");
     page.press("Escape");
@@ -178,6 +178,17 @@ fn keys(page: &Page) {
     page.wait("no keys", "document.querySelector('.list-box .list-note') !== null");
     page.eval(use_key);
     page.wait("the dead key", "window.used === 401");
+}
+
+/// Says so, and comes when it is asked for again.
+fn a_list_that_does_not_come(page: &Page) {
+    page.eval("(window.honest = fetch, window.fetch = (path, options) => path.includes('/sessions') ? Promise.reject(new TypeError()) : honest(path, options), 1)");
+    open(page, "settings/sessions", "[role=alert] .link");
+    page.assert_accessible();
+    page.shot("settings-sessions-away-light");
+    page.eval("(window.fetch = honest, 1)");
+    page.click(".page [role=alert] .link");
+    page.wait("the list", "document.querySelector('.rows li') !== null");
 }
 
 /// What is exported comes back where it is missing.
