@@ -131,7 +131,7 @@ const TABLES: &[Family<Ctx>] = &[
     ),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
-    family("Web UI", "Pages and files for browsers", start::ROUTES),
+    family("Beginning", "What a page asks for first", start::ROUTES),
 ];
 
 const fn family(name: &'static str, about: &'static str, routes: &'static [Route<Ctx>]) -> Family<Ctx> {
