@@ -101,6 +101,7 @@ export const words = {
     wrong: "This e-mail and password do not match an account. Check both and try again.",
     tooMany: (seconds) => `Too many tries for now. Try again in ${duration(seconds)}.`,
     tooManySoon: "Too many tries for now. Wait a little, then try again.",
+    setupUsed: "This setup link has been used. Sign in with the account that was made with it.",
     ended: "Your session has ended. Sign in to go on where you were; what you were writing is kept.",
   },
   signUp: {
@@ -109,6 +110,7 @@ export const words = {
     first:
       "Create the first account. It becomes the administrator of this server. Accounts are kept on this machine only.",
     setup: "Create the administrator’s account with the setup code from the terminal.",
+    setupReady: "Create the administrator’s account. Accounts are kept on this server only.",
     submit: "Create account",
     haveOne: "Have an account?",
     toSignIn: "Sign in",
@@ -186,11 +188,18 @@ export const words = {
       return hour >= 12 && hour < 18 ? "Good afternoon" : "Good evening";
     },
     hint: "Ask something, or think out loud.",
-    noModels:
-      "No model is connected yet. Connect one with a key or a local server, or try the page with the built-in echo.",
-    noModelsYet:
-      "No model is connected yet; whoever runs this server can add one. Until then the built-in echo answers.",
-    connect: "Connect a model",
+    noModels: "No model is connected yet. Here is what you can do.",
+    noModelsYet: "No model is connected yet; whoever runs this server can add one. Until then there is this.",
+    connected: "Providers",
+    states: {
+      up: (n) => count(n, { one: "model", other: "models" }),
+      down: () => "does not answer",
+      unknown: () => "not asked yet",
+    },
+    change: "Change",
+    connect: { label: "Connect a model", about: "Paste a provider’s key, or name a server such as Ollama" },
+    tryEcho: { label: "Try it with echo", about: "It says back what you say, and nothing leaves this server", text: "Hello, fire" },
+    tryLibrary: { label: "Ask a library", about: "Add documents, then ask: replies quote them, with no model" },
     suggestions: [
       "Explain the borrow checker with an everyday picture",
       "Plan three simple dinners for a cold week",
@@ -300,6 +309,7 @@ export const words = {
     placeholder: "Search conversations, messages and documents",
     results: "Results",
     commands: "Go to",
+    part: (place, part) => `${place}: ${part}`,
     recent: "Recent",
     kinds: { conversation: "Conversations", message: "Messages", document: "Library" },
     none: "Nothing was found.",
@@ -425,25 +435,26 @@ export const words = {
     keysEmpty: "No keys yet.",
     delete: (name) => `Delete ${name}`,
     export: "Export",
-    exportLead: "All your conversations, messages and documents in one file, which can be imported again.",
-    exportButton: "Download",
-    exportMarkdown: "Export as Markdown",
-    exportMarkdownLead: "The conversations as you see them, with their files, in one archive. To read, not to import again.",
-    exportMarkdownButton: "Download Markdown",
+    exportLead:
+      "All your conversations, messages, files and documents: as one file that Fireside takes back, or as Markdown to read.",
+    exportButton: "For Fireside (JSON)",
+    exportMarkdown: "To read (Markdown)",
     import: "Import",
     importLead:
-      "An export of Fireside, ChatGPT, Claude (each as it was downloaded), Open WebUI or llama.cpp, llm's logs.db, or a text for the library. It is added to what you have. Nothing is replaced.",
+      "Adds what a file holds to what you have: an export of Fireside, ChatGPT, Claude, Open WebUI, llama.cpp or llm. Nothing is replaced, and nothing comes twice.",
     importButton: "Choose a file",
     importing: "Importing",
-    imported({ conversations, documents }) {
+    imported({ source, conversations, documents }) {
       const came = `${count(conversations.imported, { one: "conversation", other: "conversations" })} and ${count(documents.imported, { one: "document", other: "documents" })}`;
-      const [skipped, failed] = ["skipped", "failed"].map((name) => conversations[name] + documents[name]);
+      const [updated, skipped, failed] = ["updated", "skipped", "failed"].map(
+        (name) => conversations[name] + documents[name],
+      );
       const rest = [
-        conversations.updated ? `${count(conversations.updated, { one: "was", other: "were" })} continued` : "",
+        updated ? `${count(updated, { one: "was", other: "were" })} brought up to date` : "",
         skipped ? `${count(skipped, { one: "was", other: "were" })} here already` : "",
         failed ? `${failed} could not be stored` : "",
       ].filter(Boolean);
-      return [`Imported ${came}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
+      return [`Imported ${came} from ${source}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
     },
     leftOut: (n) => `${count(n, { one: "thing", other: "things" })} left out`,
     importKinds: {

@@ -290,7 +290,7 @@ fn texts_and_books_go_into_the_library() {
         let report = import(&desk, "", "notes.md", b"# Notes\n\nWhales are large.");
         assert_eq!(
             (&report["documents"], &report["source"]),
-            (&expected, &json!("library")),
+            (&expected, &json!("texts")),
             "{report}"
         );
     }

@@ -21,6 +21,7 @@ fn every_setting_does_what_it_says() {
     keys(&page);
     a_list_that_does_not_come(&page);
     data(&page);
+    what_another_program_exported(&page);
     // The request that tried a key after it was deleted.
     page.complaints.lock().unwrap().retain(|line| !line.contains("401"));
     page.assert_quiet(&server.origin, "/pages.js");
@@ -215,6 +216,24 @@ fn data(page: &Page) {
         "what was imported, in the list",
         "[...document.querySelectorAll('.row-title')].some((node) => node.textContent === 'Brought along')",
     );
+}
+
+/// With a word on where it comes from and on what was left out, and why.
+fn what_another_program_exported(page: &Page) {
+    pick(
+        page,
+        &[("conversations.json", include_str!("../../data/imports/chatgpt.json"))],
+    );
+    wait_for_words(page, ".page [role=status]", "from ChatGPT");
+    page.click(".page .fold summary");
+    wait_for_words(page, ".fold[open] li", "Nothing is said in it");
+    page.shot("settings-data-imported-light");
+    page.wait(
+        "what was imported, in the list",
+        "[...document.querySelectorAll('.row-title')].some((node) => node.textContent === 'Untitled conversation')",
+    );
+    let link = page.eval("document.querySelectorAll('.page a[download]')[1].getAttribute('href')");
+    assert_eq!(ask(page, "GET", link.as_str().unwrap(), &Value::Null).0, 200);
 }
 
 /// Ends every session but the one it is changed in.

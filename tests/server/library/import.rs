@@ -50,7 +50,7 @@ fn books_are_imported_once_and_answer() {
     let (launch, accounts) = folder(&["ann"]);
     let exit = import(&launch, &[BOOKS]);
     assert_eq!(exit.code, Some(0), "{exit:?}");
-    assert!(exit.stdout.contains("books.json (library)"), "{}", exit.stdout);
+    assert!(exit.stdout.contains("books.json (texts)"), "{}", exit.stdout);
     let notes = file(&launch, "notes.md", b"# My notes\n\nThe key is under the mat.\n");
     let exit = import(&launch, &[&notes, BOOKS]);
     assert_eq!(exit.code, Some(0), "{exit:?}");
