@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::clock::Moment;
-use crate::store::{FILES_MAX, MESSAGES_MAX, PortableConversation, PortableMessage, TAGS_MAX};
+use crate::store::{FILES_MAX, MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, Source, TAGS_MAX};
 
 /// Bytes of a conversation's texts: they are stored in one transaction, for which everybody else waits.
 const CONVERSATION_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -19,6 +19,9 @@ const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of the calls of one message.
 const CALLS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the sources of one message.
+const SOURCES_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of a user's settings.
 const SETTINGS_BYTES_MAX: usize = 64 * 1024;
@@ -182,6 +185,11 @@ fn check_message(message: &mut PortableMessage) -> Result<(), &'static str> {
     for uuid in &mut message.attachments {
         *uuid = parse_uuid(uuid).ok_or("A file's id is not a UUID")?;
     }
+    let sources_bytes: usize = message.sources.iter().map(Source::bytes).sum();
+    require(
+        message.sources.len() <= SOURCES_MAX && sources_bytes <= SOURCES_BYTES_MAX,
+        "A message has more than 20 sources, or they have more than 256 KiB",
+    )?;
     let calls = message.tool_calls.as_deref().map(RawValue::get);
     require(
         calls.is_none_or(|calls| calls.len() <= CALLS_BYTES_MAX && serde_json::from_str::<Value>(calls).is_ok()),

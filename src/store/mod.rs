@@ -71,7 +71,7 @@ pub use messages::{
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{
-    Arrival, FILES_MAX, MESSAGES_MAX, Naming, PortableConversation, PortableMessage, TAGS_MAX,
+    Arrival, FILES_MAX, MESSAGES_MAX, Naming, PortableConversation, PortableMessage, SOURCES_MAX, TAGS_MAX,
     derived_uuid, find_portable_settings, import_conversation, import_settings, list_portable_attachments,
     list_portable_conversations, list_portable_messages, owner_of_attachment,
 };

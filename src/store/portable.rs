@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Attachment, Read, Tx, json_list, violates};
+use super::{Attachment, Read, Source, Tx, json_list, violates};
 use crate::error::{Error, Kind};
 
 /// Messages of one conversation that comes in: it is stored in one transaction, for which everybody else waits about a
@@ -22,6 +22,9 @@ pub const TAGS_MAX: usize = 20;
 
 /// Files of a message, and addresses of files, as many as can be sent with one.
 pub const FILES_MAX: usize = 10;
+
+/// Sources of a message, more than any reply is given.
+pub const SOURCES_MAX: usize = 20;
 
 /// A conversation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -101,6 +104,9 @@ pub struct PortableMessage {
     /// What it called.
     #[serde(default)]
     pub tool_calls: Option<Box<RawValue>>,
+    /// What it could draw on.
+    #[serde(default, deserialize_with = "at_most::<{ SOURCES_MAX + 1 }, _, _>")]
+    pub sources: Vec<Source>,
     /// A short account of it.
     #[serde(default)]
     pub summary: Option<String>,
@@ -266,6 +272,9 @@ pub fn list_portable_messages(
             importance_level: row.get(15)?,
             created_at: row.get(16)?,
             attachments: list(json(17)?),
+            sources: json(18)?
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
         };
         Ok((row.get(0)?, message))
     };
@@ -274,7 +283,7 @@ pub fn list_portable_messages(
              content, state, model, error, reasoning, tool_calls, summary, type, media_urls, reply_to_id, status,
              importance_level, created_at,
              (SELECT json_group_array(attachments.uuid) FROM message_attachments
-              JOIN attachments ON attachments.id = attachment_id WHERE message_id = messages.id)
+              JOIN attachments ON attachments.id = attachment_id WHERE message_id = messages.id), sources
          FROM messages WHERE conversation_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
         [conversation_id, after, limit],
         map,
@@ -422,9 +431,10 @@ fn insert(
     }
     let id = tx.insert(
         "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, reasoning,
-             tool_calls, summary, type, media_urls, reply_to_id, status, importance_level, created_at)
+             tool_calls, summary, type, media_urls, reply_to_id, status, importance_level, created_at,
+             sources)
          VALUES (?1, ?2, ?3, (SELECT id FROM messages WHERE uuid = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-             ?16, ?17, ?18)",
+             ?16, ?17, ?18, ?19)",
         params![
             name(&message.uuid),
             conversation_id,
@@ -444,7 +454,8 @@ fn insert(
             message.reply_to_id.as_deref().map(name),
             message.status,
             message.importance_level,
-            message.created_at
+            message.created_at,
+            Source::json(&message.sources)
         ],
     )?;
     tx.execute(

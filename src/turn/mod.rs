@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::models::{Choice, Completion, Delta, Failure, Prompt, PromptMessage, Stop, ToolCall, Usage};
+use crate::models::{self, Choice, Completion, Delta, Failure, Prompt, PromptMessage, Stop, ToolCall, Usage};
 use crate::pricing::{Pricing, Tokens};
 use crate::reading::Reader;
 use crate::store::{
@@ -379,7 +379,7 @@ impl Turns {
         let mut text = String::new();
         let prompt = Prompt {
             model: ask.choice.model.clone(),
-            messages: vec![PromptMessage::text(crate::models::Role::User, ask.text.as_str())],
+            messages: vec![PromptMessage::text(models::Role::User, ask.text.as_str())],
             library: passages::look_up(&self.store, ask)?,
             ..Prompt::default()
         };
@@ -392,6 +392,8 @@ impl Turns {
                 }
             })
             .map_err(Fault::Model)?;
+        let quoted = prompt.library.as_ref().filter(|_| ask.choice.provider.quotes_library());
+        let sources = passages::sources(quoted.map_or(&[], models::quoted));
         let question = self.question(conversation, ask);
         let user_id = ask.user.id;
         let now = self.clock.now();
@@ -414,6 +416,7 @@ impl Turns {
                 details: MessageDetails::default(),
             };
             question.store_reply(tx, &reply)?;
+            store::save_sources(tx, question.reply_id, &sources)?;
             store::insert_usage(tx, question.reply_id, &usage)?;
             store::summarise_conversation(tx, question.conversation_id, &summary)?;
             Ok(question)
@@ -512,7 +515,7 @@ impl Turns {
             chars: 0,
             has_ended: false,
         };
-        let prompt = match self.prompt(ask, question, stop) {
+        let prompt = match self.prompt_with_sources(ask, question, stop) {
             Ok(prompt) => prompt,
             Err(error) => {
                 reply.give_up()?;
