@@ -114,6 +114,8 @@ export const edit = (messageId, content) => events("PATCH", `/messages/${part(me
 /** The reply in progress, from `after`, the id of the last event that was seen. */
 export const attach = (id, after) => events("GET", `${conversationOf(id)}/events?html=1`, undefined, after);
 export const stop = (id) => post(`${conversationOf(id)}/stop`);
+export const deleteMessage = (messageId) => remove(`/messages/${part(messageId)}`);
+export const restoreMessage = (messageId) => post(`/messages/${part(messageId)}/restore`);
 export const setLeaf = (id, messageId) => put(`${conversationOf(id)}/leaf`, { message_id: messageId });
 
 /* Models, files, documents */
