@@ -123,7 +123,7 @@ export const setLeaf = (id, messageId) => put(`${conversationOf(id)}/leaf`, { me
 export const models = () => get("/models");
 export const attachmentUrl = (id) => `${ROOT}/attachments/${part(id)}`;
 export const documents = (offset) => get(`/documents${query({ limit: DOCUMENTS_PAGE, offset: String(offset) })}`);
-export const readDocument = (id) => get(`/documents/${part(id)}`);
+export const readPassages = (id) => get(`/documents/${part(id)}/passages`);
 export const addDocument = (title, content) => post("/documents", { title, content });
 export const deleteDocument = (id) => remove(`/documents/${part(id)}`);
 export const upload = (file, onProgress, signal) => sendFiles("/upload/", "file", [file], onProgress, signal);
@@ -152,18 +152,7 @@ export const adminModels = () => get("/admin/models");
 export const setDefaultModel = (name) => put("/admin/models", { default_model: name });
 export const setAlias = (name, models) => put(`/admin/models/${part(name)}`, { models });
 export const deleteAlias = (name) => remove(`/admin/models/${part(name)}`);
-/** A copy of the database as `{ blob, name }`. Not a form's answer: the page sends no referrer, so its forms come from nowhere. */
-export async function backup() {
-  let response;
-  try {
-    response = await ask("POST", "/admin/backup", undefined, {}, session.signal);
-    if (!response.ok) return settle(response, await readJson(response), false);
-    const name = response.headers.get("Content-Disposition")?.match(/filename="([^"]+)"/)?.[1] ?? "fireside-backup";
-    return { blob: await response.blob(), name };
-  } catch (error) {
-    throw error instanceof ApiError ? error : new ApiError(0, "");
-  }
-}
+export const BACKUP_URL = `${ROOT}/admin/backup`;
 
 /* How it is done */
 

@@ -17,6 +17,7 @@ let leaveChat = () => {};
 let chatFiles = null;
 
 applyLook();
+settleAddresses();
 
 api.onSignedOut(() => {
   forget();
@@ -86,6 +87,15 @@ function loadChat() {
   })();
   chatFiles.catch(() => (chatFiles = null));
   return chatFiles;
+}
+
+/** The shell names files by ways from the address it was loaded at, which is another as soon as a page is opened. */
+function settleAddresses() {
+  const later = [...document.querySelectorAll("template")].flatMap(({ content }) => [
+    ...content.querySelectorAll("link"),
+  ]);
+  for (const link of [document.querySelector("link[rel=manifest]"), ...later])
+    link.setAttribute("href", new URL(link.getAttribute("href"), location).href);
 }
 
 /** Asks for the files that a template of the shell names; resolves once its styles are there. */

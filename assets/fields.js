@@ -1,6 +1,6 @@
 // Forms of the pages: a labelled field, a form that saves and says so, a row of choices.
 
-import { el } from "./dom.js";
+import { el, icon } from "./dom.js";
 import { words } from "./lang/en.js";
 import { toast } from "./overlay.js";
 
@@ -16,7 +16,7 @@ export function field(label, props, { hint = "", tag = "input" } = {}) {
     "div",
     { class: "field" },
     el("label", { for: props.id }, label),
-    input,
+    tag === "select" ? el("span", { class: "select" }, input, icon("down-small")) : input,
     hint ? el("p", { class: "hint", id: about }, hint) : null,
     complaint,
   );
@@ -85,3 +85,22 @@ export function choices(legend, name, options, value, choose) {
     }),
   );
 }
+
+/** Shows in `bar` how much of an upload has gone; once all has, the server works on it for as long as it takes. */
+export function showProgress(bar, part) {
+  if (part < 1) bar.value = part;
+  else bar.removeAttribute("value");
+}
+
+/** What is there for those who ask for it, under `label`. */
+export const fold = (label, ...content) =>
+  el("details", { class: "fold" }, el("summary", null, icon("chevron"), label), ...content);
+
+/** What a row of a list says: its name, and below it what there is to know; `hint` says more where a pointer rests. */
+export const rowText = (title, about, hint) =>
+  el(
+    "div",
+    { class: "row-text" },
+    el("strong", { dir: "auto", title: hint }, title),
+    el("span", { class: "hint", dir: "auto" }, about),
+  );

@@ -4,7 +4,7 @@
 import * as api from "./api.js";
 import { el, icon, iconButton } from "./dom.js";
 import { field, formOf, choices, select } from "./fields.js";
-import { ago, words } from "./lang/en.js";
+import { date, words } from "./lang/en.js";
 import { openMenu, toast } from "./overlay.js";
 import { models, providers } from "./page-providers.js";
 import { loading, part, sectioned } from "./pages.js";
@@ -70,7 +70,7 @@ function userRow(user, again) {
   const about = [
     user.email !== name ? user.email : null,
     isSelf ? w.you : null,
-    w.joined(ago(user.created_at)),
+    w.joined(date(user.created_at)),
     w.conversations(user.conversation_count),
   ]
     .filter(Boolean)
@@ -103,9 +103,18 @@ function userRow(user, again) {
     "li",
     null,
     el("span", { class: "initial", "aria-hidden": "true" }, [...name][0].toUpperCase()),
-    el("div", { class: "row-text" }, el("strong", { dir: "auto" }, name), el("span", { class: "hint" }, about)),
-    isAdmin ? el("span", { class: "badge" }, w.roles.admin) : null,
-    user.disabled ? el("span", { class: "badge bad" }, w.disabled) : null,
+    el(
+      "div",
+      { class: "row-text" },
+      el(
+        "span",
+        { class: "row-name" },
+        el("strong", { dir: "auto" }, name),
+        isAdmin ? el("span", { class: "badge" }, w.roles.admin) : null,
+        user.disabled ? el("span", { class: "badge bad" }, w.disabled) : null,
+      ),
+      el("span", { class: "hint" }, about),
+    ),
     isSelf ? null : more,
   );
   return row;
@@ -155,28 +164,11 @@ function drawLimits({ given, ...limits }) {
 function server() {
   const health = el("div", { class: "list-box" });
   loading(health, api.health, drawHealth, w.failed);
+  // A link, so that the browser writes the copy to disk as it comes.
+  const backup = el("a", { class: "button quiet", href: api.BACKUP_URL, download: "" }, icon("down"), w.backupButton);
   const status = el("p", { class: "hint", role: "status" });
-  const backup = el("button", { type: "button", class: "button quiet" }, w.backupButton);
-  backup.addEventListener("click", async () => {
-    backup.disabled = true;
-    status.textContent = w.backupMaking;
-    try {
-      save(await api.backup());
-      status.textContent = "";
-    } catch (error) {
-      status.textContent = error.detail || words.unreachable;
-    }
-    backup.disabled = false;
-  });
+  backup.addEventListener("click", () => (status.textContent = w.backupMaking));
   return [part(w.health, "", health), part(w.backup, w.backupLead, backup, status)];
-}
-
-/** Hands a file to the browser, to be kept where downloads are. */
-function save({ blob, name }) {
-  const url = URL.createObjectURL(blob);
-  el("a", { href: url, download: name }).click();
-  // The browser has begun to read it by then.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 function drawHealth({ status, version, detail, store, turns, providers: runners = [] }) {

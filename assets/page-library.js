@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { el, icon, iconButton, place } from "./dom.js";
-import { field, formOf } from "./fields.js";
+import { field, fold, formOf, showProgress } from "./fields.js";
 import { ago, bytes, words } from "./lang/en.js";
 import { loading, pageFrame } from "./pages.js";
 import { pageAddress } from "./router.js";
@@ -10,6 +10,10 @@ import { toast } from "./overlay.js";
 import { settleAll, undoable } from "./undoable.js";
 
 const w = words.library;
+/** What the server finds at most. */
+const FOUND_MAX = 100;
+/** After the last key, before the server is asked. */
+const TYPING_MS = 120;
 
 export function mount(host, signal) {
   signal.addEventListener("abort", settleAll);
@@ -24,53 +28,70 @@ export function mount(host, signal) {
 function allDocuments(signal) {
   const list = el("div", { class: "list-box" });
   const count = el("span", { class: "hint" });
-  let documents = [];
-  const rows = new Map();
   const filter = el("input", { class: "filter", type: "search", placeholder: w.search, "aria-label": w.search });
-  const draw = (total) => {
-    const sought = filter.value.trim().toLowerCase();
-    const shown = documents.filter(({ title, author, source }) =>
-      [title, author, source].some((text) => text?.toLowerCase().includes(sought)),
+  /** Rows are kept by their document: one that is hidden, waiting to be deleted, stays so. */
+  const rows = new Map();
+  let documents = [];
+  let total = 0;
+  const page = async (offset) => {
+    const found = await api.documents(offset);
+    documents = offset === 0 ? found.documents : [...documents, ...found.documents];
+    total = found.total;
+    return documents;
+  };
+  const more = () =>
+    el(
+      "button",
+      { type: "button", class: "quiet-button", onclick: () => page(documents.length).then(redraw, failed) },
+      w.more,
     );
+  const failed = () => toast({ text: w.failed });
+  const draw = (shown) => {
     count.textContent = w.documents(total);
-    if (documents.length === 0) return el("p", { class: "list-note" }, w.empty);
+    if (total === 0) return el("p", { class: "list-note" }, w.empty);
     if (shown.length === 0) return el("p", { class: "list-note" }, w.emptySearch);
     for (const one of shown) if (!rows.has(one.id)) rows.set(one.id, documentRow(one));
-    const more =
-      documents.length < total
-        ? el("button", { type: "button", class: "quiet-button", onclick: () => next() }, w.more)
-        : null;
-    return [
-      el(
-        "ul",
-        { class: "rows", role: "list" },
-        shown.map(({ id }) => rows.get(id)),
-      ),
-      more,
-    ];
+    const nodes = shown.map(({ id }) => rows.get(id));
+    const isWhole = filter.value.trim() !== "" || documents.length >= total;
+    return [el("ul", { class: "rows", role: "list" }, nodes), isWhole ? null : more()];
   };
-  let known = 0;
-  const page = async (offset) => {
-    const { documents: found, total } = await api.documents(offset);
-    documents = offset === 0 ? found : [...documents, ...found];
-    return (known = total);
-  };
+  const show = (shown) => place(list, [draw(shown)].flat().filter(Boolean));
+  const redraw = () => show(documents);
   const again = loading(list, () => page(0), draw, w.failed);
-  const redraw = () => place(list, [draw(known)].flat().filter(Boolean));
-  const next = async () => {
-    try {
-      await page(documents.length);
-      redraw();
-    } catch {
-      toast({ text: w.failed });
-    }
-  };
-  filter.addEventListener("input", redraw);
+  const seek = seeking(filter, () => documents);
+  filter.addEventListener("input", async () => {
+    const shown = await seek().catch(failed);
+    if (shown) show(shown);
+  });
   return pageFrame(w.heading, w.lead, adding(again, signal), el("div", { class: "list-tools" }, filter, count), list);
 }
 
+/** A function that gives the documents that `filter` asks for, by name or by what is in them; null if it asks anew meanwhile. */
+function seeking(filter, listed) {
+  let run = 0;
+  return async () => {
+    const mine = ++run;
+    const text = filter.value.trim();
+    if (text === "") return listed();
+    await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
+    if (mine !== run) return null;
+    const hits = await api.search(text, FOUND_MAX);
+    if (mine !== run) return null;
+    const sought = text.toLowerCase();
+    const named = listed().filter(({ title, author, source }) =>
+      [title, author, source].some((words) => words?.toLowerCase().includes(sought)),
+    );
+    const found = hits
+      .filter(({ kind }) => kind === "document")
+      .map(({ document_id: id, title }) => listed().find((one) => one.id === id) ?? { id, title });
+    return [...new Map([...named, ...found].map((one) => [one.id, one])).values()];
+  };
+}
+
 function documentRow({ id, title, author, source, size, chunk_count: parts, created_at: created }) {
-  const about = [author, source, bytes(size), w.parts(parts), ago(created)].filter(Boolean).join(" · ");
+  const about = [author, source, size != null && bytes(size), parts != null && w.parts(parts), created && ago(created)]
+    .filter(Boolean)
+    .join(" · ");
   const remove = () =>
     undoable({
       text: w.deleted(title),
@@ -103,26 +124,26 @@ function adding(again, signal) {
   });
   const bar = el("progress", { max: "1", hidden: true });
   const status = el("p", { class: "hint", role: "status" });
+  // One after the other: what cannot be read keeps nothing else out, and each failure is about a file.
   const add = async (files) => {
-    if (files.length === 0) return;
-    const names = files.map(({ name }) => name).join(", ");
-    status.textContent = w.uploading(names);
-    bar.setAttribute("aria-label", w.uploading(names));
+    const said = [];
+    let added = 0;
     bar.hidden = false;
-    try {
-      told(await api.uploadDocuments(files, (part) => (part < 1 ? (bar.value = part) : bar.removeAttribute("value"))));
-    } catch (error) {
-      status.textContent = w.addFailed(error.detail);
+    for (const [i, file] of files.entries()) {
+      status.textContent = w.uploading(file.name);
+      bar.setAttribute("aria-label", w.uploading(file.name));
+      try {
+        const came = await api.uploadDocuments([file], (part) => showProgress(bar, (i + part) / files.length));
+        added += came.documents.length;
+        said.push(...came.skipped.map(({ title, reason }) => w.skipped(title, reason)));
+      } catch (error) {
+        said.push(w.skipped(file.name, error.detail || w.addFailed));
+      }
     }
     bar.hidden = true;
+    const lines = added > 0 || said.length === 0 ? [w.added(added), ...said] : said;
+    status.replaceChildren(...lines.map((text) => el("span", { class: "line" }, text)));
     again();
-  };
-  const told = ({ documents, skipped }) => {
-    status.replaceChildren(
-      ...[w.added(documents.length), ...skipped.map(({ title, reason }) => w.skipped(title, reason))].map((text) =>
-        el("span", { class: "line" }, text),
-      ),
-    );
   };
   picker.addEventListener("change", () => {
     const files = [...picker.files];
@@ -163,26 +184,39 @@ function note(again) {
     for (const { input } of [title, text]) input.value = "";
     again();
   };
-  return el(
-    "details",
-    { class: "table-fold" },
-    el("summary", null, w.write),
-    formOf([title, text], { label: words.save, save }),
-  );
+  return fold(w.write, formOf([title, text], { label: words.save, save }));
 }
 
+/** A document; `#passage-3` in the address shows that passage of it, which is how a quotation names its source. */
 function oneDocument(id) {
   const text = el("div", { class: "document-text" });
   const frame = pageFrame(w.heading, "", text);
   frame.prepend(el("p", null, el("a", { class: "way-back", href: pageAddress("library") }, icon("previous"), w.back)));
-  const draw = ({ title, author, source, content }) => {
+  const draw = ({ title, author, source, passages }) => {
     frame.querySelector("h1").textContent = title;
+    document.title = words.title(title);
     const about = [author, source].filter(Boolean).join(" · ");
+    // Once it stands in the page.
+    queueMicrotask(() => showPassage(text));
     return [
       about ? el("p", { class: "hint", dir: "auto" }, about) : null,
-      el("div", { class: "plain-text", dir: "auto" }, content),
+      el(
+        "div",
+        { class: "plain-text", dir: "auto" },
+        passages.map(({ position, text: words }) =>
+          el("span", { class: "passage", id: `passage-${position}`, tabindex: "-1" }, words),
+        ),
+      ),
     ];
   };
-  loading(text, () => api.readDocument(id), draw, w.gone);
+  loading(text, () => api.readPassages(id), draw, w.gone);
   return frame;
+}
+
+function showPassage(text) {
+  const passage = location.hash.startsWith("#passage-") && text.querySelector(location.hash);
+  if (!passage) return;
+  passage.setAttribute("aria-current", "true");
+  passage.scrollIntoView({ block: "center" });
+  passage.focus({ preventScroll: true });
 }

@@ -163,7 +163,9 @@ function draw({ default_model: standard, aliases: known }) {
   const button = el("button", {
     type: "button",
     class: "button quiet wide",
+    id: "default-model",
     "aria-haspopup": "dialog",
+    "aria-labelledby": "default-model-label default-model",
     disabled: isFixed,
   });
   const show = () => (button.textContent = name ?? w.firstModel(standard.runs));
@@ -197,7 +199,13 @@ function draw({ default_model: standard, aliases: known }) {
     update({ models: await api.models() });
   };
   const hint = isFixed ? el("p", { class: "hint" }, w.fromEnvironment) : null;
-  const standardField = el("div", { class: "field" }, el("span", { class: "label" }, w.defaultModel), button, hint);
+  const standardField = el(
+    "div",
+    { class: "field" },
+    el("span", { class: "label", id: "default-model-label" }, w.defaultModel),
+    button,
+    hint,
+  );
   const aliasField = el(
     "div",
     { class: "field" },

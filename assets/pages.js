@@ -5,6 +5,7 @@ import { addFiles } from "./app.js";
 import { el } from "./dom.js";
 import { words } from "./lang/en.js";
 import { pageAddress } from "./router.js";
+import { settleAll } from "./undoable.js";
 
 const FILES = {
   settings: () => import("./page-settings.js"),
@@ -58,6 +59,7 @@ export function sectioned(host, page, { makers, names, heading }) {
     const name = section in makers ? section : "";
     if (name === shown) return;
     shown = name;
+    settleAll();
     life.abort();
     life = new AbortController();
     for (const link of links) {

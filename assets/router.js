@@ -20,9 +20,11 @@ export function start(signal) {
       const link = event.target.closest?.("a[href]");
       // Another button or a modifier means a new tab or window, which is the browser's to open.
       const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-      if (!link || !plain || !link.pathname?.startsWith(HOME) || link.origin !== location.origin || link.hash) return;
+      if (!link || !plain || !link.pathname?.startsWith(HOME) || link.origin !== location.origin) return;
+      // A place on the page that is shown is the browser's to go to.
+      if (link.hash && link.pathname === location.pathname) return;
       event.preventDefault();
-      go(link.pathname);
+      go(link.pathname + link.hash);
     },
     { signal },
   );

@@ -120,14 +120,22 @@ function tagRow() {
 
 function account(signOut, showShortcuts) {
   const { user } = current();
-  const name = user.display_name || user.email || user.username;
+  const initial = el("span", { class: "initial", "aria-hidden": "true" });
+  const shown = el("span", { class: "account-name" });
   const button = el(
     "button",
     { type: "button", class: "account", "aria-haspopup": "menu" },
-    el("span", { class: "initial", "aria-hidden": "true" }, [...name][0].toUpperCase()),
+    initial,
     el("span", { class: "unseen" }, w.account),
-    el("span", { class: "account-name" }, name),
+    shown,
     icon("more"),
+  );
+  watch(
+    (state) => [state.user],
+    ({ user: { display_name: chosen, email, username } }) => {
+      shown.textContent = chosen || email || username;
+      initial.textContent = [...shown.textContent][0].toUpperCase();
+    },
   );
   button.addEventListener("click", () =>
     openMenu(button, [

@@ -7,15 +7,18 @@ mod given;
 mod models;
 mod settings;
 mod table;
+mod tasks;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap_complete::Shell;
 
 pub use self::given::Environment;
 pub use self::settings::{Secrets, Settings, Signup};
 pub use self::table::{Many, SETTINGS, Setting, markdown};
+pub use self::tasks::{Ask, Consent, Door, Form, KeyTask, PasswordFrom, Role, Task, UserTask};
 use crate::error::Error;
 
 /// What the command line asks for.
@@ -27,6 +30,8 @@ pub enum Order {
     Start(Box<Settings>),
     /// Add files to a library.
     Import(Box<Settings>, Import),
+    /// Something that is asked of a server.
+    Task(Box<Settings>, Task),
     /// Help or the version was asked for, or the words were wrong: print this.
     Say(clap::Error),
 }
@@ -54,10 +59,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, environment: &Environment
     match matches.subcommand() {
         Some(("serve", matches)) => Ok(Order::Serve(Box::new(settings::read(Some(matches), environment)?))),
         Some(("import", matches)) => {
-            let mut settings = settings::read(None, environment)?;
-            if let Some(folder) = matches.get_one::<String>("data") {
-                settings.location = settings::inside(PathBuf::from(folder));
-            }
+            let settings = of_folder(matches, environment)?;
             let files = matches.get_many::<PathBuf>("FILE").into_iter().flatten();
             let import = Import {
                 files: files.cloned().collect(),
@@ -65,8 +67,30 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, environment: &Environment
             };
             Ok(Order::Import(Box::new(settings), import))
         }
+        Some((name, matches)) if let Some(task) = tasks::read(name, matches) => {
+            Ok(Order::Task(Box::new(of_folder(matches, environment)?), task))
+        }
         _ => Ok(Order::Start(Box::new(settings::read(None, environment)?))),
     }
+}
+
+/// The settings of commands that take nothing of them but the folder.
+fn of_folder(matches: &ArgMatches, environment: &Environment) -> Result<Settings, Error> {
+    let mut settings = settings::read(None, environment)?;
+    // Commands have commands of their own.
+    let inner = matches.subcommand().map_or(matches, |(_, inner)| inner);
+    if let Ok(Some(folder)) = inner.try_get_one::<String>("data") {
+        settings.location = settings::inside(PathBuf::from(folder));
+    }
+    Ok(settings)
+}
+
+/// The script that completes this program's words in a shell: bash, zsh or fish.
+pub fn completions(shell: &str) -> String {
+    let mut script = Vec::new();
+    let (shell, command) = (shell.parse(), &mut command());
+    clap_complete::generate(shell.unwrap_or(Shell::Bash), command, "fireside", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 fn command() -> Command {
@@ -102,6 +126,7 @@ fn command() -> Command {
         .about("A chat server for AI models that is one file. Without a command: serve on this machine and open the browser.")
         .subcommand(serve.after_help(variables))
         .subcommand(import_command())
+        .subcommands(tasks::commands())
 }
 
 fn import_command() -> Command {

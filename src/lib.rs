@@ -14,10 +14,11 @@
 //!
 //! # Rooms, and the only places that name a library
 //!
-//! * [`cli`]: every flag, variable and default, once (clap, dotenvy).
-//! * [`commands`]: `serve`, `import`, and `fireside` alone: a few lines each over the library.
+//! * [`cli`]: every flag, variable and default, once (clap, clap_complete, dotenvy).
+//! * [`commands`]: `serve`, `import`, and `fireside` alone: a few lines each over the library. `ask`, `user`, `key` speak
+//!   HTTP to the server that runs on the data folder, or to one that they run themselves meanwhile (ureq, webbrowser).
 //! * [`app`]: what a handler may reach.
-//! * [`error`]: one error; knows no HTTP.
+//! * [`error`]: one error; knows no HTTP. [`limits`]: what several doors let in, in the same measure.
 //! * [`library`]: documents to chunks, and the passages that answer a question (unicode-segmentation).
 //! * [`portable`]: all that a user has as one document, out and in (base64).
 //! * [`search`]: what people look for among all that they have, and where in it that stands.
@@ -66,9 +67,11 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod error;
+mod floor;
 mod hex;
 pub mod http;
 pub mod library;
+pub mod limits;
 pub mod models;
 #[cfg(test)]
 mod patience;

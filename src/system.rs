@@ -85,6 +85,43 @@ pub fn create_private_file(path: &Path) -> std::io::Result<std::fs::File> {
     options.open(path)
 }
 
+/// Makes a file that is there already its owner's alone.
+///
+/// # Errors
+/// The system's.
+pub fn make_private(file: &std::fs::File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+/// What is typed is not shown until this goes.
+#[must_use]
+pub struct Hidden {
+    #[cfg(unix)]
+    before: libc::termios,
+}
+
+/// Stops the terminal from showing what is typed.
+///
+/// # Errors
+/// The system's; where it has no such thing, that.
+pub fn hide_input() -> std::io::Result<Hidden> {
+    #[cfg(unix)]
+    return unix::hide_input().map(|before| Hidden { before });
+    #[cfg(not(unix))]
+    return Err(std::io::ErrorKind::Unsupported.into());
+}
+
+#[cfg(unix)]
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        unix::set_terminal(&self.before);
+    }
+}
+
 /// Puts on disk which names a folder holds: a file that was renamed has its new name also after a power cut.
 ///
 /// # Errors
@@ -199,6 +236,29 @@ mod unix {
             libc::setrlimit(libc::RLIMIT_CPU, &raw const time);
             libc::setrlimit(libc::RLIMIT_CORE, &raw const core);
             libc::alarm(seconds);
+        }
+    }
+
+    /// Returns how the terminal was before.
+    pub(super) fn hide_input() -> std::io::Result<libc::termios> {
+        let mut before = std::mem::MaybeUninit::<libc::termios>::uninit();
+        #[expect(unsafe_code, reason = "tcgetattr(3) fills the struct, or fails")]
+        let before = unsafe {
+            if libc::tcgetattr(libc::STDIN_FILENO, before.as_mut_ptr()) != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            before.assume_init()
+        };
+        let mut hidden = before;
+        hidden.c_lflag &= !libc::ECHO;
+        set_terminal(&hidden);
+        Ok(before)
+    }
+
+    pub(super) fn set_terminal(to: &libc::termios) {
+        #[expect(unsafe_code, reason = "tcsetattr(3) reads the struct it is given")]
+        unsafe {
+            libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, to);
         }
     }
 

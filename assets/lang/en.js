@@ -21,6 +21,7 @@ export function time(instant) {
 
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "narrow" });
 const dayAndMonth = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+const monthAndYear = new Intl.DateTimeFormat(locale, { month: "short", year: "2-digit" });
 const dateOnly = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 const whole = new Intl.NumberFormat(locale);
 const short = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
@@ -41,6 +42,8 @@ export function ago(instant) {
 export const date = (instant) => dateOnly.format(new Date(instant));
 /** A day such as "2026-03-14", short. */
 export const day = (text) => dayAndMonth.format(new Date(`${text}T12:00:00`));
+/** The month of such a day. */
+export const month = (text) => monthAndYear.format(new Date(`${text}T12:00:00`));
 export const number = (n) => whole.format(n);
 export const compact = (n) => short.format(n);
 
@@ -349,7 +352,7 @@ export const words = {
     write: "Write a note",
     noteTitle: "Title",
     noteText: "Text",
-    search: "Filter by title or author",
+    search: "Search the library",
     empty: "The library is empty. Add a document, and replies can quote it.",
     emptySearch: "No document matches.",
     failed: "The library could not be loaded.",
@@ -357,7 +360,7 @@ export const words = {
     uploading: (names) => `Adding ${names}`,
     added: (n) => `${count(n, { one: "document", other: "documents" })} added`,
     skipped: (title, reason) => `${title}: ${reason}`,
-    addFailed: (detail) => detail || "The files were not added. Try again.",
+    addFailed: "It was not added. Try again.",
     deleted: (title) => `“${title}” deleted`,
     delete: (title) => `Delete “${title}”`,
     parts: (n) => count(n, { one: "passage", other: "passages" }),
@@ -376,10 +379,13 @@ export const words = {
     output: "Written",
     replies: "Replies",
     byDay: "By day",
+    byMonth: "By month",
     byModel: "By model",
     show: "Show",
     day: "Day",
+    month: "Month",
     model: "Model",
+    plot: (measure, by) => `${measure}, ${by.charAt(0).toLowerCase()}${by.slice(1)}`,
     table: "As a table",
     empty: "Nothing was used in this time.",
     failed: "The usage could not be loaded.",
@@ -404,6 +410,7 @@ export const words = {
     model: "Default model",
     modelHint: "New conversations begin with it.",
     modelServer: "The server’s default",
+    modelReset: "Use the server’s default",
     prompt: "System prompt",
     promptHint: "What models are told before every conversation that has no prompt of its own.",
     profile: "Profile",
@@ -429,7 +436,8 @@ export const words = {
     keyName: "Name",
     keyNameHint: "What the key is for",
     keyBudget: "Monthly budget in USD",
-    keyExpires: "Expires",
+    keyExpires: "Ends",
+    keyLives: { "": "Never", 30: "In 30 days", 90: "In 90 days", 365: "In a year" },
     createKey: "Create key",
     keyMade: "Copy the key now. It is not shown again.",
     keyUsed: (when) => `used ${when}`,
@@ -454,6 +462,8 @@ export const words = {
       ].filter(Boolean);
       return [`Imported ${came}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
     },
+    leftOut: (n) => `${count(n, { one: "thing", other: "things" })} left out`,
+    importKinds: { conversation: "A conversation", attachment: "A file", document: "A document" },
     importFailed: (detail) => `Nothing was imported. ${detail || "Try again."}`,
     failed: "This could not be loaded.",
   },
@@ -520,7 +530,7 @@ export const words = {
     backup: "Backup",
     backupLead: "A copy of the whole database, taken while the server runs.",
     backupButton: "Download a backup",
-    backupMaking: "Making the copy…",
+    backupMaking: "The copy is being made; the browser keeps it with your downloads.",
     failed: "This could not be loaded.",
     conversations: (n) => count(n, { one: "conversation", other: "conversations" }),
     version: "Version",

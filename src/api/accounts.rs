@@ -16,6 +16,7 @@ use crate::http::{
     Auth, Body, Deferred, Empty, Form, Json, Later, NoContent, Path, Query, Raw, Reply, Route, Typed, delete, get,
     patch, post,
 };
+use crate::limits::{NAME_CHARS_MAX, PROMPT_CHARS_MAX};
 use crate::store::{self, Admin, NewUser, User, UserPatch};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -89,7 +90,7 @@ struct Register {
     #[schemars(length(min = 1, max = 1024), extend("format" = "password"))]
     password: String,
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     display_name: Option<String>,
     #[serde(default)]
     #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
@@ -375,14 +376,31 @@ fn logout(ctx: &Ctx, (): ()) -> Result<LoggedOut, Error> {
     Ok(LoggedOut { detail: "Logged out" })
 }
 
-fn me(ctx: &Ctx, (): ()) -> Result<Typed<UserView<'static>>, Error> {
-    Typed::json(&views::user(ctx.user()?))
+/// The caller's account, as only they see it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Me")]
+struct MeView<'a> {
+    #[serde(flatten)]
+    user: UserView<'a>,
+    /// What models are told before every conversation that has no prompt of its own.
+    system_prompt: Option<&'a str>,
+}
+
+fn view_me(user: &User) -> Result<Typed<MeView<'static>>, Error> {
+    Typed::json(&MeView {
+        user: views::user(user),
+        system_prompt: user.system_prompt.as_deref(),
+    })
+}
+
+fn me(ctx: &Ctx, (): ()) -> Result<Typed<MeView<'static>>, Error> {
+    view_me(ctx.user()?)
 }
 
 #[derive(Deserialize, JsonSchema)]
 struct UpdateMe {
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     display_name: Option<String>,
     #[serde(default)]
     #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
@@ -397,11 +415,11 @@ struct UpdateMe {
     #[schemars(extend("format" = "password"))]
     current_password: Option<String>,
     #[serde(default)]
-    #[schemars(length(max = 20_000))]
+    #[schemars(length(max = PROMPT_CHARS_MAX))]
     system_prompt: Option<String>,
 }
 
-fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>, respond: Later<Typed<UserView<'static>>>) {
+fn update_me(ctx: &Ctx, Body(body): Body<UpdateMe>, respond: Later<Typed<MeView<'static>>>) {
     match Change::new(ctx, body) {
         Ok(change) if change.claim.is_none() => respond.send(change.store()),
         change => answer_later(ctx, change, respond, Change::prove),
@@ -454,7 +472,7 @@ impl Change {
         })
     }
 
-    fn prove(mut self, hashing: &Hashing) -> Result<Typed<UserView<'static>>, Error> {
+    fn prove(mut self, hashing: &Hashing) -> Result<Typed<MeView<'static>>, Error> {
         if let Some(claim) = &self.claim {
             claim.verify(hashing).map_err(|error| match error.kind() {
                 Kind::Unauthenticated => wrong_password(),
@@ -466,7 +484,7 @@ impl Change {
         self.store()
     }
 
-    fn store(self) -> Result<Typed<UserView<'static>>, Error> {
+    fn store(self) -> Result<Typed<MeView<'static>>, Error> {
         let (user_id, patch, kept) = (self.user_id, self.patch, self.kept);
         let is_new_password = patch.password_hash.is_some();
         let user = self.app.store.write(move |tx| {
@@ -481,7 +499,7 @@ impl Change {
         if is_new_password {
             sockets::recheck(&self.app, user_id);
         }
-        Typed::json(&views::user(&user))
+        view_me(&user)
     }
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::accounts::{NO_USERNAME, check_password, check_username};
+use super::paging::PageQuery;
 use super::sign_in::answer_later;
 use super::{Ctx, sockets};
 use crate::app::App;
@@ -16,6 +17,7 @@ use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post, put,
 };
+use crate::limits::NAME_CHARS_MAX;
 use crate::store::{self, Access, Account, AccountPatch, Admin, NewUser, Page};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -110,31 +112,14 @@ fn view(account: Account) -> AccountView {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct ListUsers {
-    #[serde(default = "list_limit")]
-    #[schemars(range(min = 1, max = 100))]
-    limit: i64,
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    offset: i64,
-}
-
-fn list_limit() -> i64 {
-    50
-}
-
 #[derive(Serialize, JsonSchema)]
 struct AccountList {
     users: Vec<AccountView>,
     total: i64,
 }
 
-fn list_users(ctx: &Ctx, Query(query): Query<ListUsers>) -> Result<AccountList, Error> {
-    let page = Page {
-        limit: query.limit,
-        offset: query.offset,
-    };
+fn list_users(ctx: &Ctx, Query(query): Query<PageQuery>) -> Result<AccountList, Error> {
+    let page = Page::from(query);
     let (accounts, total) = ctx
         .app
         .store
@@ -169,7 +154,7 @@ struct NewAccount {
     #[schemars(length(min = 1, max = 1024), extend("format" = "password"))]
     password: String,
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     display_name: Option<String>,
     #[serde(default)]
     #[schemars(length(min = 1, max = 64), extend("not" = { "pattern": NO_USERNAME }))]
@@ -222,7 +207,7 @@ struct UpdateAccount {
     #[serde(default)]
     disabled: Option<bool>,
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     display_name: Option<String>,
     /// A new password, which ends every session of the account.
     #[serde(default)]

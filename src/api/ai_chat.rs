@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::changes::{self, TAG_CHARS, UpdateChat};
+use super::changes::{self, UpdateChat};
 use super::html::{self, Html};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, IntegerId, MessageView};
@@ -14,7 +14,8 @@ use crate::error::{Error, Kind};
 use crate::http::{
     Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post,
 };
-use crate::store::{self, Around, Branch, Conversation, Message, NewConversation, Page, Read, Ref};
+use crate::limits::{NAME_CHARS_MAX, TAG_CHARS_MAX};
+use crate::store::{self, Around, Branch, Conversation, Message, MessageIds, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -91,7 +92,7 @@ fn no_chat(chat_id: &str) -> String {
 #[derive(Deserialize, JsonSchema)]
 struct CreateChat {
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     title: Option<String>,
 }
 
@@ -125,7 +126,7 @@ struct ListChats {
     offset: i64,
     /// Only those with this tag.
     #[serde(default)]
-    #[schemars(length(max = TAG_CHARS))]
+    #[schemars(length(max = TAG_CHARS_MAX))]
     tag: Option<String>,
 }
 
@@ -197,28 +198,8 @@ pub(super) fn page_limit() -> i64 {
 type Messages = Typed<Vec<MessageView<'static, IntegerId>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
-    let html = query.html;
-    let MessagePage {
-        conversation,
-        messages,
-        mut around,
-    } = match page(ctx, &path, query) {
-        Ok(page) => page,
-        Err(error) => return respond.send(Err(path.or_missing(error))),
-    };
-    let view = move |messages: Vec<Message>| {
-        let view = |message: Message| {
-            let around = around.remove(&message.id);
-            views::message(message, &conversation.uuid).within(around)
-        };
-        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
-    };
-    html::answer(ctx, html, messages, view, respond);
-}
-
-fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<MessagePage, Error> {
-    let (owner, chat) = (ctx.user()?.id, path.chat()?);
-    ctx.app.store.read(|read| find_messages(read, owner, &chat, query))
+    let page = find_page(ctx, path.chat(), query).map_err(|error| path.or_missing(error));
+    answer_page(ctx, page, views::message, respond);
 }
 
 /// A page of a conversation's messages.
@@ -227,6 +208,44 @@ pub(super) struct MessagePage {
     pub(super) messages: Vec<Message>,
     /// What stands around each, by its id, where that was asked for.
     pub(super) around: HashMap<i64, Around>,
+    html: Html,
+}
+
+/// A page of one of the caller's chats, as it was asked for.
+///
+/// # Errors
+/// [`Kind::NotFound`], and whatever is wrong with `chat`.
+pub(super) fn find_page(ctx: &Ctx, chat: Result<Ref, Error>, query: ListMessages) -> Result<MessagePage, Error> {
+    let (owner, chat) = (ctx.user()?.id, chat?);
+    ctx.app.store.read(|read| find_messages(read, owner, &chat, query))
+}
+
+/// Answers with a page, its messages as `view` shows them.
+pub(super) fn answer_page<I>(
+    ctx: &Ctx,
+    page: Result<MessagePage, Error>,
+    view: fn(Message, &str) -> MessageView<'_, I>,
+    respond: Later<Typed<Vec<MessageView<'static, I>>>>,
+) where
+    I: Serialize + JsonSchema + From<MessageIds> + 'static,
+{
+    let MessagePage {
+        conversation,
+        messages,
+        mut around,
+        html,
+    } = match page {
+        Ok(page) => page,
+        Err(error) => return respond.send(Err(error)),
+    };
+    let views = move |messages: Vec<Message>| {
+        let view = |message: Message| {
+            let around = around.remove(&message.id);
+            view(message, &conversation.uuid).within(around)
+        };
+        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
+    };
+    html::answer(ctx, html, messages, views, respond);
 }
 
 /// One of the owner's chats, and a page of its messages.
@@ -253,6 +272,7 @@ pub(super) fn find_messages(
         conversation,
         messages,
         around,
+        html: query.html,
     })
 }
 
@@ -360,16 +380,16 @@ fn chat(ctx: &Ctx, (Query(query), Body(mut body)): ChatInput, respond: Later<Sen
 
 fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
     let user = ctx.user()?;
-    let requested = body.model.as_deref();
-    let mut choice = send::choose(ctx, requested, None)?;
-    let to = match body.chat_id {
-        None => Target::New,
-        Some(id) => {
-            let chat = find(ctx, &ChatPath { chat_id: id.text() })?;
-            choice = send::choose(ctx, requested, Some(&chat))?;
-            Target::from(chat)
-        }
+    let requested = body.model.as_deref().filter(|name| !name.trim().is_empty());
+    // A model that nobody serves is said before a chat that is not there.
+    let named = requested.map(|name| send::choose(ctx, Some(name), None)).transpose()?;
+    let chat = body.chat_id.map(|id| find(ctx, &ChatPath { chat_id: id.text() }));
+    let chat = chat.transpose()?;
+    let choice = match named {
+        Some(choice) => choice,
+        None => send::choose(ctx, None, chat.as_ref())?,
     };
+    let to = chat.map_or(Target::New, Target::from);
     let api_key = ctx.count_message()?;
     Ok(Ask {
         user: user.clone(),

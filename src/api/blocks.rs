@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::html::Html;
 use super::stream::{Line, Reader};
+use crate::floor::floor;
 use crate::http::{Reply, Streams};
 use crate::render::{Block, Painter};
 use crate::turn::{Ended, Heard, Listen, Position};
@@ -112,11 +113,7 @@ impl<A: Into<Reply> + Streams + 'static> BlockReader<A> {
 /// What of a piece that ends at `end` lies behind `from`; half a character is told again as a whole one.
 fn behind(piece: &str, end: usize, from: usize) -> &str {
     let start = end.saturating_sub(piece.len());
-    let mut known = from.saturating_sub(start).min(piece.len());
-    while !piece.is_char_boundary(known) {
-        known -= 1;
-    }
-    &piece[known..]
+    &piece[floor(piece, from.saturating_sub(start))..]
 }
 
 #[derive(Serialize)]

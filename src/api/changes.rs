@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Ctx, unknown_model};
 use crate::error::{Error, Issue};
+use crate::limits::{NAME_CHARS_MAX, PROMPT_CHARS_MAX, REPLY_TOKENS, TAG_CHARS_MAX, TAGS_MAX, TEMPERATURES};
 use crate::store::{self, Conversation, ConversationPatch, Ref};
 
 /// Fields that are not there stay as they are; `null` gives back to the server, or to the user, what the conversation
@@ -14,7 +15,7 @@ use crate::store::{self, Conversation, ConversationPatch, Ref};
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct UpdateChat {
     #[serde(default)]
-    #[schemars(length(min = 1, max = 200))]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX))]
     title: Option<String>,
     #[serde(default)]
     is_pinned: Option<bool>,
@@ -22,19 +23,19 @@ pub(super) struct UpdateChat {
     is_archived: Option<bool>,
     /// The model that replies where a message names none; null: the server's default.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<String>", length(max = 200))]
+    #[schemars(with = "Option<String>", length(max = NAME_CHARS_MAX))]
     model: Option<Option<String>>,
     /// What models are told before all else; null: the user's own, an empty one: nothing.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<String>", length(max = 20_000))]
+    #[schemars(with = "Option<String>", length(max = PROMPT_CHARS_MAX))]
     system_prompt: Option<Option<String>>,
     /// null: the model's own.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<f64>", range(min = 0.0, max = 2.0))]
+    #[schemars(with = "Option<f64>", range(min = *TEMPERATURES.start(), max = *TEMPERATURES.end()))]
     temperature: Option<Option<f64>>,
     /// The most tokens of a reply; null: as many as the model gives.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<u32>", range(min = 1, max = 1_000_000))]
+    #[schemars(with = "Option<u32>", range(min = *REPLY_TOKENS.start(), max = *REPLY_TOKENS.end()))]
     max_tokens: Option<Option<u32>>,
     /// Whether replies draw on the caller's documents; null: they do not.
     #[serde(default, deserialize_with = "given")]
@@ -42,12 +43,9 @@ pub(super) struct UpdateChat {
     library: Option<Option<bool>>,
     /// All of its tags, each once whatever its case; null: none.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<Vec<String>>", length(max = 20), inner(length(min = 1, max = TAG_CHARS)))]
+    #[schemars(with = "Option<Vec<String>>", length(max = TAGS_MAX), inner(length(min = 1, max = TAG_CHARS_MAX)))]
     tags: Option<Option<Vec<String>>>,
 }
-
-/// Characters of a tag: it stands beside titles.
-pub(super) const TAG_CHARS: u32 = 50;
 
 /// Tells `null` from nothing.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {

@@ -13,6 +13,7 @@ use super::providers::{Runner, runners};
 use super::{AnyId, Ctx, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, delete, get, patch, post, put};
+use crate::limits::NAME_CHARS_MAX;
 use crate::models::{ECHO, LIBRARY};
 use crate::store::{self, Conversation, ConversationPatch, Message, NewConversation, Page, Ref};
 
@@ -129,7 +130,7 @@ fn list(ctx: &Ctx, Query(query): Query<ListConversations>) -> Result<Vec<Convers
 #[derive(Deserialize, JsonSchema)]
 struct CreateConversation {
     #[serde(default)]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     title: Option<String>,
     /// Lists show it whole, so it has a bound.
     #[serde(default)]
@@ -189,7 +190,7 @@ fn page(ctx: &Ctx, path: &ConversationPath, query: ListMessages) -> Result<(i64,
 
 #[derive(Deserialize, JsonSchema)]
 struct Rename {
-    #[schemars(length(min = 1, max = 200))]
+    #[schemars(length(min = 1, max = NAME_CHARS_MAX))]
     new_title: String,
 }
 

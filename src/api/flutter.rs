@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::ai_chat::{self, ListMessages, MessagePage, TextId};
+use super::ai_chat::{self, ListMessages, TextId};
 use super::html::{self, ShowHtml};
 use super::send::{self, SendQuery, Sent, Words};
 use super::views::{self, ChatView, MessageView, Uuid};
@@ -14,6 +14,7 @@ use super::{Ctx, parse_id};
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, get, post, put};
+use crate::limits::{FILES_MAX, NAME_CHARS_MAX};
 use crate::store::{self, Message, MessageDetails, Ref};
 use crate::turn::{Ask, Done, Event, Target};
 
@@ -55,7 +56,7 @@ const MESSAGE_NOT_FOUND: &str = "Message not found";
 
 #[derive(Deserialize, JsonSchema)]
 struct CreateChat {
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     title: String,
 }
 
@@ -102,30 +103,8 @@ type OneMessage = Typed<MessageView<'static, Uuid>>;
 type Messages = Typed<Vec<MessageView<'static, Uuid>>>;
 
 fn messages(ctx: &Ctx, (Path(path), Query(query)): (Path<ChatPath>, Query<ListMessages>), respond: Later<Messages>) {
-    let html = query.html;
-    let MessagePage {
-        conversation,
-        messages,
-        mut around,
-    } = match page(ctx, &path, query) {
-        Ok(page) => page,
-        Err(error) => return respond.send(Err(in_own_words(error))),
-    };
-    let view = move |messages: Vec<Message>| {
-        let view = |message: Message| {
-            let around = around.remove(&message.id);
-            views::message_with_uuid(message, &conversation.uuid).within(around)
-        };
-        Typed::json(&messages.into_iter().map(view).collect::<Vec<_>>())
-    };
-    html::answer(ctx, html, messages, view, respond);
-}
-
-fn page(ctx: &Ctx, path: &ChatPath, query: ListMessages) -> Result<MessagePage, Error> {
-    let (owner, chat) = (ctx.user()?.id, path.chat()?);
-    ctx.app
-        .store
-        .read(|read| ai_chat::find_messages(read, owner, &chat, query))
+    let page = ai_chat::find_page(ctx, path.chat(), query).map_err(in_own_words);
+    ai_chat::answer_page(ctx, page, views::message_with_uuid, respond);
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -137,7 +116,7 @@ struct SendMessage {
     r#type: Option<String>,
     /// Addresses of uploads.
     #[serde(default)]
-    #[schemars(length(max = 10), inner(length(max = 2048)))]
+    #[schemars(length(max = FILES_MAX), inner(length(max = 2048)))]
     media_urls: Option<Vec<String>>,
     /// The message this one answers.
     #[serde(default)]

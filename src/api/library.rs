@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::paging::PageQuery;
 use super::{AnyId, Ctx};
 use crate::error::{Error, Issue, Kind};
 use crate::http::{
@@ -40,6 +41,12 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         Auth::User,
         "Get a document with its text",
         &Json(read),
+    ),
+    get(
+        "/documents/{document_id}/passages",
+        Auth::User,
+        "Get a document as the passages that replies quote",
+        &Json(read_passages),
     ),
     delete(
         "/documents/{document_id}",
@@ -90,32 +97,15 @@ impl DocumentPath {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct ListDocuments {
-    #[serde(default = "list_limit")]
-    #[schemars(range(min = 1, max = 100))]
-    limit: i64,
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    offset: i64,
-}
-
-fn list_limit() -> i64 {
-    50
-}
-
 #[derive(Serialize, JsonSchema)]
 struct DocumentList {
     documents: Vec<DocumentView>,
     total: i64,
 }
 
-fn list(ctx: &Ctx, Query(query): Query<ListDocuments>) -> Result<DocumentList, Error> {
+fn list(ctx: &Ctx, Query(query): Query<PageQuery>) -> Result<DocumentList, Error> {
     let owner = ctx.user()?.id;
-    let page = Page {
-        limit: query.limit,
-        offset: query.offset,
-    };
+    let page = Page::from(query);
     let (documents, size) = ctx.app.store.read(|read| {
         let documents = store::list_documents(read, owner, page)?;
         Ok((documents, store::measure_library(read, owner)?))
@@ -311,6 +301,42 @@ fn read(ctx: &Ctx, Path(path): Path<DocumentPath>) -> Result<DocumentText, Error
         Ok(DocumentText {
             document: view(document),
             content,
+        })
+    })
+}
+
+#[derive(Serialize, JsonSchema)]
+struct DocumentPassages {
+    #[serde(flatten)]
+    document: DocumentView,
+    /// One after the other they are the document's text.
+    passages: Vec<PassageView>,
+}
+
+/// A passage of a document.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DocumentPassage")]
+struct PassageView {
+    /// 0, 1, 2 …
+    position: i64,
+    /// The headings it stands under.
+    heading: Option<String>,
+    text: String,
+}
+
+fn read_passages(ctx: &Ctx, Path(path): Path<DocumentPath>) -> Result<DocumentPassages, Error> {
+    let (owner, which) = (ctx.user()?.id, path.document()?);
+    ctx.app.store.read(|read| {
+        let document = store::find_document(read, owner, &which)?;
+        let pieces = store::list_pieces(read, document.id)?;
+        let passage = |piece: store::Piece| PassageView {
+            position: piece.position,
+            heading: piece.heading,
+            text: piece.text,
+        };
+        Ok(DocumentPassages {
+            document: view(document),
+            passages: pieces.into_iter().map(passage).collect(),
         })
     })
 }

@@ -39,7 +39,7 @@ fn metrics(ctx: &Ctx, (): ()) -> Result<Text, Error> {
         "Open connections.",
         app.figures.connections(),
     );
-    page.one("fireside_turns", "gauge", "Replies being written.", app.turns.count());
+    page.one("fireside_turns", "gauge", "Replies being written.", app.turns.running());
     let writer = app.store.figures();
     page.one(
         "fireside_store_commits_total",

@@ -14,13 +14,16 @@ mod events;
 mod flutter;
 mod html;
 mod library;
+mod local;
 mod metrics;
 mod models;
 mod openai;
+mod paging;
 mod portable;
 mod providers;
 mod regenerate;
 mod search;
+mod seat;
 mod send;
 mod session;
 mod sign_in;
@@ -58,6 +61,7 @@ use ui::Assets;
 const TABLES: &[Family<Ctx>] = &[
     family("Server", "The server about itself", system::ROUTES),
     family("Accounts", "Making accounts, signing in and out", accounts::ROUTES),
+    family("Accounts", "Making accounts, signing in and out", local::ROUTES),
     family("API keys", "Long-lived tokens for programs", api_keys::ROUTES),
     family(
         "AI chat",
@@ -70,7 +74,7 @@ const TABLES: &[Family<Ctx>] = &[
         flutter::ROUTES,
     ),
     family("Events", "What happens, as it happens", sockets::ROUTES),
-    family("Replies", "Replies while they are written", events::ROUTES),
+    family("Streams", "Replies while they are written", events::ROUTES),
     family(
         "Todo assistant",
         "The user's id in the path, integer conversation ids",

@@ -7,6 +7,7 @@ use super::Ctx;
 use super::providers::source;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, NoContent, Path, Route, delete, get, put};
+use crate::limits::NAME_CHARS_MAX;
 use crate::models::{Alias, Origin};
 use crate::store::{self, ModelSettings};
 
@@ -115,7 +116,7 @@ fn not_served(model: &str) -> Error {
 #[derive(Deserialize, JsonSchema)]
 struct SetDefault {
     /// `provider/model`, a model that is known, or an alias; null: the first that there is.
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = NAME_CHARS_MAX))]
     default_model: Option<String>,
 }
 

@@ -30,6 +30,14 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     )
     .reads(IMPORT_BYTES_MAX)
     .fails(&[Kind::Unavailable]),
+    // By GET as well: a page can offer that as a link, and the browser writes to disk what it would else gather.
+    get(
+        "/admin/backup",
+        Auth::Admin,
+        "A copy of the whole database, made while it is in use",
+        &Deferred(back_up),
+    )
+    .fails(&[Kind::Unavailable, Kind::StorageFull]),
     post(
         "/admin/backup",
         Auth::Admin,

@@ -8,15 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::seat::Seat;
 use super::{Ctx, fault_words, views};
 use crate::app::App;
-use crate::error::{Error, Kind};
+use crate::error::Error;
+use crate::floor::floor;
 use crate::http::{Later, Media, Push, Reply, Streams};
 use crate::models::ToolCall;
 use crate::pricing;
 use crate::render::Renderer;
 use crate::store::{State, UsageDetail};
-use crate::turn::{self, Ended, Heard, Listen, Notice, Position, Start, Subscriber, SubscriptionId};
+use crate::turn::{self, Ended, Heard, Listen, Notice, Position, Start, Subscriber};
 
 /// Seconds after which somebody with too many streams may try again: those that nobody reads any more are found out in
 /// about this time.
@@ -28,11 +30,10 @@ const EVENT_TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// A connection on which a reply is read.
 pub(super) struct Line<A> {
+    seat: Seat,
     way: Mutex<Way<A>>,
     media: Media,
     app: Arc<App>,
-    user_id: i64,
-    subscription: SubscriptionId,
 }
 
 /// How far it has come. The head is sent with the first thing to say: what fails before that has a status of its own.
@@ -45,17 +46,15 @@ enum Way<A> {
 impl<A: Into<Reply> + Streams + 'static> Line<A> {
     /// A line for the caller. `None` when it cannot be: the caller was told.
     pub(super) fn new(ctx: &Ctx, media: Media, respond: Later<A>) -> Option<Arc<Line<A>>> {
-        let caller = match ctx.caller() {
-            Ok(caller) => caller,
+        let taken = ctx
+            .caller()
+            .and_then(|caller| Ok((caller, Seat::take(&ctx.app, caller, TOO_MANY_RETRY_S)?)));
+        let (caller, seat) = match taken {
+            Ok(taken) => taken,
             Err(error) => {
                 respond.send(Err(error));
                 return None;
             }
-        };
-        let Some(subscription) = ctx.app.hub.reserve(caller.user.id) else {
-            let error = Error::new(Kind::RateLimited, "Too many streams are open for this account");
-            respond.send(Err(error.retry_after(TOO_MANY_RETRY_S)));
-            return None;
         };
         let line = Arc::new_cyclic(|line: &Weak<Line<A>>| {
             let hung_up = Weak::clone(line);
@@ -65,17 +64,14 @@ impl<A: Into<Reply> + Streams + 'static> Line<A> {
                 }
             });
             Line {
+                seat,
                 way: Mutex::new(Way::Asked(respond)),
                 media,
                 app: Arc::clone(&ctx.app),
-                user_id: caller.user.id,
-                subscription,
             }
         });
         let guard = Arc::new(Guard(Arc::downgrade(&line)));
-        ctx.app
-            .hub
-            .watch(caller.user.id, subscription, caller.session.clone(), guard);
+        line.seat.watch(caller, guard);
         Some(line)
     }
 
@@ -163,12 +159,6 @@ impl<A: Into<Reply> + Streams + 'static> Line<A> {
     fn cut(&self) {
         let over = std::mem::replace(&mut *self.lock(), Way::Over);
         drop(over);
-    }
-}
-
-impl<A> Drop for Line<A> {
-    fn drop(&mut self) {
-        self.app.hub.unsubscribe(self.user_id, self.subscription);
     }
 }
 
@@ -266,11 +256,7 @@ fn told_reasoning(part: &str, at: Position, reasoning: usize) -> (Heard<'_>, Pos
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let mut end = rest.len().min(EVENT_TEXT_BYTES_MAX);
-        while !rest.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (part, behind) = rest.split_at(end);
+        let (part, behind) = rest.split_at(floor(rest, EVENT_TEXT_BYTES_MAX));
         rest = behind;
         (!part.is_empty()).then_some(part)
     })

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Ctx;
-use super::changes::{TAG_CHARS, check_tag};
+use super::changes::check_tag;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, NoContent, Path, Route, delete, get, put};
+use crate::limits::{SETTINGS_BYTES_MAX, TAG_CHARS_MAX};
 use crate::store::{self, Tag};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -39,9 +40,6 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     .fails(&[Kind::TooLarge]),
 ];
 
-/// Bytes of a user's settings: room for every switch of a UI, not for files.
-const SETTINGS_BYTES_MAX: usize = 64 * 1024;
-
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Tag")]
 struct TagView {
@@ -69,7 +67,7 @@ struct TagPath {
 
 #[derive(Deserialize, JsonSchema)]
 struct RenameTag {
-    #[schemars(length(min = 1, max = TAG_CHARS))]
+    #[schemars(length(min = 1, max = TAG_CHARS_MAX))]
     name: String,
 }
 

@@ -5,6 +5,7 @@
 
 mod last_use;
 mod password;
+mod run_secret;
 mod secret;
 mod setup;
 mod throttle;
@@ -12,6 +13,7 @@ mod token;
 
 pub use last_use::LastUse;
 pub use password::{Hasher, Hashing};
+pub use run_secret::RunSecret;
 pub use secret::{API_KEY_START, digest_hex, new_api_key, random_secret};
 pub use setup::SetupCode;
 pub use throttle::{RateLimit, Throttle};

@@ -87,6 +87,8 @@ pub struct Secrets {
     pub token_minutes: u32,
     /// Secret of another system's tokens.
     pub external_secret: Option<String>,
+    /// API key that commands reach another server with.
+    pub command_key: Option<String>,
     /// Keys of providers that are known beforehand, by their names.
     pub provider_keys: Vec<(String, ApiKey)>,
     /// Another address for OpenAI's.
@@ -197,6 +199,7 @@ pub(super) fn read(matches: Option<&ArgMatches>, environment: &Environment) -> R
                 .unwrap_or(Algorithm::Hs256),
             token_minutes: given.number("JWT_ACCESS_TOKEN_MINUTES", 1, 1440)?,
             external_secret: given.text("BETTER_AUTH_SECRET"),
+            command_key: given.text("FIRESIDE_KEY"),
             provider_keys: models::provider_keys(&given),
             openai_base_url: given.text("OPENAI_BASE_URL"),
         },

@@ -272,6 +272,13 @@ const OWN: &[Setting] = &[
     ),
     row(
         "",
+        "FIRESIDE_KEY",
+        "KEY",
+        "none",
+        "API key for commands that ask another server (--url)",
+    ),
+    row(
+        "",
         "FIRESIDE_PROVIDER_<NAME>_KEY",
         "KEY",
         "none",

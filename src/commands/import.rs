@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use super::lock::{Lock, lock};
 use super::logger;
-use super::serve::{Lock, lock, say};
+use super::serve::say;
 use crate::cli::{Import, Settings};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -29,7 +30,7 @@ pub fn import(settings: &Settings, import: &Import) -> Result<(), Error> {
     }
     let _lock = match lock(settings)? {
         Lock::Held(lock) => lock,
-        Lock::Taken(url) => return Err(running(settings, url.as_deref())),
+        Lock::Taken(other) => return Err(running(settings, other.map(|other| other.url).as_deref())),
     };
     if !settings.location.database.exists() {
         return Err(no_account());

@@ -1,22 +1,20 @@
-//! `fireside serve`, and `fireside` alone.
+//! `fireside serve`, and `fireside` alone. [`Ready`] is the server that both run, and that commands run for themselves
+//! while none does.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::lock::{Held, Lock, Running, lock};
 use super::logger;
 use crate::api::Service;
 use crate::app::App;
 use crate::cli::Settings;
 use crate::error::{Error, Kind};
-use crate::http::{Engine, Limits, body_bytes_max};
+use crate::http::{Engine, Limits, Nudge, body_bytes_max};
 use crate::system;
-
-/// Says which server has the data folder, and at which address.
-const LOCK_FILE: &str = "fireside.lock";
 
 /// Ports that `fireside` alone tries after its own.
 const FURTHER_PORTS: u16 = 9;
@@ -29,14 +27,12 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
     let _log = logger::start(settings.log)?;
     let lock = match lock(&settings)? {
         Lock::Held(lock) => lock,
-        Lock::Taken(url) => {
-            let at = url.map_or_else(String::new, |url| format!(" at {url}"));
+        Lock::Taken(Some(running)) => {
             let folder = settings.location.folder.display();
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("Fireside is already running on {folder}{at}"),
-            ));
+            let message = format!("Fireside is already running on {folder} at {}", running.url);
+            return Err(Error::new(Kind::Conflict, message));
         }
+        Lock::Taken(None) => return Err(in_between(&settings)),
     };
     let listener = listen(settings.host, settings.port)?;
     let is_wanted = settings.open;
@@ -51,17 +47,12 @@ pub fn start(settings: Settings) -> Result<(), Error> {
     let _log = logger::start(settings.log)?;
     let lock = match lock(&settings)? {
         Lock::Held(lock) => lock,
-        Lock::Taken(Some(url)) => {
+        Lock::Taken(Some(Running { url, .. })) => {
             say(&format!("Fireside is already running at {url}"));
             open_browser(&url);
             return Ok(());
         }
-        Lock::Taken(None) => {
-            return Err(Error::new(
-                Kind::Conflict,
-                "Fireside is just starting or stopping; try again in a moment",
-            ));
-        }
+        Lock::Taken(None) => return Err(in_between(&settings)),
     };
     let last = settings.port.saturating_add(FURTHER_PORTS);
     let mut outcome = listen(settings.host, settings.port);
@@ -74,54 +65,118 @@ pub fn start(settings: Settings) -> Result<(), Error> {
     run(settings, lock, outcome?, true)
 }
 
-fn run(settings: Settings, mut lock: File, listener: TcpListener, is_browser_wanted: bool) -> Result<(), Error> {
-    let spool = settings.spool();
-    clear_spool(&spool)?;
-    let mut limits = Limits {
-        workers: settings.workers,
-        workers_for_reads: (settings.workers / 8).clamp(1, 8),
-        connections_max: settings.max_connections.min(system::raise_descriptor_limit()),
-        body_bytes_max: body_bytes_max(settings.max_upload_bytes),
-        spool,
-        ..Limits::default()
-    };
-    let address = listener
-        .local_addr()
-        .map_err(|error| Error::internal("the socket has no address", error))?;
-    let own_url = format!("http://{}", reachable(address));
-    let url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
-    let app = Arc::new(App::new(settings)?);
-    limits.figures = Arc::clone(&app.figures);
-    let engine = Engine::new(listener, limits, Arc::new(Service::new(Arc::clone(&app))))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    system::stop_on_signals(&stop).map_err(|error| Error::internal("signals cannot be handled", error))?;
-    app.models.watch()?;
-    announce(&app, &own_url, &url)?;
-    if let Err(error) = write_lock(&mut lock, &url) {
-        log::warn!("the lock file could not be written: {error}");
-    }
-    if is_browser_wanted {
-        open_browser(&url);
-    }
-    let outcome = engine.run(&stop);
-    app.models.close();
-    app.turns.close();
-    app.store.close();
-    outcome
+/// The folder is another process's, which has not said where it is.
+pub(super) fn in_between(settings: &Settings) -> Error {
+    let folder = settings.location.folder.display();
+    let message = format!(
+        "Fireside is already running on {folder}, and is just starting or stopping, or it is a command that works there; \
+         try again in a moment"
+    );
+    Error::new(Kind::Conflict, message)
 }
 
-/// The first lines people read: where it is, and how to make the first account.
-fn announce(app: &App, own_url: &str, url: &str) -> Result<(), Error> {
-    say(&format!("Fireside is ready at {own_url}/"));
-    if url != own_url {
-        say(&format!("People open it at {url}/"));
+fn run(settings: Settings, lock: Held, listener: TcpListener, is_browser_wanted: bool) -> Result<(), Error> {
+    let mut ready = Ready::new(settings, lock, listener)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    system::stop_on_signals(&stop).map_err(|error| Error::internal("signals cannot be handled", error))?;
+    ready.app.models.watch()?;
+    ready.greet()?;
+    ready.announce();
+    if is_browser_wanted {
+        open_browser(&ready.url);
     }
-    if let Some(code) = app.make_setup_code()? {
-        say(&format!(
-            "Make the first account at {url}/ui/#setup={code} (within 15 minutes)"
-        ));
+    ready.run(&stop)
+}
+
+/// A server with its socket and its store open.
+pub(super) struct Ready {
+    app: Arc<App>,
+    engine: Engine,
+    lock: Held,
+    own_url: String,
+    /// The address that people open.
+    url: String,
+}
+
+impl Ready {
+    /// Opens everything; clients wait from now on instead of being refused.
+    pub(super) fn new(settings: Settings, lock: Held, listener: TcpListener) -> Result<Ready, Error> {
+        let spool = settings.spool();
+        clear_spool(&spool)?;
+        let mut limits = Limits {
+            workers: settings.workers,
+            workers_for_reads: (settings.workers / 8).clamp(1, 8),
+            connections_max: settings.max_connections.min(system::raise_descriptor_limit()),
+            body_bytes_max: body_bytes_max(settings.max_upload_bytes),
+            spool,
+            ..Limits::default()
+        };
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::internal("the socket has no address", error))?;
+        let own_url = format!("http://{}", reachable(address));
+        let url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
+        let app = Arc::new(App::new(settings)?);
+        limits.figures = Arc::clone(&app.figures);
+        let engine = Engine::new(listener, limits, Arc::new(Service::new(Arc::clone(&app))))?;
+        Ok(Ready {
+            app,
+            engine,
+            lock,
+            own_url,
+            url,
+        })
     }
-    Ok(())
+
+    pub(super) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    pub(super) fn nudge(&self) -> Nudge {
+        self.engine.nudge()
+    }
+
+    /// How this machine's owner reaches it.
+    pub(super) fn running(&self) -> Running {
+        Running {
+            url: format!("{}/", self.url),
+            local_url: self.own_url.clone(),
+            secret: self.app.run_secret.text().to_owned(),
+        }
+    }
+
+    /// The first lines people read: where it is, and how to make the first account.
+    fn greet(&self) -> Result<(), Error> {
+        let url = &self.url;
+        say(&format!("Fireside is ready at {}/", self.own_url));
+        if *url != self.own_url {
+            say(&format!("People open it at {url}/"));
+        }
+        if let Some(code) = self.app.make_setup_code()? {
+            say(&format!(
+                "Make the first account at {url}/ui/#setup={code} (within 15 minutes)"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Tells further processes of this machine's owner where it is.
+    fn announce(&mut self) {
+        let running = self.running();
+        if let Err(error) = self.lock.announce(&running) {
+            log::warn!("the lock file could not be written: {error}");
+        }
+    }
+
+    /// Serves until `stop` is set, and closes everything.
+    pub(super) fn run(self, stop: &AtomicBool) -> Result<(), Error> {
+        let outcome = self.engine.run(stop);
+        self.app.models.close();
+        self.app.turns.close();
+        self.app.store.close();
+        drop(self.lock);
+        outcome
+    }
 }
 
 /// A line to stdout. Nobody may be reading it.
@@ -138,50 +193,7 @@ fn open_browser(url: &str) {
     }
 }
 
-pub(super) enum Lock {
-    Held(File),
-    /// Another server has it; its address, once it has written it.
-    Taken(Option<String>),
-}
-
-/// Takes the data folder for this process. The lock is a file of its own: closing any descriptor of the database
-/// would drop SQLite's own locks.
-pub(super) fn lock(settings: &Settings) -> Result<Lock, Error> {
-    let folder = &settings.location.folder;
-    let failed = |error| {
-        let message = format!("The data folder {} cannot be used", folder.display());
-        Error::new(Kind::Unavailable, message).caused_by(error)
-    };
-    system::prepare();
-    system::create_private_folder(folder).map_err(failed)?;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(folder.join(LOCK_FILE))
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).map_err(failed)?;
-            Ok(Lock::Held(file))
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut url = String::new();
-            file.read_to_string(&mut url).map_err(failed)?;
-            let url = url.trim();
-            Ok(Lock::Taken((!url.is_empty()).then(|| url.to_owned())))
-        }
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-fn write_lock(lock: &mut File, url: &str) -> std::io::Result<()> {
-    lock.rewind()?;
-    writeln!(lock, "{url}/")
-}
-
-fn listen(host: IpAddr, port: u16) -> Result<TcpListener, Error> {
+pub(super) fn listen(host: IpAddr, port: u16) -> Result<TcpListener, Error> {
     Engine::listen(SocketAddr::new(host, port)).map_err(|error| {
         let hint = if error.kind() == std::io::ErrorKind::AddrInUse {
             ": another program uses it. Name another port with --port"

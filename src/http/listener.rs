@@ -1,54 +1,37 @@
-//! The poll thread: accepts, reads heads and small bodies, finishes replies, and watches every deadline.
-//!
-//! It runs no handler and touches no disk, so neither a slow client nor a slow query delays anybody else.
+//! The engine: its listening socket, its threads, and what they share.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Token, Waker};
+use mio::net::TcpListener;
+use mio::{Interest, Token, Waker};
 use serde_json::json;
 
 use super::backlog::Backlogs;
-use super::conn::{Conn, Flushed, OnGone, Outbox, Phase, State, Step};
+use super::conn::{Conn, OnGone, Outbox, Phase, State, Step};
 use super::parse::{self, Refusal, refuse};
+use super::poll::Poll;
 use super::receivers::{self, Receivers};
 use super::reply::{Framed, Reply, print};
 use super::request::{Body, Request, RequestId};
 use super::respond::{self, Responder};
 use super::spool::Spools;
-use super::workers::{self, Job, Jobs, Line, TURNS_GIVEN_MAX};
-use super::{Handler, Limits, push, socket};
+use super::workers::{self, Job, Jobs, Line};
+use super::{Handler, Limits};
 use crate::error::Error;
 
 /// The listening socket; connections have the smaller tokens.
-const LISTENER: Token = Token(usize::MAX);
+pub(super) const LISTENER: Token = Token(usize::MAX);
 
 /// Another thread's call to look at a connection again.
-const CALL: Token = Token(usize::MAX - 1);
-
-/// How often deadlines are looked at.
-const TICK: Duration = Duration::from_millis(500);
-
-/// Bytes read from a connection at a time.
-const READ_BYTES: usize = 64 * 1024;
-
-/// Connections accepted before the others are looked at again.
-const ACCEPT_MAX: usize = 256;
+pub(super) const CALL: Token = Token(usize::MAX - 1);
 
 /// Connections that the system may have ready for us.
 const BACKLOG: i32 = 1024;
-
-/// When stopping: requests in flight may finish by themselves for so long, then models are told to stop.
-const STOP_GENTLY: Duration = Duration::from_secs(3);
-
-/// When stopping: after this, whatever is still in flight is given up.
-const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// The engine with its socket open.
 pub struct Engine {
@@ -57,10 +40,22 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// Wakes a running engine, so that it looks at its `stop` at once.
+pub struct Nudge(Arc<Shared>);
+
+impl Nudge {
+    /// Wakes it. With the engine gone, nothing happens.
+    pub fn nudge(&self) {
+        if let Err(error) = self.0.waker.wake() {
+            log::warn!("the poll thread could not be woken: {error}");
+        }
+    }
+}
+
 /// What every thread of the engine reaches.
 pub(super) struct Shared {
     /// Connections whose input was announced while they were busy: it will not be announced again.
-    again: Mutex<Vec<usize>>,
+    pub(super) again: Mutex<Vec<usize>>,
     waker: Waker,
     pub(super) jobs: Jobs,
     pub(super) receivers: Receivers,
@@ -68,7 +63,7 @@ pub(super) struct Shared {
     pub(super) backlogs: Backlogs,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) limits: Limits,
-    stopping: AtomicBool,
+    pub(super) stopping: AtomicBool,
     requests: AtomicU64,
 }
 
@@ -118,7 +113,13 @@ impl Engine {
         Ok(Engine { poll, listener, shared })
     }
 
-    /// Serves until `stop` is set, then ends gracefully: no new connections, requests in flight are answered.
+    /// What wakes this engine while it runs.
+    pub fn nudge(&self) -> Nudge {
+        Nudge(Arc::clone(&self.shared))
+    }
+
+    /// Serves until `stop` is set, which is looked at twice a second, at a signal and at a [`Nudge`]; then ends gracefully:
+    /// no new connections, requests in flight are answered.
     ///
     /// # Errors
     /// [`crate::error::Kind::Internal`] when a thread does not start or polling fails.
@@ -231,7 +232,7 @@ impl Shared {
     }
 
     /// Answers a request of which only a part has come, and closes.
-    fn refuse_half(self: &Arc<Self>, conn: &Arc<Conn>, mut state: MutexGuard<'_, State>, refusal: Refusal) {
+    pub(super) fn refuse_half(self: &Arc<Self>, conn: &Arc<Conn>, mut state: MutexGuard<'_, State>, refusal: Refusal) {
         let line = state.line();
         state.phase = Phase::Busy;
         drop(state);
@@ -251,7 +252,7 @@ impl Shared {
     }
 
     /// The bytes of a reply to what never became a request: the last on its connection.
-    fn print_last(&self, reply: Reply) -> Vec<u8> {
+    pub(super) fn print_last(&self, reply: Reply) -> Vec<u8> {
         let framed = Framed {
             minor: 1,
             is_head: false,
@@ -270,352 +271,4 @@ impl Shared {
         output.sent = 0;
         Ok(())
     }
-}
-
-/// The poll thread's own: every connection, by key.
-struct Poll<'e> {
-    poll: mio::Poll,
-    shared: &'e Arc<Shared>,
-    listener: Option<TcpListener>,
-    conns: Vec<Option<Arc<Conn>>>,
-    free: Vec<usize>,
-    open: usize,
-    /// Somebody may be waiting to be let in: at once, or at the next tick when no descriptor could be had.
-    knocking: Knocking,
-    scratch: Vec<u8>,
-    /// Of clients that have hung up; called when no connection is locked.
-    gone: Vec<OnGone>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Knocking {
-    Nobody,
-    Now,
-    Later,
-}
-
-impl<'e> Poll<'e> {
-    fn new(poll: mio::Poll, listener: TcpListener, shared: &'e Arc<Shared>) -> Poll<'e> {
-        Poll {
-            poll,
-            shared,
-            listener: Some(listener),
-            conns: Vec::new(),
-            free: Vec::new(),
-            open: 0,
-            knocking: Knocking::Nobody,
-            scratch: vec![0; READ_BYTES],
-            gone: Vec::new(),
-        }
-    }
-
-    fn run(&mut self, stop: &AtomicBool) -> Result<(), Error> {
-        let mut events = Events::with_capacity(1024);
-        let mut next_tick = Instant::now() + TICK;
-        let mut stopping: Option<Instant> = None;
-        let mut hurried = false;
-        let mut turns_given = TURNS_GIVEN_MAX;
-        loop {
-            let wait = match self.knocking {
-                Knocking::Now => Duration::ZERO,
-                _ if turns_given < TURNS_GIVEN_MAX => {
-                    thread::yield_now();
-                    Duration::ZERO
-                }
-                _ => next_tick.saturating_duration_since(Instant::now()),
-            };
-            match self.poll.poll(&mut events, Some(wait)) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => {
-                    return Err(Error::internal("polling failed", error));
-                }
-                _ => {}
-            }
-            turns_given = if events.is_empty() {
-                turns_given.saturating_add(1)
-            } else {
-                0
-            };
-            for event in &events {
-                match event.token() {
-                    LISTENER => self.knocking = Knocking::Now,
-                    CALL => {}
-                    Token(key) => self.look(key, Some(event)),
-                }
-            }
-            let again = std::mem::take(&mut *self.shared.again.lock().unwrap_or_else(PoisonError::into_inner));
-            for key in again {
-                self.look(key, None);
-            }
-            if self.knocking == Knocking::Now {
-                self.accept();
-            }
-            self.gone.drain(..).for_each(|on_gone| on_gone());
-            if Instant::now() >= next_tick {
-                next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
-                self.sweep();
-                self.shared.jobs.hurry();
-                if stopping.is_none() && stop.load(Ordering::Relaxed) {
-                    stopping = Some(Instant::now());
-                    self.stop_accepting();
-                }
-                if let Some(since) = stopping {
-                    if since.elapsed() >= STOP_GENTLY && !hurried {
-                        hurried = true;
-                        self.shared.handler.hurry();
-                    }
-                    if !self.is_in_flight() || since.elapsed() >= STOP_MAX {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self) {
-        for _ in 0..ACCEPT_MAX {
-            let Some(listener) = &self.listener else {
-                break;
-            };
-            match listener.accept() {
-                Ok((stream, peer)) => self.welcome(stream, peer),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.knocking = Knocking::Nobody;
-                    return;
-                }
-                Err(error) if is_out_of_descriptors(&error) => {
-                    if self.shed() == 0 {
-                        // Nobody is idle. Trying again at once would only spin.
-                        self.knocking = Knocking::Later;
-                        return;
-                    }
-                }
-                // The client has left between knocking and entering.
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn welcome(&mut self, mut stream: TcpStream, peer: SocketAddr) {
-        if stream.set_nodelay(true).is_err() {
-            return;
-        }
-        if self.open >= self.shared.limits.connections_max && self.shed() == 0 {
-            let body = json!({ "detail": "Too many connections; try again" });
-            let reply = Reply::detail(503, &body).header("Retry-After", "1");
-            // A new socket's buffer holds these few bytes.
-            drop((&stream).write(&self.shared.print_last(reply)));
-            return;
-        }
-        let key = self.free.pop().unwrap_or(self.conns.len());
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut stream, Token(key), interest) {
-            log::warn!("a connection cannot be watched: {error}");
-            self.free.push(key);
-            return;
-        }
-        let conn = Arc::new(Conn::new(stream, key, peer, &self.shared.limits));
-        if key == self.conns.len() {
-            self.conns.push(Some(conn));
-        } else {
-            self.conns[key] = Some(conn);
-        }
-        self.open += 1;
-        self.shared
-            .limits
-            .figures
-            .connections
-            .store(self.open, Ordering::Relaxed);
-    }
-
-    /// A connection's socket has moved. It is announced once: what is not read now is remembered.
-    fn look(&mut self, key: usize, event: Option<&Event>) {
-        let Some(Some(conn)) = self.conns.get(key) else {
-            return;
-        };
-        let conn = &Arc::clone(conn);
-        let mut state = conn.lock();
-        if let Some(event) = event {
-            state.is_ended |= event.is_read_closed() || event.is_error();
-            state.is_ready |= event.is_readable() || state.is_ended;
-        }
-        match state.phase {
-            Phase::Head | Phase::Body(_) if state.is_ready => match conn.read(&mut state, &mut self.scratch) {
-                Ok(Some(count)) if count > 0 => {
-                    let shared = self.shared;
-                    let step = state.receive(&self.scratch[..count], &shared.limits, &*shared.handler);
-                    drop(state);
-                    shared.follow(conn, step);
-                }
-                Ok(None) => {}
-                Ok(Some(_)) if state.is_half_received() => {
-                    let broken = refuse(400, "The request ended before it was whole");
-                    self.shared.refuse_half(conn, state, broken);
-                }
-                Ok(Some(_)) | Err(_) => self.remove(conn, &mut state),
-            },
-            Phase::Writing => {
-                let sent = state.output.sent;
-                match conn.flush(&mut state.output) {
-                    Flushed::All if state.output.source.is_some() => {
-                        state.phase = Phase::Busy;
-                        drop(state);
-                        if let Err(Job::Resume(conn)) =
-                            self.shared.jobs.push(Line::Reads, Job::Resume(Arc::clone(conn)))
-                        {
-                            conn.abandon(&mut conn.lock());
-                        }
-                    }
-                    Flushed::All => {
-                        drop(state);
-                        respond::finish(self.shared, conn);
-                    }
-                    // What the client says does not count, only what it takes.
-                    Flushed::Some if state.output.sent > sent => {
-                        state.deadline = Instant::now() + self.shared.limits.stall_time;
-                    }
-                    Flushed::Some => {}
-                    Flushed::Broken => self.remove(conn, &mut state),
-                }
-            }
-            Phase::Draining if state.is_ready => match conn.read(&mut state, &mut self.scratch) {
-                Ok(Some(count)) if count > 0 && state.may_drain(count) => self.shared.park(conn, &state),
-                Ok(None) => {}
-                _ => self.remove(conn, &mut state),
-            },
-            Phase::Push(_) => {
-                if !push::look(self.shared, conn, &mut state, &mut self.scratch) {
-                    self.remove(conn, &mut state);
-                }
-            }
-            Phase::Socket(_) => {
-                if !socket::look(self.shared, conn, &mut state, &mut self.scratch) {
-                    self.remove(conn, &mut state);
-                }
-            }
-            // Whoever sends no more while we think is taken to have left, as other servers do.
-            Phase::Busy if state.is_ended => self.gone.extend(state.on_gone.take()),
-            Phase::Head | Phase::Body(_) | Phase::Draining | Phase::Busy => {}
-        }
-    }
-
-    /// Lets go of a connection. Whoever still holds it finds its socket shut.
-    fn remove(&mut self, conn: &Conn, state: &mut State) {
-        state.phase = Phase::Draining;
-        state.output = Outbox::default();
-        self.gone.extend(state.on_gone.take());
-        conn.shut_down();
-        if let Some(slot) = self.conns.get_mut(conn.key)
-            && slot.take().is_some()
-        {
-            self.free.push(conn.key);
-            self.open -= 1;
-            self.shared
-                .limits
-                .figures
-                .connections
-                .store(self.open, Ordering::Relaxed);
-        }
-    }
-
-    /// Ends the connections whose time is over.
-    fn sweep(&mut self) {
-        if self.knocking == Knocking::Later {
-            self.knocking = Knocking::Now;
-        }
-        let now = Instant::now();
-        let mut has_guests = false;
-        for key in 0..self.conns.len() {
-            let Some(conn) = self.conns[key].clone() else {
-                continue;
-            };
-            let Some(mut state) = conn.try_lock() else {
-                continue;
-            };
-            has_guests |= matches!(state.phase, Phase::Socket(_) | Phase::Push(_));
-            let is_over = match state.phase {
-                Phase::Busy => false,
-                Phase::Push(_) => !push::tick(self.shared, &conn, &mut state),
-                Phase::Socket(_) => !socket::tick(self.shared, &conn, &mut state),
-                Phase::Writing => now >= state.deadline || state.output.ends.is_some_and(|ends| now >= ends),
-                Phase::Head | Phase::Body(_) | Phase::Draining => now >= state.deadline,
-            };
-            if is_over && state.is_half_received() {
-                let late = refuse(408, "The request did not arrive in time");
-                self.shared.refuse_half(&conn, state, late);
-            } else if is_over {
-                self.remove(&conn, &mut state);
-            }
-        }
-        if has_guests {
-            self.shared.jobs.patrol();
-        }
-    }
-
-    /// Drops the connections that have been parked longest without a request; returns how many.
-    /// A few at a time, so that a flood of newcomers does not cost a search each.
-    fn shed(&mut self) -> usize {
-        let mut parked = self.since(|phase| matches!(phase, Phase::Head | Phase::Body(_) | Phase::Draining));
-        if parked.is_empty() {
-            // Only then those who are signed in and keep a socket open.
-            parked = self.since(|phase| matches!(phase, Phase::Socket(_)));
-        }
-        let count = (parked.len() / 64 + 1).min(parked.len());
-        if count > 0 {
-            parked.select_nth_unstable(count - 1);
-        }
-        for &(_, key) in &parked[..count] {
-            if let Some(conn) = self.conns[key].clone() {
-                let mut state = conn.lock();
-                self.remove(&conn, &mut state);
-            }
-        }
-        count
-    }
-
-    /// The connections in such a phase, and since when.
-    fn since(&self, is_meant: impl Fn(&Phase) -> bool) -> Vec<(Instant, usize)> {
-        let states = self.conns.iter().flatten().filter_map(|conn| {
-            let state = conn.try_lock()?;
-            is_meant(&state.phase).then_some((state.since, conn.key))
-        });
-        states.collect()
-    }
-
-    /// Stopping: nobody new comes in, and idle connections end.
-    fn stop_accepting(&mut self) {
-        self.shared.stopping.store(true, Ordering::Relaxed);
-        self.listener = None;
-        self.knocking = Knocking::Nobody;
-        for conn in self.conns.clone().into_iter().flatten() {
-            let Some(mut state) = conn.try_lock() else {
-                continue;
-            };
-            match state.phase {
-                Phase::Head if !state.is_half_received() => self.remove(&conn, &mut state),
-                Phase::Socket(_) => socket::say_goodbye(self.shared, &conn, &mut state),
-                _ => {}
-            }
-        }
-    }
-
-    fn is_in_flight(&self) -> bool {
-        self.conns.iter().flatten().any(|conn| {
-            conn.try_lock().is_none_or(|state| {
-                matches!(
-                    state.phase,
-                    Phase::Busy | Phase::Body(_) | Phase::Writing | Phase::Push(_)
-                )
-            })
-        })
-    }
-}
-
-fn is_out_of_descriptors(error: &std::io::Error) -> bool {
-    #[cfg(unix)]
-    return matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    );
-    #[cfg(not(unix))]
-    return error.kind() == ErrorKind::OutOfMemory;
 }

@@ -9,12 +9,10 @@ use serde_json::{Map, Value};
 
 use super::forms::decode_percent;
 use crate::error::{Error, Kind};
+use crate::limits::FILES_MAX;
 
 /// Parts of one body.
 const PARTS_MAX: usize = 100;
-
-/// Files of one body. More than anybody picks by hand, and few enough for one message.
-pub(super) const FILES_MAX: usize = 10;
 
 /// Bytes of one part's head.
 const HEAD_BYTES_MAX: usize = 8 * 1024;

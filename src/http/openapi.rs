@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Outcome;
 use super::decode::{BodyKind, Endpoint, FILE_FIELD, FileField, Spec};
-use super::multipart::FILES_MAX;
 use super::reply::status;
 use super::router::{Auth, Family, Route};
 use crate::error::Kind;
+use crate::limits::FILES_MAX;
 
 /// Where schemas that have a name are kept.
 const SCHEMAS: &str = "/components/schemas";

@@ -19,6 +19,7 @@ use super::upload::Upload;
 use super::validate::json_invalid;
 use super::{forms, multipart};
 use crate::error::{Error, Kind};
+use crate::limits::FILES_MAX;
 
 /// Bytes of a JSON or form body, where its route does not say otherwise.
 pub(super) const BODY_BYTES_MAX: u64 = 1024 * 1024;
@@ -423,7 +424,7 @@ fn parse_form(request: &mut Request, file_bytes_max: Option<u64>) -> Result<(Map
 
 /// Bytes of the largest body that a route may take, where a file may have so many.
 pub fn body_bytes_max(file_bytes_max: u64) -> u64 {
-    file_bytes_max.saturating_mul(multipart::FILES_MAX as u64) + multipart::FORM_BYTES_MAX
+    file_bytes_max.saturating_mul(FILES_MAX as u64) + multipart::FORM_BYTES_MAX
 }
 
 impl Node {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::multipart::PartHead;
 use super::spool::Spool;
+use crate::floor::floor;
 
 /// Bytes of a file's name. What most file systems take.
 const NAME_BYTES_MAX: usize = 255;
@@ -127,10 +128,7 @@ fn clean_name(name: &str) -> String {
         Some(at) if name.len() - at <= ENDING_BYTES_MAX => &name[at..],
         _ => "",
     };
-    let mut end = NAME_BYTES_MAX - ending.len();
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = floor(name, NAME_BYTES_MAX - ending.len());
     format!("{}{ending}", &name[..end])
 }
 

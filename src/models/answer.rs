@@ -104,16 +104,6 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Takes an answer that came in one piece.
-    pub(super) fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
-        let chunk = self.parse(body)?;
-        if chunk.error.is_none() && chunk.choices.as_ref().is_none_or(Vec::is_empty) {
-            return Err(self.outlet.reporter.broken("sent an answer without a reply in it"));
-        }
-        self.complete = true;
-        self.take(chunk)
-    }
-
     /// The end of the answer, read to its end or not.
     pub(super) fn finish(mut self, read: Result<(), Failure>, prompt: &Prompt) -> Result<Completion, Failure> {
         // What has come is delivered whatever became of the rest; a call of a tool only if it is whole.
@@ -196,6 +186,15 @@ impl<'a> Answer<'a> {
 }
 
 impl Listener for Answer<'_> {
+    fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
+        let chunk = self.parse(body)?;
+        if chunk.error.is_none() && chunk.choices.as_ref().is_none_or(Vec::is_empty) {
+            return Err(self.outlet.reporter.broken("sent an answer without a reply in it"));
+        }
+        self.complete = true;
+        self.take(chunk)
+    }
+
     fn event(&mut self, data: &str) -> Result<(), Failure> {
         if data.trim() == "[DONE]" {
             self.complete = true;

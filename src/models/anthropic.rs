@@ -13,8 +13,8 @@ use ureq::Body;
 use ureq::http::{HeaderName, HeaderValue, Response};
 
 use super::failure::Failure;
-use super::link::{KeyForm, Link, Server, media_type};
-use super::openai::{ListedModel, WHOLE_BYTES_MAX, list};
+use super::link::{KeyForm, Link, Server};
+use super::openai::{ListedModel, list};
 use super::outlet::Outlet;
 use super::room::Room;
 use super::transport::{Call, Current};
@@ -71,17 +71,6 @@ impl Anthropic {
         let _held = question.into_held();
         Ok(self.link.post(call, "/v1/messages", &body)?)
     }
-
-    fn read(&self, mut response: Response<Body>, answer: &mut Answer<'_>, call: &Call) -> Result<(), Failure> {
-        match media_type(&response).as_str() {
-            "application/json" => {
-                let body = self.link.read_whole(&mut response, WHOLE_BYTES_MAX, call)?;
-                answer.whole(&body)
-            }
-            "text/html" => Err(self.link.reporter.web_page()),
-            _ => self.link.read_stream(response, answer, call),
-        }
-    }
 }
 
 impl Provider for Anthropic {
@@ -102,7 +91,7 @@ impl Provider for Anthropic {
         let call = Current::begin(stop);
         let response = self.ask(prompt, &call)?;
         let mut answer = Answer::new(Outlet::new(&self.link.reporter, stop, on_delta));
-        let read = self.read(response, &mut answer, &call);
+        let read = self.link.read(response, &mut answer, &call);
         answer.finish(read, prompt)
     }
 }

@@ -22,6 +22,8 @@ use super::sse::{Decoder, EVENT_BYTES_MAX};
 use super::transport::{Call, Progress};
 use crate::error::{Error, Kind};
 
+/// An answer in one piece: the longest reply with every character escaped in two, twice over for reasoning.
+pub(super) const WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// A whole stream, decompressed. The longest replies have a few hundred bytes of JSON around each of 100 000 tokens.
 const STREAM_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// An error is a sentence; this much of it is read so that its connection can be used again.
@@ -67,8 +69,11 @@ pub(super) enum KeyForm {
     Header(HeaderName),
 }
 
-/// What becomes of a stream's events.
+/// What becomes of an answer.
 pub(super) trait Listener {
+    /// Takes an answer that came in one piece.
+    fn whole(&mut self, body: &[u8]) -> Result<(), Failure>;
+
     /// Takes the data of one event.
     fn event(&mut self, data: &str) -> Result<(), Failure>;
 
@@ -260,13 +265,25 @@ impl Link {
         })
     }
 
-    /// Reads a stream to its end, or to what the listener takes for that.
-    pub(super) fn read_stream(
+    /// Reads an answer in the form that the server has chosen.
+    pub(super) fn read(
         &self,
-        response: Response<Body>,
+        mut response: Response<Body>,
         listener: &mut dyn Listener,
         call: &Call,
     ) -> Result<(), Failure> {
+        match media_type(&response).as_str() {
+            "application/json" => {
+                let body = self.read_whole(&mut response, WHOLE_BYTES_MAX, call)?;
+                listener.whole(&body)
+            }
+            "text/html" => Err(self.reporter.web_page()),
+            _ => self.read_stream(response, listener, call),
+        }
+    }
+
+    /// Reads a stream to its end, or to what the listener takes for that.
+    fn read_stream(&self, response: Response<Body>, listener: &mut dyn Listener, call: &Call) -> Result<(), Failure> {
         let mut reader = response.into_body().into_reader().take(STREAM_BYTES_MAX);
         let mut buffer = vec![0; 8 * 1024];
         let mut decoder = Decoder::default();

@@ -13,7 +13,7 @@ use ureq::http::Response;
 
 use super::answer::Answer;
 use super::failure::Failure;
-use super::link::{KeyForm, Link, Refusal, media_type};
+use super::link::{KeyForm, Link, Refusal, WHOLE_BYTES_MAX, media_type};
 use super::outlet::Outlet;
 use super::request::{Files, LengthField, Question, WireRequest};
 use super::room::Room;
@@ -23,8 +23,6 @@ use crate::error::Error;
 
 pub(super) use super::link::Server;
 
-/// An answer in one piece: the longest reply with every character escaped in two, twice over for reasoning.
-pub(super) const WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// OpenRouter lists some 400 models in half of this.
 pub(super) const LIST_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// More ids than anyone offers.
@@ -90,17 +88,6 @@ impl OpenAi {
     /// The models the server has, in its order.
     pub(super) fn list(&self, stop: &Stop) -> Result<Vec<ListedModel>, Failure> {
         list(&self.link, "/models", stop)
-    }
-
-    fn read(&self, mut response: Response<Body>, answer: &mut Answer<'_>, call: &Call) -> Result<(), Failure> {
-        match media_type(&response).as_str() {
-            "application/json" => {
-                let body = self.link.read_whole(&mut response, WHOLE_BYTES_MAX, call)?;
-                answer.whole(&body)
-            }
-            "text/html" => Err(self.link.reporter.web_page()),
-            _ => self.link.read_stream(response, answer, call),
-        }
     }
 
     /// Sends the prompt; the response has a success status.
@@ -170,7 +157,7 @@ impl Provider for OpenAi {
         let call = Current::begin(stop);
         let response = self.ask(prompt, &call)?;
         let mut answer = Answer::new(Outlet::new(&self.link.reporter, stop, on_delta));
-        let read = self.read(response, &mut answer, &call);
+        let read = self.link.read(response, &mut answer, &call);
         answer.finish(read, prompt)
     }
 

@@ -2,10 +2,8 @@
 
 use super::failure::{Failure, Reporter, cut, printable};
 use super::{Completion, Delta, Prompt, Stop, ToolCall, Usage};
+use crate::limits::REPLY_BYTES_MAX;
 
-/// A book has about 1 MiB; a reply beyond this, its reasoning and its calls of tools included, is a server that does
-/// not stop.
-const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// OpenAI takes 128 tools; nobody calls more at once.
 const CALLS_MAX: u32 = 128;
 const FINISH_REASON_CHARS_MAX: usize = 64;

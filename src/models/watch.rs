@@ -44,6 +44,8 @@ struct WatchState {
     /// There are other providers than before.
     is_news: bool,
     is_over: bool,
+    /// Everybody has been asked once.
+    is_settled: bool,
     /// Ends the list that is being asked for.
     asking: Stop,
 }
@@ -83,6 +85,16 @@ impl Registry {
             .spawn(move || registry.look_after());
         let failed = |error| Error::new(Kind::Unavailable, "A thread did not start").caused_by(error);
         spawned.map(drop).map_err(failed)
+    }
+
+    /// Waits until everybody has been asked for their models once, but not longer than this.
+    pub fn settle(&self, patience: Duration) {
+        let is_busy = |state: &mut WatchState| !state.is_settled && !state.is_over;
+        drop(
+            self.watch
+                .changed
+                .wait_timeout_while(self.watch.lock(), patience, is_busy),
+        );
     }
 
     /// Asks a provider for its models now, which takes five seconds at most, and calls `done` then: on a thread of its
@@ -138,6 +150,8 @@ impl Registry {
                     Err(due) => next = next.min(due),
                 }
             }
+            self.watch.lock().is_settled = true;
+            self.watch.changed.notify_all();
             if !self.watch.wait(next.max(Instant::now() + PAUSE_MIN)) {
                 return;
             }

@@ -6,16 +6,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::clock::Moment;
-use crate::store::{FILES_MAX, MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, Source, TAGS_MAX};
+use crate::limits::{
+    FILES_MAX, NAME_CHARS_MAX, PROMPT_CHARS_MAX, QUESTION_BYTES_MAX, REPLY_BYTES_MAX, REPLY_TOKENS, SETTINGS_BYTES_MAX,
+    TAG_CHARS_MAX, TAGS_MAX, TEMPERATURES,
+};
+use crate::store::{MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, Source};
 
 /// Bytes of a conversation's texts: they are stored in one transaction, for which everybody else waits.
 const CONVERSATION_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Bytes of what a user says, as one may send it.
-const QUESTION_BYTES_MAX: usize = 1024 * 1024;
-
-/// Bytes of what a model says and of what it thinks, as one may write it.
-const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of the calls of one message.
 const CALLS_BYTES_MAX: usize = 1024 * 1024;
@@ -23,20 +21,8 @@ const CALLS_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of the sources of one message.
 const SOURCES_BYTES_MAX: usize = 256 * 1024;
 
-/// Bytes of a user's settings.
-const SETTINGS_BYTES_MAX: usize = 64 * 1024;
-
-/// Characters of a title, and of a model's name.
-const NAME_CHARS_MAX: usize = 200;
-
-/// Characters of a system prompt.
-const PROMPT_CHARS_MAX: usize = 20_000;
-
 /// Characters of a summary, of an error, and of an address.
 const LINE_CHARS_MAX: usize = 2048;
-
-/// Characters of a tag.
-const TAG_CHARS_MAX: usize = 50;
 
 /// Characters of an id, and of a word that says of what kind something is.
 const WORD_CHARS_MAX: usize = 64;
@@ -127,13 +113,13 @@ fn check_choices(conversation: &mut PortableConversation) -> Result<(), &'static
     require(
         conversation
             .temperature
-            .is_none_or(|value| (0.0..=2.0).contains(&value)),
+            .is_none_or(|value| TEMPERATURES.contains(&value)),
         "Its temperature is not from 0 to 2",
     )?;
     require(
         conversation
             .max_tokens
-            .is_none_or(|value| (1..=1_000_000).contains(&value)),
+            .is_none_or(|value| REPLY_TOKENS.contains(&value)),
         "Its max_tokens is not from 1 to 1 000 000",
     )?;
     require(conversation.tags.len() <= TAGS_MAX, "It has more than 20 tags")?;

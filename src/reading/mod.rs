@@ -15,6 +15,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::floor::floor;
+
 pub use child::{asked_to_read, run};
 pub use formats::{Format, is_picture, picture_type};
 
@@ -208,13 +210,7 @@ fn unread(status: ExitStatus) -> Unread {
 
 /// As much of a text as fits.
 pub fn cut(mut text: String, bytes_max: usize) -> String {
-    if text.len() > bytes_max {
-        let mut end = bytes_max;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-    }
+    text.truncate(floor(&text, bytes_max));
     text
 }
 

@@ -68,6 +68,17 @@ pub struct NewDocument {
     pub created_at: Moment,
 }
 
+/// A piece of a document, as it is read.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// 0, 1, 2 …
+    pub position: i64,
+    /// The headings it stands under.
+    pub heading: Option<String>,
+    /// The piece.
+    pub text: String,
+}
+
 /// A piece of a document, and its words as the index is to hold them.
 #[derive(Clone, Debug)]
 pub struct NewChunk {
@@ -215,6 +226,21 @@ pub fn insert_document(tx: &Tx<'_>, new: &NewDocument) -> Result<i64, Error> {
             new.created_at.text()
         ],
     )
+}
+
+/// A document's pieces in order: one after the other they are its text. Only whoever may see it asks.
+///
+/// # Errors
+/// Those of reading.
+pub fn list_pieces(read: &Read<'_>, document_id: i64) -> Result<Vec<Piece>, Error> {
+    let sql = "SELECT position, heading, text FROM chunks WHERE document_id = ?1 ORDER BY position";
+    read.all(sql, [document_id], |row| {
+        Ok(Piece {
+            position: row.get(0)?,
+            heading: row.get(1)?,
+            text: row.get(2)?,
+        })
+    })
 }
 
 /// Adds chunks to a document that is still hidden.

@@ -12,6 +12,7 @@ use rusqlite::{Row, params};
 use super::search::index_word;
 use super::{Read, Tx, housekeeping::Left};
 use crate::error::Error;
+use crate::floor::floor;
 use crate::words::places;
 
 /// Messages and titles in one batch: of a few words each some ten milliseconds, longer ones end it by their bytes. With
@@ -125,11 +126,7 @@ fn index(tx: &Tx<'_>, id: i64) -> Result<usize, Error> {
     let Some((owner, text)): Option<(i64, String)> = found else {
         return Ok(0);
     };
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = &text[..end];
+    let text = &text[..floor(&text, TEXT_BYTES_MAX)];
     let mut indexed = String::with_capacity(2 * text.len());
     for place in places(text) {
         indexed.push_str(&index_word(owner, &text[place]));

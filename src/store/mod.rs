@@ -58,9 +58,9 @@ pub use conversations::{
     owner_of_conversation, restore_conversation, summarise_conversation, update_conversation,
 };
 pub use documents::{
-    DOCUMENTS_MAX, Document, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Removal, find_document,
-    find_document_by_content, hide_document, insert_chunks, insert_document, list_documents, measure_library,
-    read_document, remove_hidden, show_document,
+    DOCUMENTS_MAX, Document, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Piece, Removal,
+    find_document, find_document_by_content, hide_document, insert_chunks, insert_document, list_documents,
+    list_pieces, measure_library, read_document, remove_hidden, show_document,
 };
 pub use html::{Rendered, list_html, save_html};
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
@@ -71,8 +71,8 @@ pub use messages::{
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{
-    Arrival, FILES_MAX, MESSAGES_MAX, Naming, PortableConversation, PortableMessage, SOURCES_MAX, TAGS_MAX,
-    derived_uuid, find_portable_settings, import_conversation, import_settings, list_portable_attachments,
+    Arrival, MESSAGES_MAX, Naming, PortableConversation, PortableMessage, SOURCES_MAX, derived_uuid,
+    find_portable_settings, import_conversation, import_settings, list_portable_attachments,
     list_portable_conversations, list_portable_messages, owner_of_attachment,
 };
 pub use providers::{
@@ -92,8 +92,8 @@ pub use usage::{
     list_usage, sum_usage,
 };
 pub use users::{
-    Admin, NewUser, User, UserPatch, count_admins, count_users, find_user_by_external_id, find_user_by_id,
-    find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
+    Admin, NewUser, User, UserPatch, count_admins, count_users, find_account_of_owner, find_user_by_external_id,
+    find_user_by_id, find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
 };
 
 use readers::Readers;
@@ -319,6 +319,11 @@ fn violates(error: &Error, column: &str) -> bool {
 /// The folder's mode is the caller's business; this only names the file inside it.
 pub fn database_path(folder: &Path) -> PathBuf {
     folder.join(DATABASE_FILE)
+}
+
+/// The version of SQLite that is built in.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
 }
 
 /// A shared store, as the application holds it.

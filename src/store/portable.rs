@@ -12,16 +12,11 @@ use sha2::{Digest, Sha256};
 
 use super::{Attachment, Read, Source, Tx, json_list, violates};
 use crate::error::{Error, Kind};
+use crate::limits::{FILES_MAX, TAGS_MAX};
 
 /// Messages of one conversation that comes in: it is stored in one transaction, for which everybody else waits about a
 /// second.
 pub const MESSAGES_MAX: usize = 20_000;
-
-/// Tags of a conversation, as many as it can be given.
-pub const TAGS_MAX: usize = 20;
-
-/// Files of a message, and addresses of files, as many as can be sent with one.
-pub const FILES_MAX: usize = 10;
 
 /// Sources of a message, more than any reply is given.
 pub const SOURCES_MAX: usize = 20;

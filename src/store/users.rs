@@ -230,6 +230,30 @@ pub fn list_first_users(read: &Read<'_>, limit: i64) -> Result<Vec<User>, Error>
     )
 }
 
+/// The account that the owner of the machine is taken for: the first administrator who can sign in, else the only account
+/// that can.
+///
+/// # Errors
+/// [`Kind::NotFound`] when there is no account; [`Kind::Conflict`] when there are several and none is an administrator's.
+pub fn find_account_of_owner(read: &Read<'_>) -> Result<User, Error> {
+    let sql = select(
+        "FROM users WHERE id > 0 AND removed_at IS NULL AND disabled_at IS NULL
+         ORDER BY external_id IS NULL AND role = 'admin' DESC, id LIMIT 2",
+    );
+    let mut first = read.all(&sql, (), map)?.into_iter();
+    match (first.next(), first.next()) {
+        (None, _) => {
+            let message = "There is no account that can sign in; make one with fireside user add EMAIL --admin";
+            Err(Error::new(Kind::NotFound, message))
+        }
+        (Some(user), Some(_)) if user.admin != Admin::Yes => {
+            let message = "There are several accounts, and none is an administrator's; say which with --account EMAIL";
+            Err(Error::new(Kind::Conflict, message))
+        }
+        (Some(user), _) => Ok(user),
+    }
+}
+
 /// How many administrators there are.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Fault;
+use crate::floor::floor;
 use crate::models::{Delta, ToolCall};
 use crate::store::{Message, UsageDetail};
 
@@ -123,15 +124,6 @@ impl Said {
             listener.hear(&Heard::Tool(tool), at)
         })
     }
-}
-
-/// The end of the last whole character of so many bytes.
-fn floor(text: &str, bytes: usize) -> usize {
-    let mut at = bytes.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }
 
 /// A reply while it is written.

@@ -8,9 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ask::Asker;
 use super::feed::Feed;
 use super::passing::size;
-use super::{Ask, Asker, Target};
+use super::{Ask, Target};
 use crate::error::{Error, Kind};
 use crate::models::Stop;
 
@@ -311,10 +312,6 @@ pub(super) fn unavailable(message: &'static str, retry_after_s: u32) -> Error {
 
 #[cfg(test)]
 impl Live {
-    pub(super) fn is_writing_in(&self, id: i64) -> bool {
-        self.running(id).is_some()
-    }
-
     /// Sends that wait, and the bytes of their texts.
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.waiting, self.waiting_bytes)

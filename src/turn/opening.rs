@@ -3,10 +3,13 @@
 
 use super::feed::Feed;
 use super::reply::parse_tool_calls;
-use super::{Ask, Done, Said, Start, Target, Turns, title};
+use super::{Ask, Done, Said, Start, Target, Turns};
 use crate::error::{Error, Kind};
 use crate::models::Delta;
 use crate::store::{self, Message, NewConversation, NewMessage, Ref, Role, State, Tx};
+
+/// Characters of a title that is taken from a message.
+const TITLE_CHARS: usize = 50;
 
 /// What a turn begins with in a conversation that is there.
 #[derive(Clone, Debug)]
@@ -182,5 +185,13 @@ impl Question {
             tools: said.tools,
             finish_reason: None,
         }
+    }
+}
+
+/// A conversation's title from its first message: the first 50 characters, and `...` if there are more.
+fn title(message: &str) -> String {
+    match message.char_indices().nth(TITLE_CHARS) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message.to_owned(),
     }
 }

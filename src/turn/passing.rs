@@ -4,12 +4,11 @@
 //!
 //! Nobody can come back for such a reply, so unlike a turn that is kept it ends when its reader has left.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::live::{self, Passing};
+use super::live::Passing;
 use super::{Ask, Fault, Turns, passages};
 use crate::error::Error;
 use crate::models::{Completion, Delta, Failure, FailureKind, Prompt, Stop, Usage};
@@ -43,8 +42,6 @@ impl Drop for PassingPlace {
     }
 }
 
-type Work = Box<dyn FnOnce(Result<PassingPlace, Error>) + Send>;
-
 impl Turns {
     /// Asks the model of `ask` with its own prompt ([`Ask::prompt`]) and hands over what it says. `stop` ends it.
     pub fn pass(self: &Arc<Self>, ask: Ask, stop: Stop, mut listener: Box<dyn Hear>) {
@@ -55,13 +52,21 @@ impl Turns {
             stop: stop.clone(),
             bytes,
         };
-        self.aside(is_instant, passing, move |place| {
+        let work = move |place: Result<PassingPlace, Error>| {
             let outcome = match place {
-                Ok(place) => place.turns.run_passing(&ask, &stop, &mut *listener),
+                Ok(place) => place.turns.run_passing(ask, &stop, &mut *listener),
                 Err(error) => Err(error.into()),
             };
             listener.end(outcome);
-        });
+        };
+        if is_instant {
+            work(Ok(PassingPlace {
+                turns: Arc::clone(self),
+                number: None,
+            }));
+        } else {
+            self.aside(passing, work);
+        }
     }
 
     /// Has the provider of `ask` turn texts into vectors. Question and answer are those of OpenAI's `/embeddings`.
@@ -71,7 +76,7 @@ impl Turns {
             stop: stop.clone(),
             bytes: map_bytes(&body),
         };
-        self.aside(false, passing, move |place| {
+        self.aside(passing, move |place| {
             let outcome = match place {
                 Ok(place) => place.turns.run_embedding(&ask, &body, &stop),
                 Err(error) => Err(error.into()),
@@ -80,11 +85,11 @@ impl Turns {
         });
     }
 
-    fn run_passing(&self, ask: &Ask, stop: &Stop, listener: &mut dyn Hear) -> Result<Completion, Fault> {
+    fn run_passing(&self, mut ask: Ask, stop: &Stop, listener: &mut dyn Hear) -> Result<Completion, Fault> {
         let prompt = Prompt {
             model: ask.choice.model.clone(),
-            library: passages::look_up(&self.store, ask)?,
-            ..ask.prompt.clone().unwrap_or_default()
+            library: passages::look_up(&self.store, &ask)?,
+            ..ask.prompt.take().unwrap_or_default()
         };
         let mut chars = 0;
         let outcome = ask.choice.provider.complete(&prompt, stop, &mut |delta| {
@@ -92,10 +97,10 @@ impl Turns {
             listener.hear(delta);
         });
         match &outcome {
-            Ok(completion) => self.account(ask, None, completion),
+            Ok(completion) => self.account(&ask, None, completion),
             Err(failure) => {
-                if let Some(spent) = spent(ask, failure, &prompt, chars) {
-                    self.account(ask, None, &spent);
+                if let Some(spent) = spent(&ask, failure, &prompt, chars) {
+                    self.account(&ask, None, &spent);
                 }
             }
         }
@@ -124,48 +129,19 @@ impl Turns {
         }
     }
 
-    /// Runs `work` with a place among the turns, on a thread of its own unless it is instant; or tells it why not.
-    fn aside(
-        self: &Arc<Self>,
-        is_instant: bool,
-        passing: Passing,
-        work: impl FnOnce(Result<PassingPlace, Error>) + Send + 'static,
-    ) {
-        let entered = if is_instant {
-            Ok(None)
-        } else {
-            self.live().enter_passing(passing, self.limits.turns_max).map(Some)
+    /// Does `work` with a place among the turns, on a thread of its own; or tells it why not.
+    fn aside(self: &Arc<Self>, passing: Passing, work: impl FnOnce(Result<PassingPlace, Error>) + Send + 'static) {
+        // Not in the `match`, which would go on under the lock.
+        let entered = self.live().enter_passing(passing, self.limits.turns_max);
+        let number = match entered {
+            Ok(number) => Some(number),
+            Err(error) => return work(Err(error)),
         };
-        let place = entered.map(|number| PassingPlace {
-            turns: Arc::clone(self),
-            number,
-        });
-        match place {
-            Ok(place) if !is_instant => self.spawn_aside(place, Box::new(work)),
-            place => work(place),
-        }
-    }
-
-    fn spawn_aside(&self, place: PassingPlace, work: Work) {
-        // Shared, because a thread that does not come to be does not give back what it was to run with.
-        let exchange = Arc::new(Mutex::new(Some((place, work))));
-        let take = |exchange: &Mutex<Option<_>>| exchange.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let taken = Arc::clone(&exchange);
-        let spawned = thread::Builder::new()
-            .name("turn".into())
-            .stack_size(self.stack_bytes)
-            .spawn(move || {
-                if let Some((place, work)) = take(&taken) {
-                    work(Ok(place));
-                }
-            });
-        if let Err(error) = spawned {
-            log::error!("an exchange's thread did not start: {error}");
-            if let Some((place, work)) = take(&exchange) {
-                drop(place);
-                let message = "The server has no thread left to write a reply on; try again";
-                work(Err(live::unavailable(message, 5)));
-            }
+        let turns = Arc::clone(self);
+        let started = self.start_thread((PassingPlace { turns, number }, work), |(place, work)| work(Ok(place)));
+        if let Err(((place, work), error)) = started {
+            drop(place);
+            work(Err(error));
         }
     }
 }

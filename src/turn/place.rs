@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use super::ask::Asker;
 use super::feed::Since;
 use super::live::{self, Live, Running};
-use super::{Ask, Asker, Turns};
+use super::{Ask, Turns};
 use crate::error::Error;
 
 /// A turn's place among the live ones. Given back when dropped.
@@ -31,7 +32,7 @@ impl Place {
         let turns = Arc::clone(&self.turns);
         turns.await_instants(&self.conversation);
         let mut next = Some((ask, asker));
-        while let Some((ask, Asker { answer, listener })) = next {
+        while let Some((mut ask, Asker { answer, listener })) = next {
             let feed = Arc::clone(&self.running.feed);
             if let Some(listener) = listener {
                 // Nothing has ended it yet.
@@ -40,7 +41,7 @@ impl Place {
             let outcome = if ask.choice.provider.instant() {
                 turns.run_instant(&self.conversation, &ask, Some(&feed))
             } else {
-                turns.run(self, &ask)
+                turns.run(self, &mut ask)
             };
             // Whoever learns of the end may send the next message at once, and must find the place free.
             next = self.next();

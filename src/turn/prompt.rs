@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Ask, Question, Target, Turns, attached, context, passages};
+use super::opening::Question;
+use super::{Ask, Target, Turns, attached, context, passages};
 use crate::error::Error;
 use crate::models::{Prompt, PromptMessage, Role, Stop};
 use crate::reading::Until;
@@ -55,12 +56,6 @@ impl Turns {
 
     /// The question and what came before it, as the model will read them. Once it is stopped it waits for nothing.
     pub(super) fn prompt(&self, ask: &Ask, question: &Question, stop: &Stop) -> Result<Prompt, Error> {
-        if let Some(prompt) = &ask.prompt {
-            return Ok(Prompt {
-                model: ask.choice.model.clone(),
-                ..prompt.clone()
-            });
-        }
         let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
         let until = Until {
             deadline: Instant::now() + READING_MAX,

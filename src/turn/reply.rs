@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::feed::{Feed, Position, Said};
 use super::live::Live;
-use super::{Ask, Event, Question, Turns, summary};
+use super::opening::Question;
+use super::{Ask, Event, Turns, summary};
 use crate::error::{Error, Kind};
 use crate::models::{Completion, Delta, Failure, FailureKind, ToolCall};
 use crate::store::{self, NewMessage, State, Tx};

@@ -8,10 +8,12 @@ mod places;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::models::{FailureKind, Provider};
+use crate::models::{
+    Choice, Completion, Delta, Failure, FailureKind, Prompt, PromptMessage, Provider, Stop, ToolCall, Usage,
+};
 use crate::patience::{PATIENCE, until};
-use crate::store::Page;
 use crate::store::tests::{Rig as Stored, fill_disk, free_disk};
+use crate::store::{self, Conversation, MessageDetails, Page, Ref, User};
 
 type Script = dyn Fn(&Stop, &mut dyn FnMut(&str)) -> Result<(), Failure> + Send + Sync;
 

@@ -92,13 +92,16 @@ fn the_reference_can_be_read() {
         "document.querySelectorAll('article.operation').length > 40",
     );
     assert_wide_enough(&page);
+    page.assert_accessible();
     page.shot("redoc-light");
     page.prefer("dark");
+    page.assert_accessible();
     page.shot("redoc-dark");
     find(&page);
     page.resize(PHONE);
     page.wait("folded contents", "!document.querySelector('.contents details').open");
     assert_wide_enough(&page);
+    page.assert_accessible();
     page.shot("redoc-phone-dark");
     page.prefer("light");
     page.eval("(location.hash = 'post_auth_register', 1)");

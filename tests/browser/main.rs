@@ -14,6 +14,8 @@
 
 #[cfg(test)]
 mod chat;
+#[path = "../server/rig/chunks.rs"]
+mod chunks;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! A model of the test's own: it says what it was asked, word by word, so that a test writes the reply it wants to see.
 //! Where the text has the word `PAUSE` it waits for the test, and at `BREAK` it hangs up; what begins with `REFUSE` it
-//! refuses.
+//! refuses. A system prompt that begins with `Say:` is said instead, for replies that are to look like replies. It lets
+//! everybody in but the key `sk-wrong`.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+
+use crate::chunks::read_chunks;
 
 #[derive(Default)]
 struct Gate {
@@ -47,10 +50,15 @@ impl Model {
         Model { address, gate }
     }
 
+    /// Where it is asked, as a provider's address.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
     /// What makes the server ask it.
     pub(crate) fn environment(&self) -> [(String, String); 3] {
         [
-            ("OPENAI_BASE_URL".into(), format!("http://{}/v1", self.address)),
+            ("OPENAI_BASE_URL".into(), self.address()),
             ("OPENAI_API_KEY".into(), "sk-nothing".into()),
             ("FIRESIDE_DEFAULT_MODEL".into(), "mirror".into()),
         ]
@@ -71,7 +79,17 @@ fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
             return Ok(());
         }
         let is_list = line.contains("/models");
-        let body: Value = serde_json::from_slice(&read_body(&mut reader)?).unwrap_or_default();
+        let (is_allowed, body) = read_body(&mut reader)?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if !is_allowed {
+            let text = json!({ "error": { "message": "Incorrect API key provided" } }).to_string();
+            let length = text.len();
+            write!(
+                socket,
+                "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{text}"
+            )?;
+            continue;
+        }
         if is_list {
             let list = json!({ "object": "list", "data": [{ "id": "mirror", "object": "model" }, { "id": "looking-glass", "object": "model" }] }).to_string();
             write!(
@@ -85,7 +103,8 @@ fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
             .as_array()
             .and_then(|rows| rows.last())
             .map(|row| &row["content"]);
-        let text = said.and_then(Value::as_str).unwrap_or("Without a word.").to_owned();
+        let text = said.and_then(Value::as_str).unwrap_or("Without a word.");
+        let text = told(&body).unwrap_or(text).to_owned();
         if text.starts_with("REFUSE") {
             let words = json!({ "error": { "message": "the mirror is fogged" } }).to_string();
             let length = words.len();
@@ -106,8 +125,15 @@ fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
     }
 }
 
-fn read_body(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
-    let (mut length, mut is_chunked) = (0, false);
+/// What the system prompt has it say.
+fn told(body: &Value) -> Option<&str> {
+    let first = body["messages"].get(0).filter(|row| row["role"] == "system")?;
+    first["content"].as_str()?.strip_prefix("Say:")
+}
+
+/// Whether the key is one that is let in, and the body.
+fn read_body(reader: &mut BufReader<TcpStream>) -> std::io::Result<(bool, Vec<u8>)> {
+    let (mut length, mut is_chunked, mut is_allowed) = (0, false, true);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -115,32 +141,18 @@ fn read_body(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
         if let Some(value) = line.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
         }
+        is_allowed &= !line.ends_with("sk-wrong");
         is_chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
         if line.is_empty() {
             break;
         }
     }
     if is_chunked {
-        return read_chunks(reader);
+        return Ok((is_allowed, read_chunks(reader)?));
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(body)
-}
-
-fn read_chunks(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let size = usize::from_str_radix(line.trim_end(), 16).unwrap_or(0);
-        let mut chunk = vec![0; size + 2];
-        reader.read_exact(&mut chunk)?;
-        if size == 0 {
-            return Ok(body);
-        }
-        body.extend_from_slice(&chunk[..size]);
-    }
+    Ok((is_allowed, body))
 }
 
 fn stream(mut socket: &TcpStream, text: &str, gate: &Gate) -> std::io::Result<()> {

@@ -1,96 +1,90 @@
-//! The pages beside conversations, each in light and dark and on a phone: what they show, and what can be done on them.
+//! The pages beside conversations: each in light and dark, on a desk and on a phone, and what can be done on them.
 
-use crate::model::Model;
-use crate::rig::{DESKTOP, PHONE, Page, start_with};
+mod admin;
+mod library;
+mod picture;
+mod settings;
+mod states;
+mod usage;
 
-const PAGES: [(&str, &str); 12] = [
-    ("settings", ".choices"),
-    ("settings/replies", "#default-prompt"),
-    ("settings/account", "#new-password"),
-    ("settings/sessions", ".rows li"),
-    ("settings/keys", "#key-name"),
-    ("settings/data", ".part"),
-    ("usage", ".figures"),
-    ("library", ".rows li"),
-    ("admin", ".rows li"),
-    ("admin/access", ".choices"),
-    ("admin/providers", "#provider-key"),
-    ("admin/server", ".facts"),
-];
+use crate::rig::{DESKTOP, PHONE, Page};
 
-#[test]
-fn every_page_is_fit_to_be_seen() {
-    let model = Model::start();
-    let Some((server, browser)) = start_with(Some(&model)) else {
-        return;
-    };
-    let page = Page::open(&browser, &server.origin);
-    page.sign_up();
-    page.send("Something to count");
-    page.wait_for_end();
-    a_note(&page, &server.origin);
-    a_key(&page, &server.origin);
-    for (name, landmark) in PAGES {
-        page.visit(&server.origin, name);
-        page.wait(name, &format!("document.querySelector('.page {landmark}') !== null"));
+/// The smallest window that everything must fit into.
+const TINY: (u32, u32) = (320, 640);
+const WIDE: (u32, u32) = (2200, 1100);
+
+/// Whatever the pages have in common holds here: it fits, it can be reached, and it is kept as a picture.
+fn look(page: &Page, name: &str) {
+    for (place, size) in [("", DESKTOP), ("-phone", PHONE)] {
+        page.resize(size);
         page.assert_fits();
-        page.assert_accessible();
-        let file = name.replace('/', "-");
-        page.shot(&format!("{file}-light"));
-        page.prefer("dark");
-        page.assert_accessible();
-        page.shot(&format!("{file}-dark"));
-        page.resize(PHONE);
-        page.assert_fits();
-        page.shot(&format!("{file}-phone-dark"));
-        page.resize(DESKTOP);
-        page.prefer("light");
+        assert_no_overflow(page, name);
+        for theme in ["light", "dark"] {
+            page.prefer(theme);
+            page.assert_accessible();
+            page.shot(&format!("{name}{place}-{theme}"));
+        }
     }
-    page.assert_quiet(&server.origin, "/pages.js");
-    a_theme(&page, &server.origin);
+    page.prefer("light");
+    for (place, size) in [("-tiny", TINY), ("-wide", WIDE)] {
+        page.resize(size);
+        page.assert_fits();
+        assert_no_overflow(page, name);
+        page.shot(&format!("{name}{place}-light"));
+    }
+    page.resize(DESKTOP);
 }
 
-fn a_note(page: &Page, origin: &str) {
-    page.visit(origin, "library");
-    page.click(".adding summary");
-    page.fill("#note-title", "The kettle book");
-    page.fill("#note-text", "A kettle sings when the water is nearly hot.");
-    page.click(".adding .form-foot .button");
-    page.wait(
-        "the document",
-        "document.querySelector('.rows a')?.textContent === 'The kettle book'",
-    );
-    page.click(".rows a");
-    page.wait(
-        "its text",
-        "document.querySelector('.plain-text')?.textContent.includes('sings')",
-    );
-    page.click(".way-back");
-    page.click(".rows .icon-button");
-    page.wait("it gone", "document.querySelector('.rows li').hidden");
-    page.click(".toast .link");
-    page.wait("it back", "!document.querySelector('.rows li').hidden");
+/// What scrolls down does not scroll sideways.
+fn assert_no_overflow(page: &Page, name: &str) {
+    let over = "[...document.querySelectorAll('.page-frame:not([hidden]), dialog')] \
+        .filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.className)";
+    assert_eq!(page.eval(over), serde_json::json!([]), "{name} is cut off at the side");
 }
 
-fn a_key(page: &Page, origin: &str) {
-    page.visit(origin, "settings/keys");
-    page.fill("#key-name", "Scripts");
-    page.click(".page form .button");
-    page.wait(
-        "the key",
-        "document.querySelector('.secret code')?.textContent.startsWith('fs-')",
-    );
-    page.wait(
-        "its row",
-        "document.querySelector('.rows strong')?.textContent === 'Scripts'",
-    );
+/// What a request of the page's own session comes to: `[status, body]`, the body as text.
+fn ask(page: &Page, method: &str, path: &str, body: &serde_json::Value) -> (u64, serde_json::Value) {
+    let body = if body.is_null() {
+        "undefined".to_owned()
+    } else {
+        format!("JSON.stringify({body})")
+    };
+    page.eval(&format!(
+        "(delete window.answer, fetch({path:?}, {{ method: {method:?}, body: {body}, headers: {{ 'Content-Type': 'application/json' }} }}) \
+         .then(async (got) => {{ const text = await got.text(); window.answer = [got.status, text]; }}), 1)"
+    ));
+    page.wait("an answer", "window.answer !== undefined");
+    let answer = page.eval("window.answer");
+    let text = answer[1].as_str().unwrap_or_default();
+    let body = serde_json::from_str(text).unwrap_or_default();
+    (answer[0].as_u64().expect("a status"), body)
 }
 
-fn a_theme(page: &Page, origin: &str) {
-    let is_dark = "getComputedStyle(document.body).backgroundColor === 'rgb(30, 26, 23)'";
-    page.visit(origin, "settings");
-    page.click("input[value=dark]");
-    page.wait("the dark", is_dark);
-    page.reload();
-    page.wait("the dark after a reload", is_dark);
+/// Follows the link in the page that leads to `path`, without loading the page anew.
+fn open(page: &Page, path: &str, landmark: &str) {
+    page.eval(&format!(
+        "(history.pushState(null, '', '/ui/{path}'), dispatchEvent(new PopStateEvent('popstate')), 1)"
+    ));
+    page.wait(path, &format!("document.querySelector('.page {landmark}') !== null"));
+}
+
+/// The words that a status or a complaint says.
+fn wait_for_words(page: &Page, selector: &str, words: &str) {
+    let said =
+        format!("[...document.querySelectorAll({selector:?})].some((node) => node.textContent.includes({words:?}))");
+    page.wait(&format!("{words:?} in {selector}"), &said);
+}
+
+/// Puts a file into the file field of the page, as picking it does.
+fn pick(page: &Page, files: &[(&str, &str)]) {
+    let made: Vec<String> = files
+        .iter()
+        .map(|(name, text)| format!("new File([{text:?}], {name:?})"))
+        .collect();
+    page.eval(&format!(
+        "(() => {{ const input = document.querySelector('.page input[type=file]'); const box = new DataTransfer(); \
+         for (const file of [{}]) box.items.add(file); input.files = box.files; \
+         input.dispatchEvent(new Event('change')); return 1; }})()",
+        made.join(", ")
+    ));
 }

@@ -97,6 +97,11 @@ impl Server {
         server.origin = format!("http://{}", rest.split('/').next().unwrap_or_default());
         server
     }
+
+    /// The database, for what no request can make: the past.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.dir.join("data/fireside.db")
+    }
 }
 
 impl Drop for Server {
@@ -290,8 +295,10 @@ impl Page {
         let Some(axe) = std::env::var_os("FIRESIDE_AXE") else {
             return;
         };
-        let axe = fs::read_to_string(axe).expect("axe-core's file");
-        self.tab.evaluate(&axe, false).expect("axe-core");
+        if self.eval("typeof axe") == "undefined" {
+            let axe = fs::read_to_string(axe).expect("axe-core's file");
+            self.tab.evaluate(&axe, false).expect("axe-core");
+        }
         let run = "axe.run({ resultTypes: ['violations'] }).then(({ violations }) => \
             JSON.stringify(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])))";
         let found = self.tab.evaluate(run, true).expect("axe-core's report").value;
@@ -362,6 +369,13 @@ impl Page {
             serde_json::json!([0, 0]),
             "the page is larger than the window"
         );
+    }
+
+    /// Why the page cannot be put among the system's programs.
+    pub(crate) fn installability_errors(&self) -> Vec<String> {
+        let found = self.tab.call_method(PageDomain::GetInstallabilityErrors(None));
+        let errors = found.expect("the browser's opinion").installability_errors;
+        errors.into_iter().map(|error| error.error_id).collect()
     }
 
     /// Keeps a picture, if asked to by `FIRESIDE_SCREENSHOTS`.

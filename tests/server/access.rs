@@ -24,6 +24,10 @@ const OPEN: &[(&str, &str)] = &[
     ("POST /auth/token", "gives the token"),
     ("POST /token", "gives the token"),
     ("POST /auth/session", "gives the cookie"),
+    (
+        "POST /auth/local",
+        "asks for the secret of the lock file, which only the data folder's owner can read",
+    ),
     ("DELETE /auth/session", "takes the cookie also when its session is over"),
     (
         "GET /ws",

@@ -17,6 +17,13 @@ fn user_shape(email: &str, username: &str, role: &str) -> Value {
     })
 }
 
+/// The same object as its owner gets it.
+fn own_shape(email: &str, username: &str, role: &str) -> Value {
+    let mut shape = user_shape(email, username, role);
+    shape["system_prompt"] = Value::Null;
+    shape
+}
+
 /// The same object with the token that registering adds.
 fn registered_shape(email: &str, role: &str) -> Value {
     let mut shape = user_shape(email, email, role);
@@ -160,7 +167,7 @@ fn oneself_can_be_changed_a_field_at_a_time() {
     let ann = server.account("ann");
     server.account("bob");
     let patch = |body: Value| server.patch("/users/me").bearer(&ann.token).json(&body).send();
-    let mut shape = user_shape("ann@example.com", "ann@example.com", "admin");
+    let mut shape = own_shape("ann@example.com", "ann@example.com", "admin");
     shape["id"] = json!(ann.id);
     shape["display_name"] = json!("Ann ☃");
     check_shape(
@@ -171,6 +178,7 @@ fn oneself_can_be_changed_a_field_at_a_time() {
     shape["username"] = json!("ann");
     check_shape(&patch(json!({"username": "ann"})), 200, &shape);
     check_shape(&patch(json!({})), 200, &shape);
+    shape["system_prompt"] = json!("Answer briefly.");
     check_shape(&patch(json!({"system_prompt": "Answer briefly."})), 200, &shape);
     for body in [
         json!({"username": "a@b"}),
@@ -208,7 +216,7 @@ fn a_new_address_needs_the_password_and_signs_in() {
     let server = Server::start();
     let ann = server.account("ann");
     let patch = |body: Value| server.patch("/users/me").bearer(&ann.token).json(&body).send();
-    let mut shape = user_shape("ann@example.com", "<filled>", "admin");
+    let mut shape = own_shape("ann@example.com", "<filled>", "admin");
     shape["email"] = json!("new@example.com");
     check_shape(
         &patch(json!({"email": "new@example.com", "current_password": ann.password})),

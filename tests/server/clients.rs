@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::rig::{Desk, Upstream};
+use crate::rig::{Desk, Upstream, check_output};
 
 /// Where a client is; says so when it is not there.
 fn client(path: &str) -> Option<PathBuf> {
@@ -57,18 +57,6 @@ impl Door {
     }
 }
 
-#[track_caller]
-fn check(output: &Output, wanted: &[&str]) {
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
-    for text in wanted {
-        assert!(stdout.contains(text), "no {text:?} in\n{stdout}\n{stderr}");
-    }
-}
-
 fn script(name: &str) -> String {
     format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -81,7 +69,7 @@ fn the_python_package() {
     let output = Door::open().run(Command::new(python).arg(script("openai_client.py")));
     let calls = ["whole", "stream", "tools", "vision", "embeddings", "errors"];
     let lines = calls.map(|call| format!("python: {call}"));
-    check(&output, &lines.each_ref().map(String::as_str));
+    check_output(&output, &lines.each_ref().map(String::as_str));
 }
 
 #[test]
@@ -94,7 +82,7 @@ fn the_javascript_package() {
     let output = Door::open().run(&mut command);
     let calls = ["whole", "stream", "tools", "vision", "embeddings", "errors"];
     let lines = calls.map(|call| format!("javascript: {call}"));
-    check(&output, &lines.each_ref().map(String::as_str));
+    check_output(&output, &lines.each_ref().map(String::as_str));
 }
 
 #[test]
@@ -116,6 +104,6 @@ fn the_llm_command() {
             .env("LLM_USER_PATH", &home)
             .args(["-m", "fireside", "--key", &door.key]);
         let output = door.run(command.args(more).arg("Hello"));
-        check(&output, &["fake reply to: Hello"]);
+        check_output(&output, &["fake reply to: Hello"]);
     }
 }

@@ -71,6 +71,13 @@ fn a_document_comes_is_read_and_goes() {
         );
     }
     let target = format!("/documents/{}", first["uuid"].as_str().unwrap());
+    let mut parts = first.clone();
+    parts["passages"] = json!([{"position": 0, "heading": "Sea", "text": content}]);
+    check_shape(
+        &server.get(&format!("{target}/passages")).bearer(&ann.token).send(),
+        200,
+        &parts,
+    );
     let gone = server.delete(&target).bearer(&ann.token).send();
     assert_eq!((gone.status, gone.body.len()), (204, 0));
     for call in [server.get(&target), server.delete(&target)] {
@@ -113,7 +120,8 @@ fn somebody_elses_document_does_not_exist() {
         .chain(["4711", "-1", "01890a5d-ac96-774b-bcce-b302099a8057"])
     {
         let target = format!("/documents/{id}");
-        for call in [server.get(&target), server.delete(&target)] {
+        let passages = server.get(&format!("{target}/passages"));
+        for call in [server.get(&target), passages, server.delete(&target)] {
             check_shape(&absent(call), 404, &json!({"detail": "Document not found"}));
         }
     }

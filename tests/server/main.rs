@@ -24,6 +24,8 @@ mod clients;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod cors;
 #[cfg(test)]
 mod docs;

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::rig::{Launch, Server, forge};
+use crate::rig::{Launch, Server, check_output, forge};
 
 /// Runs a script of `examples/`; `None` when this machine has no curl, or no Python for those in Python.
 fn run(script: &str, server: &Server, variables: &[(&str, &str)]) -> Option<Output> {
@@ -28,26 +28,13 @@ fn run(script: &str, server: &Server, variables: &[(&str, &str)]) -> Option<Outp
     Some(command.output().expect("a shell"))
 }
 
-/// The script succeeds and shows all of these.
-#[track_caller]
-fn check(output: &Output, wanted: &[&str]) {
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
-    for text in wanted {
-        assert!(stdout.contains(text), "no {text:?} in\n{stdout}\n{stderr}");
-    }
-}
-
 #[test]
 fn the_chat_session_runs() {
     let server = Server::start();
     let Some(output) = run("curl-ai-chat.sh", &server, &[]) else {
         return;
     };
-    check(
+    check_output(
         &output,
         &["user@example.com", "My First Chat", "Echo: Hello, AI!", "\"total\":1"],
     );
@@ -55,7 +42,7 @@ fn the_chat_session_runs() {
     let Some(output) = run("curl-ai-chat.sh", &server, &[]) else {
         return;
     };
-    check(&output, &["Echo: Hello, AI!", "\"total\":2"]);
+    check_output(&output, &["Echo: Hello, AI!", "\"total\":2"]);
 }
 
 #[test]
@@ -65,7 +52,7 @@ fn the_todo_session_runs_with_an_account_of_this_server() {
         let Some(output) = run("curl-todo.sh", &server, &[]) else {
             return;
         };
-        check(
+        check_output(
             &output,
             &[
                 "Echo: Hello, how are you?",
@@ -84,7 +71,7 @@ fn the_todo_session_runs_with_a_token_from_elsewhere() {
     let Some(output) = run("curl-todo.sh", &server, &[("TOKEN", &token), ("USER_ID", "user123")]) else {
         return;
     };
-    check(&output, &["\"conversation_id\":1", "Echo: Tell me more about yourself"]);
+    check_output(&output, &["\"conversation_id\":1", "Echo: Tell me more about yourself"]);
     assert_eq!(server.messages(&token, "1").len(), 4);
 }
 
@@ -95,7 +82,7 @@ fn the_python_client_runs() {
         let Some(output) = run("client.py", &server, &[]) else {
             return;
         };
-        check(&output, &["Chat ", "user: Hello, AI!", "assistant: Echo: Hello, AI!"]);
+        check_output(&output, &["Chat ", "user: Hello, AI!", "assistant: Echo: Hello, AI!"]);
     }
     let Some(output) = run("client.py", &server, &[("PASSWORD", "another")]) else {
         return;
@@ -112,7 +99,7 @@ fn the_flutter_session_runs() {
         let Some(output) = run("curl-flutter.sh", &server, &[]) else {
             return;
         };
-        check(
+        check_output(
             &output,
             &[
                 "\"username\":\"alice\"",
@@ -134,7 +121,7 @@ fn the_chatai_session_runs() {
         let Some(output) = run("curl-chatai.sh", &server, &[]) else {
             return;
         };
-        check(
+        check_output(
             &output,
             &[
                 "chatai@example.com",

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::outlet::Form;
 use crate::error::{Error, Issue};
+use crate::limits::QUESTION_BYTES_MAX;
 use crate::models::{Image, Prompt, PromptMessage, Role, ToolCall, read_data_url};
 use crate::reading::{is_picture, picture_type};
 
@@ -230,9 +231,6 @@ fn read_picture(part: &Value, count: usize) -> Result<Image, &'static str> {
         fetch: Arc::new(move || Some(bytes.to_vec())),
     })
 }
-
-/// Bytes of a question that is kept: what the other routes take too. Whatever lists a conversation holds it in memory.
-const QUESTION_BYTES_MAX: usize = 1024 * 1024;
 
 /// Refuses what cannot be kept: a conversation holds what its user says, and a reply to it.
 pub(super) fn require_question(prompt: &Prompt) -> Result<(), Error> {

@@ -105,25 +105,6 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Takes an answer that came in one piece.
-    pub(super) fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
-        let message: Message = self.parse(body)?;
-        if let Some(error) = message.error {
-            return Err(self.reported(&error));
-        }
-        if message.content.is_empty() && message.stop_reason.is_none() {
-            return Err(self.outlet.reporter.broken("sent an answer without a reply in it"));
-        }
-        for block in message.content {
-            self.begin(block)?;
-            self.end_call()?;
-        }
-        self.stop_reason = message.stop_reason;
-        self.usage = message.usage.unwrap_or_default();
-        self.complete = true;
-        Ok(())
-    }
-
     /// The end of the answer, read to its end or not.
     pub(super) fn finish(self, read: Result<(), Failure>, prompt: &Prompt) -> Result<Completion, Failure> {
         read?;
@@ -203,6 +184,24 @@ impl<'a> Answer<'a> {
 }
 
 impl Listener for Answer<'_> {
+    fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
+        let message: Message = self.parse(body)?;
+        if let Some(error) = message.error {
+            return Err(self.reported(&error));
+        }
+        if message.content.is_empty() && message.stop_reason.is_none() {
+            return Err(self.outlet.reporter.broken("sent an answer without a reply in it"));
+        }
+        for block in message.content {
+            self.begin(block)?;
+            self.end_call()?;
+        }
+        self.stop_reason = message.stop_reason;
+        self.usage = message.usage.unwrap_or_default();
+        self.complete = true;
+        Ok(())
+    }
+
     fn event(&mut self, data: &str) -> Result<(), Failure> {
         if self.complete || data.trim().is_empty() {
             return Ok(());

@@ -1,20 +1,19 @@
 //! Calls over real sockets against servers that behave and servers that do not.
 
+mod connections;
 mod forms;
 mod retries;
+mod stops;
 
 use std::io::Write;
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::failure::FailureKind;
-use super::super::fake_upstream::{
-    KEY, STREAM, Then, Upstream, ask, chunks, client, client_with, prompt, stream, whole,
-};
+use super::super::fake_upstream::{KEY, STREAM, Then, Upstream, ask, chunks, client, prompt, stream, whole};
 use super::super::room::Room;
-use super::super::{Delta, Image, Provider, Stop, Usage};
+use super::super::{Image, Provider, Stop, Usage};
 use super::OpenAi;
 
 const HELLO: &str = concat!(
@@ -365,148 +364,6 @@ fn a_gzip_bomb_is_not_inflated() {
 }
 
 #[test]
-fn stop_ends_a_blocked_call_at_once() {
-    let half = [STREAM.as_bytes(), &chunks(&event("half"), 1000)].concat();
-    let by_closing = [b"HTTP/1.1 200 OK\r\n\r\n", event("half").as_bytes()].concat();
-    for (bytes, text) in [(Vec::new(), ""), (half, "half"), (by_closing, "half")] {
-        let (arrived, arrival) = channel();
-        let delivered = arrived.clone();
-        let upstream = Upstream::start(move |_, stream| {
-            stream.write_all(&bytes).unwrap();
-            if bytes.is_empty() {
-                arrived.send(()).unwrap();
-            }
-            Then::Hang
-        });
-        let stop = Stop::new();
-        let stopper = thread::spawn({
-            let stop = stop.clone();
-            move || {
-                arrival.recv().unwrap();
-                stop.stop();
-                Instant::now()
-            }
-        });
-        let mut so_far = String::new();
-        let result = upstream.client().complete(&prompt("m-1"), &stop, &mut |delta| {
-            if let Delta::Text(piece) = delta {
-                so_far.push_str(piece);
-            }
-            delivered.send(()).unwrap();
-        });
-        let delay = stopper.join().unwrap().elapsed();
-        assert!(delay < Duration::from_millis(200), "{delay:?}");
-        assert_eq!(result.unwrap_err().kind, FailureKind::Stopped);
-        assert_eq!(so_far, text);
-    }
-}
-
-#[test]
-fn stop_between_pieces_and_before_the_call() {
-    let upstream = Upstream::with(stream(&(event("one") + &event("two") + HELLO)), || Then::KeepAlive);
-    let stop = Stop::new();
-    let mut pieces = 0;
-    let result = upstream.client().complete(&prompt("m-1"), &stop, &mut |_| {
-        pieces += 1;
-        stop.stop();
-    });
-    assert_eq!((pieces, result.unwrap_err().kind), (1, FailureKind::Stopped));
-    let outcome = ask(&upstream.client(), &stop);
-    assert_eq!(outcome.result.unwrap_err().kind, FailureKind::Stopped);
-    assert_eq!(upstream.requests.lock().unwrap().len(), 1);
-}
-
-#[test]
-fn stop_after_the_end_does_not_touch_the_pooled_connection() {
-    let upstream = Upstream::with(stream(HELLO), || Then::KeepAlive);
-    let client = upstream.client();
-    let first = Stop::new();
-    ask(&client, &first).result.unwrap();
-    // The second call uses the first one's connection when that is stopped, and leaves it to the third.
-    let second = client.complete(&prompt("m-1"), &Stop::new(), &mut |_| first.stop());
-    second.unwrap();
-    ask(&client, &Stop::new()).result.unwrap();
-    assert_eq!(upstream.connections(), 1);
-}
-
-#[test]
-fn a_stale_pooled_connection_is_replaced_once() {
-    // The second request finds a connection that the server closes without an answer.
-    let upstream = Upstream::start(|received, stream_| {
-        if received.number == 1 {
-            return Then::Close;
-        }
-        stream_.write_all(&stream(HELLO)).unwrap();
-        Then::KeepAlive
-    });
-    let client = upstream.client();
-    for _ in 0..3 {
-        ask(&client, &Stop::new()).result.unwrap();
-    }
-    assert_eq!(
-        (upstream.connections(), upstream.requests.lock().unwrap().len()),
-        (2, 4)
-    );
-}
-
-#[test]
-fn the_replacement_is_not_another_stale_connection() {
-    // Two calls at once leave two connections in the pool. Then the server answers new ones only.
-    let both = Barrier::new(2);
-    let upstream = Upstream::start(move |received, stream_| {
-        if received.number < 2 {
-            both.wait();
-        } else if received.connection < 2 {
-            return Then::Close;
-        }
-        stream_.write_all(&stream(HELLO)).unwrap();
-        Then::KeepAlive
-    });
-    let client = upstream.client();
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| ask(&client, &Stop::new()).result.unwrap());
-        }
-    });
-    ask(&client, &Stop::new()).result.unwrap();
-    assert_eq!(upstream.connections(), 3);
-}
-
-#[test]
-fn the_end_of_the_body_is_waited_for_but_not_for_long() {
-    // The last chunk comes after everything else has arrived.
-    let (arrived, arrival) = channel();
-    let arrival = Mutex::new(arrival);
-    let upstream = Upstream::start(move |_, stream| {
-        stream
-            .write_all(&[STREAM.as_bytes(), &chunks(HELLO, 4000)].concat())
-            .unwrap();
-        arrival.lock().unwrap().recv().unwrap();
-        stream.write_all(b"0\r\n\r\n").unwrap();
-        Then::KeepAlive
-    });
-    let client = upstream.client();
-    for _ in 0..2 {
-        let mut seen = false;
-        let result = client.complete(&prompt("m-1"), &Stop::new(), &mut |_| {
-            if !std::mem::replace(&mut seen, true) {
-                arrived.send(()).unwrap();
-            }
-        });
-        result.unwrap();
-    }
-    assert_eq!(upstream.connections(), 1);
-
-    // The last chunk does not come at all.
-    let body = [STREAM.as_bytes(), &chunks(HELLO, 4000)].concat();
-    let upstream = Upstream::with(body, || Then::Hang);
-    let patient = client_with(&upstream.base_url(), Duration::from_secs(20));
-    let started = Instant::now();
-    ask(&patient, &Stop::new()).result.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(5));
-}
-
-#[test]
 fn a_server_that_refuses_stream_options_is_asked_without() {
     let upstream = Upstream::start(|received, stream_| {
         let refusal = whole(
@@ -580,26 +437,4 @@ fn pictures_hold_their_room_while_they_are_on_their_way() {
     assert_eq!(*seen.lock().unwrap(), [7; 3]);
     let requests = upstream.requests.lock().unwrap();
     assert!(requests.iter().all(|request| request.body.contains("base64,UE5H")));
-}
-
-/// After a rush there may be hundreds of idle connections, and nobody to close them.
-#[test]
-fn connections_that_have_long_been_idle_are_let_go() {
-    let upstream = Upstream::start(|received, stream_| {
-        let bytes = match received.head.starts_with("POST ") {
-            true => stream(&format!("{}data: [DONE]\n\n", event("Hi"))),
-            false => whole("200 OK", "", r#"{"data":[]}"#).into_bytes(),
-        };
-        stream_.write_all(&bytes).unwrap();
-        Then::KeepAlive
-    });
-    let client = upstream.client();
-    ask(&client, &Stop::new()).result.unwrap();
-    client.link.let_go();
-    client.list(&Stop::new()).unwrap();
-    assert_eq!(upstream.connections(), 1, "used again");
-    client.link.grow_old();
-    client.link.let_go();
-    client.list(&Stop::new()).unwrap();
-    assert_eq!(upstream.connections(), 2, "let go");
 }

@@ -1,7 +1,7 @@
 //! How replies end when the store does not take them at once.
 
 use super::*;
-use crate::turn::reply::SAVE_MAX;
+use crate::turn::reply::{Reply, SAVE_MAX};
 
 /// More than a full disk has room for.
 const LARGE: usize = 1_000_000;

@@ -229,7 +229,7 @@ fn the_place_is_free_when_the_end_is_told() {
     for _ in 0..50 {
         let (hearing, answered) = rig.stream(&to, saying("reply"));
         while !hearing.recv_timeout(PATIENCE).unwrap().starts_with("done") {}
-        assert!(!rig.turns.live().is_writing_in(id_of(&to)));
+        assert!(rig.turns.live().running(id_of(&to)).is_none());
         outcome(&answered).expect("a reply");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{check_422, registered_shape, token_shape, user_shape};
+use super::{check_422, own_shape, registered_shape, token_shape, user_shape};
 use crate::rig::{Server, check_shape, invalid};
 
 #[test]
@@ -23,7 +23,7 @@ fn the_first_account_is_the_admin_and_the_next_are_users() {
         check_shape(
             &server.get("/users/me").bearer(&token).send(),
             200,
-            &user_shape(email, email, role),
+            &own_shape(email, email, role),
         );
     }
 }

@@ -1,10 +1,12 @@
 //! The rig: a server process, an HTTP client, a fake upstream, forged tokens and JSON shapes. It reports what happened
 //! and never decides what should have; that is the tests' part.
 
+mod chunks;
 mod desk;
 mod forge;
 mod form;
 mod http;
+mod output;
 mod scripted;
 mod server;
 mod shape;
@@ -16,6 +18,7 @@ pub(crate) use desk::Desk;
 pub(crate) use forge::{Algorithm, claims, forge, forge_with};
 pub(crate) use form::Multipart;
 pub(crate) use http::{Call, Connection, Ending, Reply, parse_replies, percent};
+pub(crate) use output::check_output;
 pub(crate) use scripted::{Scripted, streamed, whole};
 pub(crate) use server::{Account, Exit, Launch, Server};
 pub(crate) use shape::{check_shape, invalid};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::chunks::read_chunks;
 use super::{PATIENCE, until};
 
 /// The secret that tests give as the API key; no reply and no log line may ever hold it.
@@ -244,21 +245,6 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Rec
     }
     request.body = serde_json::from_slice(&body).unwrap_or_default();
     Ok(Some(request))
-}
-
-fn read_chunks(reader: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let size = usize::from_str_radix(line.trim_end(), 16).unwrap_or(0);
-        let mut chunk = vec![0; size + 2];
-        reader.read_exact(&mut chunk)?;
-        if size == 0 {
-            return Ok(body);
-        }
-        body.extend_from_slice(&chunk[..size]);
-    }
 }
 
 /// What the words of a model's name ask for.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::super::failure::FailureKind;
-use super::super::super::fake_upstream::{STREAM, Then, Upstream, ask, chunks, client, stream, whole};
+use super::super::super::fake_upstream::{STREAM, Then, Upstream, ask, chunks, client, client_with, stream, whole};
 use super::super::super::{Failure, Provider, Stop};
 use super::{HELLO, event};
 
@@ -117,7 +117,7 @@ fn an_error_whose_body_does_not_end_is_an_error() {
     let upstream = Upstream::with("HTTP/1.1 401 No\r\ncontent-length: 99\r\n\r\n{\"error\":", || {
         Then::Hang
     });
-    let patient = super::client_with(&upstream.base_url(), Duration::from_secs(60));
+    let patient = client_with(&upstream.base_url(), Duration::from_secs(60));
     let started = Instant::now();
     let failure = ask(&patient, &Stop::new()).result.unwrap_err();
     assert_eq!(failure.message, "openai refused with status 401");

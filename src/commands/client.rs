@@ -1,0 +1,215 @@
+//! The HTTP client of the commands: JSON, forms with files, bodies that are read as they come. What a server refuses comes
+//! back as an error with the server's own sentence.
+
+use std::io::Read;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::http::{Request, Response, request};
+use ureq::{Agent, Body, SendBody};
+
+use super::Failed;
+use crate::error::{Error, Kind};
+
+/// A server on this machine or a net away takes a connection in a fraction of it.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// Until the first byte of an answer: an export or a copy of everything may take minutes to be made.
+const ANSWER_TIME: Duration = Duration::from_secs(10 * 60);
+
+/// Between two bytes: streams have a sign of life every 15 seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of a JSON answer: the longest are pages of messages.
+const JSON_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A body that is read, and what it is.
+pub(super) struct Sent<'b> {
+    /// Its media type.
+    pub(super) media_type: &'b str,
+    /// How long it is; without it, it is sent in chunks.
+    pub(super) bytes: Option<u64>,
+    /// The body itself.
+    pub(super) body: &'b mut dyn Read,
+}
+
+/// A server, and who is asking.
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// For the server at this address. With `whole`, every answer must be there after so long, else after as long as it
+    /// moves.
+    pub(super) fn new(base: &str, whole: Option<Duration>) -> Client {
+        let base = base.trim_end_matches('/');
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("fireside/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(CONNECT_TIME))
+            .timeout_recv_response(Some(ANSWER_TIME))
+            .timeout_per_read(Some(SILENCE_MAX))
+            .timeout_per_write(Some(SILENCE_MAX))
+            .timeout_global(whole);
+        // A proxy from the environment cannot reach this machine's own loopback.
+        if ["://127.", "://[::1]", "://localhost"]
+            .iter()
+            .any(|own| base.contains(own))
+        {
+            config = config.proxy(None);
+        }
+        Client {
+            agent: Agent::new_with_config(config.build()),
+            base: base.to_owned(),
+            token: None,
+        }
+    }
+
+    /// Sends this token (or API key) along from now on.
+    pub(super) fn sign_in(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
+    }
+
+    /// The server's address.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// What a route answers; `null` if that is empty.
+    ///
+    /// # Errors
+    /// The server's sentence; that it cannot be reached.
+    pub(super) fn call(&self, method: &str, path: &str) -> Result<Value, Failed> {
+        self.json(self.run(self.request(method, path), SendBody::none())?)
+    }
+
+    /// The same for a route that takes JSON.
+    ///
+    /// # Errors
+    /// As for [`Client::call`].
+    pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failed> {
+        let text = body.to_string();
+        let request = self
+            .request(method, path)
+            .header("Content-Type", "application/json")
+            .header("Content-Length", text.len());
+        self.json(self.run(request, SendBody::from_reader(&mut text.as_bytes()))?)
+    }
+
+    /// Posts a body, and reads what comes back as it comes.
+    ///
+    /// # Errors
+    /// As for [`Client::call`], until the answer begins.
+    pub(super) fn post(&self, path: &str, accept: &str, sent: Sent<'_>) -> Result<Box<dyn Read>, Failed> {
+        let mut request = self.request("POST", path).header("Accept", accept);
+        request = request.header("Content-Type", sent.media_type);
+        if let Some(bytes) = sent.bytes {
+            request = request.header("Content-Length", bytes);
+        }
+        let response = self.run(request, SendBody::from_reader(sent.body))?;
+        Ok(Box::new(response.into_body().into_reader()))
+    }
+
+    fn request(&self, method: &str, path: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    fn run(&self, request: request::Builder, body: SendBody<'_>) -> Result<Response<Body>, Failed> {
+        let request = request.body(body).map_err(|error| {
+            let message = format!("{} is not an address that can be asked", self.base);
+            Failed::usage(Error::new(Kind::Malformed, message).caused_by(error))
+        })?;
+        let response = self.agent.run(request).map_err(|error| self.unreachable(error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let body = self.json(response).unwrap_or_default();
+        Err(Failed::from(refusal(status, &body)))
+    }
+
+    fn json(&self, mut response: Response<Body>) -> Result<Value, Failed> {
+        let read = response.body_mut().with_config().limit(JSON_BYTES_MAX).read_to_vec();
+        let bytes = read.map_err(|error| self.unreachable(error))?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let message = format!("What answers at {} is no Fireside server", self.base);
+            Failed::unreachable(Error::new(Kind::Unavailable, message).caused_by(error))
+        })
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> Failed {
+        let message = format!("The server at {} cannot be reached", self.base);
+        Failed::unreachable(Error::new(Kind::Unavailable, message).caused_by(error))
+    }
+}
+
+/// What a server has refused, in its own words.
+fn refusal(status: u16, body: &Value) -> Error {
+    let kind = match status {
+        401 => Kind::Unauthenticated,
+        402 => Kind::OverBudget,
+        403 => Kind::Forbidden,
+        404 => Kind::NotFound,
+        409 => Kind::Conflict,
+        413 => Kind::TooLarge,
+        422 => Kind::Invalid,
+        429 => Kind::RateLimited,
+        503 => Kind::Unavailable,
+        504 => Kind::UpstreamTimeout,
+        507 => Kind::StorageFull,
+        500..=599 => Kind::Internal,
+        _ => Kind::Malformed,
+    };
+    let message = match &body["detail"] {
+        Value::String(detail) => detail.clone(),
+        Value::Array(issues) => issues.iter().map(issue).collect::<Vec<_>>().join("; "),
+        _ => format!("The server answered {status}"),
+    };
+    Error::new(kind, message)
+}
+
+/// `model: Input should be …`.
+fn issue(issue: &Value) -> String {
+    let at = issue["loc"]
+        .as_array()
+        .and_then(|loc| loc.last())
+        .and_then(Value::as_str);
+    let msg = issue["msg"].as_str().unwrap_or("not accepted");
+    at.map_or_else(|| msg.to_owned(), |at| format!("{at}: {msg}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn refusals_are_said_in_the_servers_words() {
+        let refused = refusal(409, &json!({"detail": "A reply is being written"}));
+        assert_eq!(
+            (refused.kind(), refused.message()),
+            (Kind::Conflict, "A reply is being written")
+        );
+        let issues = json!({"detail": [
+            {"loc": ["body", "model"], "msg": "Input should be 'fast'"},
+            {"loc": ["body", 3], "msg": "JSON decode error"},
+        ]});
+        assert_eq!(
+            refusal(422, &issues).message(),
+            "model: Input should be 'fast'; JSON decode error"
+        );
+        assert_eq!(refusal(418, &Value::Null).message(), "The server answered 418");
+    }
+}

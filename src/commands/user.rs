@@ -1,0 +1,173 @@
+//! `fireside user`: accounts, through the administrators' routes.
+
+use serde_json::{Value, json};
+
+use super::reach::Reach;
+use super::{Failed, terminal};
+use crate::cli::{Consent, Door, Form, Role, Settings, UserTask};
+use crate::error::{Error, Kind};
+
+/// Accounts that are asked for at a time: as many as the route gives.
+const PAGE: usize = 100;
+
+/// Does what was asked for with accounts.
+///
+/// # Errors
+/// The server's sentence.
+pub(super) fn user(settings: &Settings, task: &UserTask) -> Result<(), Failed> {
+    // Asked for before a server is started for it.
+    let password = match task {
+        UserTask::Add { password, .. } | UserTask::Passwd { password, .. } => terminal::new_password(*password)?,
+        _ => String::new(),
+    };
+    let mut reach = Reach::open(settings, &Door::default())?;
+    match task {
+        UserTask::Add {
+            email, username, role, ..
+        } => {
+            let new = json!({ "email": email, "username": username, "password": password });
+            add(&mut reach, new, *role)
+        }
+        UserTask::List(form) => list(&mut reach, *form),
+        UserTask::Passwd { who, .. } => {
+            let name = change(&mut reach, who, &json!({ "password": password }))?;
+            terminal::note(&format!(
+                "{name} has a new password; its sessions and API keys have ended"
+            ));
+            Ok(())
+        }
+        UserTask::Disable(who) => {
+            let name = change(&mut reach, who, &json!({ "disabled": true }))?;
+            terminal::note(&format!("{name} is disabled; fireside user enable lets it in again"));
+            Ok(())
+        }
+        UserTask::Enable(who) => {
+            let name = change(&mut reach, who, &json!({ "disabled": false }))?;
+            terminal::note(&format!("{name} may sign in"));
+            Ok(())
+        }
+        UserTask::Delete { who, consent } => delete(&mut reach, who, *consent),
+    }
+}
+
+/// Signs in as an administrator.
+fn administer(reach: &mut Reach) -> Result<(), Failed> {
+    let me = reach.sign_in(None)?;
+    if me["role"] == "admin" {
+        return Ok(());
+    }
+    let message = "There is no administrator who can sign in; make one with fireside user add EMAIL --admin";
+    Err(Failed::from(Error::new(Kind::Forbidden, message)))
+}
+
+/// The first account is an administrator's, and so is the one that is made where no administrator can sign in any more.
+fn add(reach: &mut Reach, mut new: Value, role: Role) -> Result<(), Failed> {
+    let has_admin = match reach.sign_in(None) {
+        Ok(me) => me["role"] == "admin",
+        Err(failed) if matches!(failed.error.kind(), Kind::NotFound | Kind::Conflict) => false,
+        Err(failed) => return Err(failed),
+    };
+    let made = if has_admin {
+        new["role"] = json!(if role == Role::Admin { "admin" } else { "user" });
+        reach.client().send("POST", "/admin/users", &new)?
+    } else {
+        new["setup_code"] = json!(reach.secret());
+        reach.client().send("POST", "/auth/register", &new)?
+    };
+    let what = if made["role"] == "admin" {
+        "administrator"
+    } else {
+        "account"
+    };
+    let name = terminal::harmless(made["email"].as_str().unwrap_or("?"));
+    terminal::note(&format!("Made the {what} {name}"));
+    Ok(())
+}
+
+fn list(reach: &mut Reach, form: Form) -> Result<(), Failed> {
+    administer(reach)?;
+    let users = all(reach)?;
+    if form == Form::Json {
+        terminal::print(&format!("{}\n", Value::Array(users)));
+        return Ok(());
+    }
+    let cell = |user: &Value, name: &str| match &user[name] {
+        Value::String(text) => text.clone(),
+        Value::Null => "–".to_owned(),
+        other => other.to_string(),
+    };
+    let rows = users.iter().map(|user| {
+        let name = if user["email"].is_null() {
+            "external_id"
+        } else {
+            "email"
+        };
+        let state = if user["disabled"] == true {
+            "disabled"
+        } else {
+            "enabled"
+        };
+        let made = cell(user, "created_at").chars().take("2026-11-21".len()).collect();
+        let chats = cell(user, "conversation_count");
+        vec![
+            cell(user, name),
+            cell(user, "role"),
+            state.to_owned(),
+            chats,
+            made,
+            cell(user, "id"),
+        ]
+    });
+    let head = ["account", "role", "state", "conversations", "made", "id"];
+    terminal::print(&terminal::table(&head, &rows.collect::<Vec<_>>()));
+    Ok(())
+}
+
+/// Every account, page by page.
+fn all(reach: &Reach) -> Result<Vec<Value>, Failed> {
+    let mut users: Vec<Value> = Vec::new();
+    loop {
+        let path = format!("/admin/users?limit={PAGE}&offset={}", users.len());
+        let mut page = reach.client().call("GET", &path)?;
+        match page["users"].as_array_mut() {
+            Some(more) if !more.is_empty() => users.append(more),
+            _ => return Ok(users),
+        }
+    }
+}
+
+/// An account's id and name.
+fn find(reach: &Reach, who: &str) -> Result<(String, String), Failed> {
+    let is_it = |user: &&Value| {
+        ["id", "email", "username", "external_id"]
+            .iter()
+            .any(|name| user[*name].as_str().is_some_and(|text| text.eq_ignore_ascii_case(who)))
+    };
+    let users = all(reach)?;
+    let Some(user) = users.iter().find(is_it) else {
+        let message = format!("There is no account {who:?}; fireside user list shows them");
+        return Err(Failed::from(Error::new(Kind::NotFound, message)));
+    };
+    let text = |name: &str| user[name].as_str().unwrap_or_default();
+    Ok((text("id").to_owned(), terminal::harmless(text("username"))))
+}
+
+fn change(reach: &mut Reach, who: &str, patch: &Value) -> Result<String, Failed> {
+    administer(reach)?;
+    let (id, name) = find(reach, who)?;
+    reach.client().send("PATCH", &format!("/admin/users/{id}"), patch)?;
+    Ok(name)
+}
+
+fn delete(reach: &mut Reach, who: &str, consent: Consent) -> Result<(), Failed> {
+    administer(reach)?;
+    let (id, name) = find(reach, who)?;
+    let question = format!("Delete {name} and everything it holds, for good?");
+    if consent == Consent::Asked && !terminal::agrees(&question)? {
+        let message = "Nothing was deleted; without a terminal to ask on, say --yes";
+        return Err(Failed::usage(Error::new(Kind::Malformed, message)));
+    }
+    reach.client().call("DELETE", &format!("/admin/users/{id}"))?;
+    terminal::note(&format!("Deleted {name}"));
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! `fireside user`.
+
+use serde_json::json;
+
+use super::Tool;
+use crate::rig::{Launch, Server};
+
+fn emails(tool: &Tool) -> Vec<(String, String, bool)> {
+    let users = tool.json(&["user", "list", "--json"]);
+    let row = |user: &serde_json::Value| {
+        let text = |name: &str| user[name].as_str().expect("a string").to_owned();
+        (text("email"), text("role"), user["disabled"] == true)
+    };
+    users.as_array().expect("a list").iter().map(row).collect()
+}
+
+fn row(name: &str, role: &str, is_disabled: bool) -> (String, String, bool) {
+    (format!("{name}@example.com"), role.to_owned(), is_disabled)
+}
+
+#[test]
+fn the_first_account_is_made_in_an_empty_folder_and_administers() {
+    let tool = Tool::alone();
+    let exit = tool.add("ann");
+    assert!(
+        exit.stderr.contains("Made the administrator ann@example.com"),
+        "{exit:?}"
+    );
+    assert!(tool.add("bob").stderr.contains("Made the account bob@example.com"));
+    let words = [
+        "user",
+        "add",
+        "cleo@example.com",
+        "--admin",
+        "--name",
+        "cleo",
+        "--password-stdin",
+    ];
+    tool.does_with(&words, "secret\n");
+    assert_eq!(
+        emails(&tool),
+        [
+            row("ann", "admin", false),
+            row("bob", "user", false),
+            row("cleo", "admin", false)
+        ]
+    );
+    let table = tool.does(&["user", "list"]);
+    assert!(table.starts_with("account"), "{table}");
+    assert_eq!(table.lines().count(), 4);
+    assert!(table.contains("bob@example.com   user"), "{table}");
+    tool.refuses(
+        &["user", "list", "--data", "/proc/nowhere"],
+        3,
+        &["The data folder /proc/nowhere cannot be used"],
+    );
+}
+
+/// All that there is to do with an account, whether a server runs or not.
+#[track_caller]
+fn check_life(tool: &Tool, server: Option<&Server>) {
+    tool.add("ann");
+    tool.add("bob");
+    let can_login = |password: &str| {
+        server.map(|server| {
+            let body = json!({"email": "bob@example.com", "password": password});
+            server.post("/auth/login").json(&body).send().status == 200
+        })
+    };
+    assert_ne!(can_login("the password of bob"), Some(false));
+    tool.does_with(
+        &["user", "passwd", "BOB@example.com", "--password-stdin"],
+        "another\r\n",
+    );
+    assert_ne!(can_login("the password of bob"), Some(true));
+    assert_ne!(can_login("another"), Some(false));
+    tool.does(&["user", "disable", "bob@example.com"]);
+    assert_eq!(emails(tool)[1], row("bob", "user", true));
+    assert_ne!(can_login("another"), Some(true));
+    tool.refuses(
+        &["ask", "hi", "--account", "bob@example.com"],
+        1,
+        &["is disabled", "user enable"],
+    );
+    tool.does(&["user", "enable", "bob@example.com"]);
+    assert_ne!(can_login("another"), Some(false));
+    tool.refuses(
+        &["user", "delete", "bob@example.com"],
+        2,
+        &["Nothing was deleted", "--yes"],
+    );
+    assert_eq!(emails(tool).len(), 2);
+    tool.does(&["user", "delete", "bob@example.com", "--yes"]);
+    assert_eq!(emails(tool), [row("ann", "admin", false)]);
+    let last = ["user", "delete", "ann@example.com", "--yes"];
+    tool.refuses(&last, 1, &["the last administrator"]);
+    tool.refuses(
+        &["user", "disable", "nobody@example.com"],
+        1,
+        &["There is no account", "user list"],
+    );
+    let taken = tool.run_with(&["user", "add", "ann@example.com", "--password-stdin"], "x\n");
+    assert_eq!(taken.code, Some(1));
+    assert!(taken.stderr.contains("Email already registered"), "{taken:?}");
+    let malformed = tool.run_with(&["user", "add", "ann", "--password-stdin"], "x\n");
+    assert!(malformed.stderr.contains("email: "), "{malformed:?}");
+}
+
+#[test]
+fn accounts_live_and_end_without_a_server() {
+    check_life(&Tool::alone(), None);
+}
+
+#[test]
+fn accounts_live_and_end_beside_a_server() {
+    let server = Server::start();
+    check_life(&Tool::beside(server.launch()), Some(&server));
+}
+
+/// Off loopback, where nobody registers without the setup code, the owner of the folder needs none.
+#[test]
+fn the_owner_needs_no_setup_code() {
+    let server = Launch::new().args(&["--public-url", "http://chat.example.com"]).start();
+    assert!(server.stdout().contains("#setup="), "{}", server.stdout());
+    let tool = Tool::beside(server.launch());
+    tool.refuses(&["ask", "hi"], 1, &["There is no account", "fireside user add"]);
+    assert!(tool.add("ann").stderr.contains("administrator"));
+    let signup = &server.get("/api/version").send().json()["signup"];
+    assert_ne!(*signup, json!("open"));
+}
+
+#[test]
+fn passwords_are_no_arguments() {
+    let tool = Tool::alone();
+    let add = ["user", "add", "ann@example.com"];
+    tool.refuses(&add, 2, &["no terminal to ask for the password on", "--password-stdin"]);
+    let empty = tool.run_with(&["user", "add", "ann@example.com", "--password-stdin"], "\n");
+    assert_eq!(empty.code, Some(2), "{empty:?}");
+    tool.refuses(&["user", "add", "ann@example.com", "secret"], 2, &["secret"]);
+    assert!(!tool.data().exists(), "nothing was opened for what makes no sense");
+}
