@@ -29,6 +29,7 @@ function allDocuments(signal) {
   const list = el("div", { class: "list-box" });
   const count = el("span", { class: "hint" });
   const filter = el("input", { class: "filter", type: "search", placeholder: w.search, "aria-label": w.search });
+  const tools = el("div", { class: "list-tools" }, filter, count);
   /** Rows are kept by their document: one that is hidden, waiting to be deleted, stays so. */
   const rows = new Map();
   let documents = [];
@@ -47,6 +48,7 @@ function allDocuments(signal) {
     );
   const failed = () => toast({ text: w.failed });
   const draw = (shown) => {
+    tools.hidden = total === 0;
     count.textContent = w.documents(total);
     if (total === 0) return el("p", { class: "list-note" }, w.empty);
     if (shown.length === 0) return el("p", { class: "list-note" }, w.emptySearch);
@@ -63,7 +65,7 @@ function allDocuments(signal) {
     const shown = await seek().catch(failed);
     if (shown) show(shown);
   });
-  return pageFrame(w.heading, w.lead, adding(again, signal), el("div", { class: "list-tools" }, filter, count), list);
+  return pageFrame(w.heading, w.lead, adding(again, signal), tools, list);
 }
 
 /** A function that gives the documents that `filter` asks for, by name or by what is in them; null if it asks anew meanwhile. */

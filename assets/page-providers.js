@@ -6,6 +6,7 @@ import { field, formOf, select } from "./fields.js";
 import { words } from "./lang/en.js";
 import { pickModel } from "./model-picker.js";
 import { loading, part } from "./pages.js";
+import { openMenu, toast } from "./overlay.js";
 import { update } from "./store.js";
 import { undoable } from "./undoable.js";
 
@@ -29,22 +30,31 @@ const KINDS = {
 
 export function providers() {
   const list = el("div", { class: "list-box" });
+  let known = [];
   const draw = (rows) => {
+    known = rows;
     if (rows.length === 0) return el("p", { class: "list-note" }, w.noProviders);
     return el(
       "ul",
       { class: "rows", role: "list" },
-      rows.map((provider) => providerRow(provider, () => again())),
+      rows.map((provider) => providerRow(provider, { again: () => again(), edit: form.edit })),
     );
   };
+  const find = (name) => known.find((one) => one.name === name && one.source === "stored");
+  const form = providerForm(() => again(), find);
   const again = loading(list, api.providers, draw, w.failed);
-  return [part(w.sections.providers, w.providersLead, list), part(w.addProvider, "", providerForm(again))];
+  return [part(w.sections.providers, w.providersLead, list), part(w.addProvider, "", form)];
 }
 
-function providerRow(provider, again) {
+function providerRow(provider, { again, edit }) {
   const { id, name, base_url: url, source, is_enabled: isEnabled, state, reason, models } = provider;
   const isDown = state === "down";
   const isOurs = source === "stored";
+  const change = (ask) => async () => {
+    await ask().catch((error) => toast({ text: words.notSaved(error.detail) }));
+    again();
+    update({ models: await api.models() });
+  };
   const remove = () =>
     undoable({
       text: w.providerDeleted(name),
@@ -52,12 +62,17 @@ function providerRow(provider, again) {
       show: () => (row.hidden = false),
       act: () => api.deleteProvider(id),
     });
-  const test = async () => {
-    button.disabled = true;
-    await api.testProvider(id ?? name).catch(() => {});
-    again();
-  };
-  const button = iconButton("again", w.test(name), { onclick: test });
+  const test = iconButton("again", w.test(name));
+  test.addEventListener("click", () => ((test.disabled = true), change(() => api.testProvider(id ?? name))()));
+  const more = iconButton("more", words.sidebar.more(name), { "aria-haspopup": "menu" });
+  const toggle = change(() => api.updateProvider(id, { is_enabled: !isEnabled }));
+  more.addEventListener("click", () =>
+    openMenu(more, [
+      { icon: "rename", label: w.editProvider, run: () => edit(provider) },
+      { icon: isEnabled ? "hide" : "show", label: isEnabled ? w.disable : w.enable, run: toggle },
+      { icon: "delete", label: words.remove, run: remove, danger: true },
+    ]),
+  );
   const about = [url, isOurs ? null : w.sources[source]].filter(Boolean).join(" · ");
   const row = el(
     "li",
@@ -66,12 +81,17 @@ function providerRow(provider, again) {
     el(
       "div",
       { class: "row-text" },
-      el("strong", null, name),
+      el(
+        "span",
+        { class: "row-name" },
+        el("strong", null, name),
+        isEnabled ? null : el("span", { class: "badge" }, w.disabled),
+      ),
       el("span", { class: "hint" }, about),
       el("span", { class: isDown ? "hint bad" : "hint" }, isDown ? w.providerDown(reason) : modelNames(models)),
     ),
-    button,
-    isOurs ? iconButton("delete", w.deleteProvider(name), { onclick: remove }) : null,
+    isEnabled ? test : null,
+    isOurs ? more : null,
   );
   return row;
 }
@@ -85,7 +105,7 @@ function modelNames(models) {
 }
 
 /** Pasting a key is enough for those that are known: it is tried at once. */
-function providerForm(again) {
+function providerForm(again, find) {
   const kind = select(
     w.providerKind,
     "provider-kind",
@@ -96,7 +116,7 @@ function providerForm(again) {
     id: "provider-name",
     name: "name",
     required: true,
-    maxlength: "64",
+    maxlength: "40",
     spellcheck: "false",
   });
   const url = field(w.baseUrl, {
@@ -129,7 +149,9 @@ function providerForm(again) {
     if (key.input.value) provider.api_key = key.input.value.trim();
     status.textContent = w.trying;
     try {
-      const added = await api.addProvider(provider);
+      // One of this name that is there already is changed: most likely its key was wrong.
+      const there = find(provider.name);
+      const added = await (there ? api.updateProvider(there.id, provider) : api.addProvider(provider));
       status.textContent = added.reason
         ? w.providerFailed(added.reason)
         : w.providerAdded(added.name, added.models.length);
@@ -148,7 +170,16 @@ function providerForm(again) {
   });
   key.input.addEventListener("paste", () => setTimeout(() => form.requestSubmit()));
   form.append(status);
-  return form;
+  const edit = ({ name: known, base_url: address, protocol }) => {
+    const same = Object.keys(KINDS).find((one) => KINDS[one].url === address);
+    kind.input.value = same ?? (protocol === "anthropic" ? "anthropic" : "other");
+    fit();
+    name.input.value = known;
+    url.input.value = address;
+    key.querySelector(".hint").textContent = w.apiKeyKept;
+    key.input.focus();
+  };
+  return Object.assign(form, { edit });
 }
 
 export function models() {

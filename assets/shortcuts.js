@@ -64,7 +64,7 @@ function actFor(event) {
       "/": showShortcuts,
     }[key];
   }
-  const inText = event.target.matches?.("input, textarea, select, [contenteditable]");
+  const inText = event.target.matches?.("input:not([type=radio]), textarea, select, [contenteditable]");
   if (inText || event.altKey) return null;
   return { "?": showShortcuts, "/": () => isChat() && document.querySelector("#message").focus() }[event.key];
 }

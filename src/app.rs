@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::auth::{self, Hasher, LastUse, RateLimit, RunSecret, SetupCode, Throttle, TokenConfig, Tokens};
+use crate::backups::Backups;
 use crate::chores::Chores;
 use crate::cli::{Settings, Signup};
 use crate::clock::Clock;
@@ -79,6 +80,8 @@ pub struct App {
     pub policy: Policy,
     /// Copies of the whole database; each takes as much of the disk.
     pub backups: Arc<Chores>,
+    /// Copies that the server makes by itself, if it does.
+    pub scheduled: Option<Arc<Backups>>,
     /// Exports and imports.
     pub transfers: Arc<Chores>,
     /// Files made for clients that are not fetched to their ends yet.
@@ -169,6 +172,10 @@ impl App {
             policy,
             figures: Arc::new(Figures::default()),
             backups: Chores::new(1, 1, BUSY),
+            scheduled: settings
+                .backups
+                .clone()
+                .map(|schedule| Backups::new(Arc::clone(&store), schedule)),
             transfers: Chores::new(TRANSFERS_MAX, TRANSFERS_MAX, BUSY),
             downloads: Chores::new(
                 DOWNLOADS_MAX,

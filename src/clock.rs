@@ -72,6 +72,17 @@ impl Moment {
         text
     }
 
+    /// So many seconds after 1970, as other programs count them. `None`: that is no moment from then until the year 9999.
+    pub fn from_seconds(seconds: f64) -> Option<Moment> {
+        let is_sound = (0.0..253_402_300_800.0).contains(&seconds);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the range was looked at; less than a microsecond goes"
+        )]
+        let micros = (seconds * 1e6).round() as i64;
+        is_sound.then_some(Moment(micros))
+    }
+
     /// `2026-11-21T05:17:02.616428+00:00`: RFC 3339, UTC, always six fractional digits, so that texts sort as times do.
     /// A moment beyond the year 9999 is its end: what is to last for ever must not seem long past.
     pub fn text(self) -> String {
@@ -124,6 +135,10 @@ mod tests {
         assert_eq!(Moment::parse("1970-01-01T00:00:00Z"), Some(Moment(0)));
         for text in ["", "soon", "2026-11-21", "2026-11-21T06:17:02", "2026-13-01T00:00:00Z"] {
             assert_eq!(Moment::parse(text), None, "{text}");
+        }
+        assert_eq!(Moment::from_seconds(1_795_238_222.616_428), Some(moment));
+        for seconds in [-1.0, f64::NAN, f64::INFINITY, 1e12] {
+            assert_eq!(Moment::from_seconds(seconds), None, "{seconds}");
         }
         assert_eq!(moment.plus_s(-2).text(), "2026-11-21T05:17:00.616428+00:00");
     }

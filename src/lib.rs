@@ -20,7 +20,8 @@
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP. [`limits`]: what several doors let in, in the same measure.
 //! * [`library`]: documents to chunks, and the passages that answer a question (unicode-segmentation).
-//! * [`portable`]: all that a user has as one document, out and in (base64).
+//! * [`portable`]: all that a user has as one document, out and in; other programs' exports, in (base64, flate2).
+//! * [`backups`]: copies of the database that the server makes by itself.
 //! * [`search`]: what people look for among all that they have, and where in it that stands.
 //! * `words`: what a word is (unicode-segmentation, unicode-normalization).
 //! * [`http`]: the engine, the router, input and replies; knows no chat (tiny_http, httparse, mio).
@@ -49,6 +50,7 @@
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
 //! | backup, export, import | 1, and 2 of the others together | one request's long work, while it lasts ([`chores`]) |
+//! | backups | 1, with `--backup-every` | copies of the database that nobody asked for ([`backups`]) |
 //! | render | 1 | Markdown to HTML, for those who ask for it |
 //!
 //! Idle and slow clients cost descriptors, not threads; a slow model delays nobody but its reader.
@@ -62,6 +64,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod backups;
 pub mod chores;
 pub mod cli;
 pub mod clock;

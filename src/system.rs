@@ -140,6 +140,17 @@ pub fn sync_folder(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Bytes that are free for this user on the disk of a folder, where the system says it.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    return unix::free_bytes(path);
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
 /// Bytes of memory that this process occupies, where the system says it in a way that costs nothing.
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -237,6 +248,24 @@ mod unix {
             libc::setrlimit(libc::RLIMIT_CORE, &raw const core);
             libc::alarm(seconds);
         }
+    }
+
+    #[expect(
+        clippy::useless_conversion,
+        reason = "these numbers have other widths on other systems"
+    )]
+    pub(super) fn free_bytes(path: &std::path::Path) -> Option<u64> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+        let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        #[expect(unsafe_code, reason = "statvfs(3) reads a string and fills the struct, or fails")]
+        let found = unsafe {
+            if libc::statvfs(path.as_ptr(), found.as_mut_ptr()) != 0 {
+                return None;
+            }
+            found.assume_init()
+        };
+        u64::from(found.f_bavail).checked_mul(found.f_frsize as u64)
     }
 
     /// Returns how the terminal was before.

@@ -111,6 +111,20 @@ fn every_reference_leads_somewhere_and_nothing_is_left_over() {
     assert!(used.len() > 20, "only {} references", used.len());
 }
 
+/// Pages of the document make a part of each.
+#[test]
+fn every_family_has_a_name_of_its_own() {
+    let document = document();
+    let names: Vec<_> = document["tags"]
+        .as_array()
+        .expect("tags")
+        .iter()
+        .map(|tag| tag["name"].as_str())
+        .collect();
+    let distinct: BTreeSet<_> = names.iter().collect();
+    assert_eq!(names.len(), distinct.len(), "{names:?}");
+}
+
 #[test]
 fn every_operation_is_whole() {
     let document = document();

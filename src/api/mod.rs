@@ -61,7 +61,7 @@ use ui::Assets;
 const TABLES: &[Family<Ctx>] = &[
     family("Server", "The server about itself", system::ROUTES),
     family("Accounts", "Making accounts, signing in and out", accounts::ROUTES),
-    family("Accounts", "Making accounts, signing in and out", local::ROUTES),
+    family("Command line", "Signing in on the machine itself", local::ROUTES),
     family("API keys", "Long-lived tokens for programs", api_keys::ROUTES),
     family(
         "AI chat",

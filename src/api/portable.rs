@@ -12,20 +12,20 @@ use crate::app::App;
 use crate::chores::{self, Temporary, unwritable};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Deferred, Download, FormFile, Later, Query, Reply, Route, Typed, get, post};
-use crate::portable::{self, Files, Report};
+use crate::portable::{self, Destination, Files, Mode, Report};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
         "/export",
         Auth::User,
-        "Everything the caller has, as one JSON file",
+        "Everything the caller has, as one JSON file or an archive of Markdown",
         &Deferred(export),
     )
     .fails(&[Kind::Unavailable]),
     post(
         "/import",
         Auth::User,
-        "Add what an exported file holds; what is here already stays as it is",
+        "Add what a file holds, an export of Fireside or another program; what is here already stays as it is",
         &Deferred(import),
     )
     .reads(IMPORT_BYTES_MAX)
@@ -59,6 +59,17 @@ struct Wanted {
     /// False leaves out the bytes of files.
     #[serde(default = "yes")]
     attachments: bool,
+    /// `json`, which can be imported again, or `markdown`: a folder of texts, as a zip archive.
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Json,
+    Markdown,
 }
 
 fn yes() -> bool {
@@ -80,15 +91,31 @@ fn export(ctx: &Ctx, Query(wanted): Query<Wanted>, respond: Later<Download>) {
         let temporary = Temporary::new(&app.settings.spool(), until_fetched)?;
         let file = temporary.file.try_clone().map_err(|error| unwritable(&error))?;
         let out = BufWriter::with_capacity(BUFFER_BYTES, file);
-        let out = portable::export(&app.store, &user, files, out, unwritable)?;
+        let (out, media, ending) = match wanted.format {
+            Format::Json => {
+                let out = portable::export(&app.store, &user, files, out, unwritable)?;
+                (out, "application/json", "json")
+            }
+            Format::Markdown => {
+                let out = portable::export_markdown(&app.store, &user, out, unwritable)?;
+                (out, "application/zip", "zip")
+            }
+        };
         out.into_inner().map_err(|error| unwritable(error.error()))?;
         // A client that takes its time keeps nobody else from the work.
         drop(permit);
-        download(&app, temporary, "application/json", "json")
+        download(&app, temporary, media, ending)
     });
 }
 
-fn import(ctx: &Ctx, FormFile(file): FormFile, respond: Later<Typed<Report>>) {
+#[derive(Deserialize, JsonSchema)]
+struct Rehearsal {
+    /// True says what would happen, and stores nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+fn import(ctx: &Ctx, (Query(asked), FormFile(file)): (Query<Rehearsal>, FormFile), respond: Later<Typed<Report>>) {
     let begun = ctx
         .user()
         .and_then(|user| Ok((user.clone(), ctx.app.transfers.begin(user.id)?)));
@@ -98,8 +125,14 @@ fn import(ctx: &Ctx, FormFile(file): FormFile, respond: Later<Typed<Report>>) {
     };
     let app = Arc::clone(&ctx.app);
     on_thread("import", respond, move || {
-        let quota = app.policy.upload_quota_bytes();
-        let report = portable::import(&app.store, &user, quota, || file.reader());
+        let to = Destination {
+            store: Arc::clone(&app.store),
+            owner: user.id,
+            quota_bytes: app.policy.upload_quota_bytes(),
+            scratch: app.settings.spool(),
+            mode: if asked.dry_run { Mode::Rehearse } else { Mode::Store },
+        };
+        let report = portable::import(&to, &file.filename, || file.reader());
         drop(permit);
         Typed::json(&report?)
     });

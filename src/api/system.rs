@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::providers::{Runner, runners};
 use super::{Ctx, session, ui};
+use crate::backups::Progress;
 use crate::error::Error;
 use crate::http::{Auth, Either, Html, Json, Query, Raw, Reply, Route, Typed, get};
 use crate::store::{self, Admin};
@@ -68,6 +69,31 @@ struct Parts {
     store: StoreHealth,
     turns: TurnsHealth,
     providers: Vec<Runner>,
+    /// Copies of the database that the server makes by itself; null: it makes none.
+    backups: Option<BackupsHealth>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct BackupsHealth {
+    /// The newest whole copy (RFC 3339).
+    last_at: Option<String>,
+    /// Its bytes.
+    last_bytes: Option<u64>,
+    /// When the next is due (RFC 3339); null: it is being made.
+    next_at: Option<String>,
+    /// Why the last attempt failed.
+    problem: Option<String>,
+}
+
+impl From<Progress> for BackupsHealth {
+    fn from(progress: Progress) -> BackupsHealth {
+        BackupsHealth {
+            last_at: progress.last_at,
+            last_bytes: progress.last_bytes,
+            next_at: progress.next_at,
+            problem: progress.problem,
+        }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -88,7 +114,7 @@ struct TurnsHealth {
 
 #[derive(Deserialize, JsonSchema)]
 struct AskHealth {
-    /// With it, whoever is signed in is told of the store, the replies being written, and the providers of models.
+    /// With it, whoever is signed in is told of the store, the replies being written, the providers of models, and the copies.
     #[serde(default)]
     verbose: Option<String>,
 }
@@ -114,6 +140,7 @@ fn health(ctx: &Ctx, Query(query): Query<AskHealth>) -> Result<Typed<Health>, Er
             max: ctx.app.settings.max_turns,
         },
         providers: runners(&ctx.app),
+        backups: ctx.app.scheduled.as_ref().map(|backups| backups.progress().into()),
     });
     let health = Health {
         status,

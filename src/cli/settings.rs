@@ -2,16 +2,21 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ArgMatches;
 
 use super::given::{Environment, Given, unusable};
 use super::models;
 use crate::auth::Algorithm;
+use crate::backups::Schedule;
 use crate::error::{Error, Kind};
 use crate::http::parse_origin;
 use crate::models::{Alias, ApiKey, Discovery, NamedProvider};
 use crate::store::{DATABASE_FILE, Location};
+
+/// Seconds of a day.
+const DAY_S: u64 = 24 * 60 * 60;
 
 /// Sizes are given in these.
 const MIB: u64 = 1024 * 1024;
@@ -57,6 +62,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Address that people open.
     pub public_url: Option<String>,
+    /// Copies of the database that are made by themselves; `None`: there are none.
+    pub backups: Option<Schedule>,
     /// How much is logged.
     pub log: log::LevelFilter,
     /// Open the browser once ready.
@@ -120,7 +127,9 @@ pub(super) fn read(matches: Option<&ArgMatches>, environment: &Environment) -> R
             });
         is_name.then(|| text.to_ascii_lowercase())
     };
+    let location = location(&given)?;
     Ok(Settings {
+        backups: backups(&given, &location)?,
         host: given
             .parsed("host", "an IP address", |text| match text {
                 "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -130,7 +139,7 @@ pub(super) fn read(matches: Option<&ArgMatches>, environment: &Environment) -> R
         port: given
             .parsed("port", "a port from 0 to 65535", |text| text.parse().ok())?
             .unwrap_or(8000),
-        location: location(&given)?,
+        location,
         workers: given
             // One is kept for those who read.
             .parsed("workers", "a number from 2 to 1024", |text| {
@@ -206,6 +215,36 @@ pub(super) fn read(matches: Option<&ArgMatches>, environment: &Environment) -> R
     })
 }
 
+/// When the server copies the database by itself.
+fn backups(given: &Given<'_>, location: &Location) -> Result<Option<Schedule>, Error> {
+    let what = "a time such as 24h, 30m or 7d, from 1m to 365d, or off";
+    let every = given.parsed("backup-every", what, |text| match text {
+        "off" => Some(None),
+        _ => duration(text).map(Some),
+    })?;
+    let keep = given.number("backup-keep", 1, 7)?;
+    let folder = given.text("backup-dir").map(PathBuf::from);
+    Ok(every.flatten().map(|every| Schedule {
+        every,
+        keep,
+        folder: folder.unwrap_or_else(|| location.folder.join("backups")),
+    }))
+}
+
+/// A number of minutes, hours or days, within a year.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, unit_s) = match text.char_indices().next_back()? {
+        (at, 'm') => (&text[..at], 60),
+        (at, 'h') => (&text[..at], 60 * 60),
+        (at, 'd') => (&text[..at], DAY_S),
+        _ => return None,
+    };
+    let seconds = number.parse::<u64>().ok()?.checked_mul(unit_s)?;
+    (60..=365 * DAY_S)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
+}
+
 /// `--data` names the folder; else `DATABASE_URL` names the file; else it is the platform's data folder.
 fn location(given: &Given<'_>) -> Result<Location, Error> {
     if let Some(folder) = given.text("data") {
@@ -247,5 +286,31 @@ fn database_file(url: &str) -> Result<PathBuf, Error> {
     match path {
         Some(path) if !path.is_empty() && path != ":memory:" => Ok(PathBuf::from(path)),
         _ => Err(unusable("DATABASE_URL", url, "sqlite:///PATH with the path of a file")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit_and_a_measure() {
+        for (text, seconds) in [("24h", 86_400), ("30m", 1_800), ("7d", 604_800), ("1m", 60)] {
+            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "h",
+            "24",
+            "0m",
+            "-1h",
+            "1.5h",
+            "366d",
+            "99999999999999999999d",
+            "1w",
+            "ü",
+        ] {
+            assert_eq!(duration(text), None, "{text}");
+        }
     }
 }

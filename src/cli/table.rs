@@ -220,6 +220,27 @@ const OWN: &[Setting] = &[
         "Address that people open, when a proxy stands in front",
     ),
     row(
+        "backup-every",
+        "FIRESIDE_BACKUP_EVERY",
+        "TIME",
+        "off",
+        "Copy the database this often, such as 24h, 30m or 7d",
+    ),
+    row(
+        "backup-keep",
+        "FIRESIDE_BACKUP_KEEP",
+        "N",
+        "7",
+        "Copies that are kept of those that --backup-every makes",
+    ),
+    row(
+        "backup-dir",
+        "FIRESIDE_BACKUP_DIR",
+        "DIR",
+        "backups, in the data folder",
+        "Folder for the copies of --backup-every; another disk is better",
+    ),
+    row(
         "log",
         "FIRESIDE_LOG",
         "LEVEL",

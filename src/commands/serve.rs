@@ -80,6 +80,9 @@ fn run(settings: Settings, lock: Held, listener: TcpListener, is_browser_wanted:
     let stop = Arc::new(AtomicBool::new(false));
     system::stop_on_signals(&stop).map_err(|error| Error::internal("signals cannot be handled", error))?;
     ready.app.models.watch()?;
+    if let Some(backups) = &ready.app.scheduled {
+        backups.start()?;
+    }
     ready.greet()?;
     ready.announce();
     if is_browser_wanted {
@@ -171,6 +174,9 @@ impl Ready {
     /// Serves until `stop` is set, and closes everything.
     pub(super) fn run(self, stop: &AtomicBool) -> Result<(), Error> {
         let outcome = self.engine.run(stop);
+        if let Some(backups) = &self.app.scheduled {
+            backups.close();
+        }
         self.app.models.close();
         self.app.turns.close();
         self.app.store.close();

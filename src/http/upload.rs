@@ -45,6 +45,7 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub struct UploadReader {
     source: Arc<Source>,
+    place: Range<u64>,
     left: Range<u64>,
 }
 
@@ -68,6 +69,7 @@ impl Upload {
     pub fn reader(&self) -> UploadReader {
         UploadReader {
             source: Arc::clone(&self.source),
+            place: self.place.clone(),
             left: self.place.clone(),
         }
     }
@@ -82,6 +84,7 @@ impl Source {
         };
         UploadReader {
             source: Arc::clone(self),
+            place: 0..length,
             left: 0..length,
         }
     }
@@ -105,6 +108,22 @@ impl Read for UploadReader {
         };
         self.left.start += count as u64;
         Ok(count)
+    }
+}
+
+impl Seek for UploadReader {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let Range { start, end } = self.place;
+        let (base, offset) = match to {
+            SeekFrom::Start(offset) => (start, i64::try_from(offset).map_err(std::io::Error::other)?),
+            SeekFrom::End(offset) => (end, offset),
+            SeekFrom::Current(offset) => (self.left.start, offset),
+        };
+        let at = base.checked_add_signed(offset).filter(|at| *at >= start);
+        let at = at.ok_or_else(|| std::io::Error::other("a seek to before the beginning"))?;
+        // Beyond the end there is nothing to read.
+        self.left.start = at.min(end);
+        Ok(self.left.start - start)
     }
 }
 
@@ -201,5 +220,17 @@ mod tests {
             upload.reader().read_to_string(&mut text).unwrap();
             assert_eq!(text, "23456");
         }
+        let mut reader = upload.reader();
+        for (to, place, rest) in [
+            (SeekFrom::Start(3), 3, "56"),
+            (SeekFrom::End(-4), 1, "3456"),
+            (SeekFrom::Current(9), 5, ""),
+        ] {
+            let mut text = String::new();
+            assert_eq!(reader.seek(to).unwrap(), place);
+            reader.read_to_string(&mut text).unwrap();
+            assert_eq!(text, rest);
+        }
+        assert!(reader.seek(SeekFrom::End(-6)).is_err());
     }
 }

@@ -5,18 +5,16 @@ use std::io::{Read as _, Write};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{FORMAT, PortableAccount, PortableAttachment, PortableDocument, VERSION};
-use crate::clock::Clock;
 use crate::error::Error;
-use crate::store::{self, Attachment, AttachmentReader, Page, SharedStore, User};
+use crate::store::{self, Attachment, AttachmentReader, SharedStore, User};
 
 /// Rows that are read at a time: even the longest messages make some tens of megabytes of so many.
-const ROWS: i64 = 32;
+pub(super) const ROWS: i64 = 32;
 
 /// Bytes of a file that are written at a time; a multiple of three, so that the pieces of Base64 fit together.
-const PIECE_BYTES: usize = 48 * 1024;
+pub(super) const PIECE_BYTES: usize = 48 * 1024;
 
 /// Whether files come with their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +25,7 @@ pub enum Files {
     Named,
 }
 
-/// Writes everything the user has.
+/// Writes everything the user has. The same gives the same bytes: what the day is, is not in it.
 ///
 /// # Errors
 /// Those of the store; those of writing, as `unwritable` makes them.
@@ -45,11 +43,7 @@ pub fn export<W: Write>(
         system_prompt: user.system_prompt.clone(),
     };
     let settings = store.read(|read| store::find_portable_settings(read, user.id))?;
-    pen.text(&format!(
-        "{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\"exported_at\":"
-    ))?;
-    pen.json(&Clock.now().text())?;
-    pen.text(",\"account\":")?;
+    pen.text(&format!("{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\"account\":"))?;
     pen.json(&account)?;
     pen.text(",\"settings\":")?;
     pen.json(&settings)?;
@@ -172,15 +166,14 @@ fn write_messages<W: Write>(pen: &mut Pen<W>, store: &SharedStore, conversation:
 }
 
 fn write_documents<W: Write>(pen: &mut Pen<W>, store: &SharedStore, owner: i64) -> Result<(), Error> {
-    let mut separator = "\n";
-    let mut page = Page { limit: ROWS, offset: 0 };
+    let (mut after, mut separator) = (0, "\n");
     loop {
-        let documents = store.read(|read| store::list_documents(read, owner, page))?;
-        if documents.is_empty() {
+        let page = store.read(|read| store::list_documents_by_age(read, owner, after, ROWS))?;
+        if page.is_empty() {
             return Ok(());
         }
-        page.offset += ROWS;
-        for document in documents {
+        for document in page {
+            after = document.id;
             let portable = PortableDocument {
                 content: store.read(|read| store::read_document(read, document.id))?,
                 title: document.title,
@@ -188,7 +181,7 @@ fn write_documents<W: Write>(pen: &mut Pen<W>, store: &SharedStore, owner: i64) 
                 source: document.source,
             };
             pen.text(separator)?;
-            pen.json(&json!(portable))?;
+            pen.json(&portable)?;
             separator = ",\n";
         }
     }

@@ -1,471 +1,222 @@
-//! Reading the document: once to see whether it is one, with nothing stored; then what it holds, item by item. What is
-//! wrong with one item is reported, and the others come in all the same.
+//! What a file is, told by what stands in it and never by what it is called, and the way of each kind into the
+//! [`Intake`]. Every list is read twice: first to see that it is whole, with nothing stored.
 
-use std::fmt;
-use std::io::{BufReader, Read};
+use std::io::{Read, Seek};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
-use serde::de::{DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::check::{check, check_prompt, check_settings, parse_uuid};
-use super::{FORMAT, PortableAccount, PortableAttachment, PortableDocument, VERSION};
-use crate::clock::Clock;
+use super::intake::{Destination, Intake};
+use super::items::{Item, check, items};
+use super::report::{Label, Outcome, Report};
+use super::sources::{Source, fields, source_of};
+use super::{logs, malformed, ours, unreadable, zip};
 use crate::error::{Error, Kind};
-use crate::library::{self, Added, NewText};
-use crate::store::{self, Arrival, Naming, NewAttachment, PortableConversation, SharedStore, User};
+use crate::library::{self, FILE_BYTES_MAX};
+use crate::store::DOCUMENTS_MAX;
+use crate::system;
 
-/// Items that were not imported and are named in the report; the others are only counted.
-const FAILURES_MAX: usize = 1_000;
+/// Bytes that tell what a file is.
+const START_BYTES: u64 = 4096;
 
-/// Characters of a title that the report shows.
-const TITLE_CHARS: usize = 100;
+/// Lists in one archive that are opened; the largest exports are split into some hundred.
+const LISTS_MAX: usize = 1_000;
 
-/// How many items of a kind came in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Tally {
-    /// New here.
-    pub imported: usize,
-    /// Here already, or not wanted.
-    pub skipped: usize,
-    /// Not to be stored.
-    pub failed: usize,
-}
+/// Bytes of all of them together, unpacked. Two gigabytes are read within a minute.
+const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-/// An item that did not come in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Failure {
-    /// `conversation`, `attachment`, `document`, `account` or `settings`.
-    pub kind: &'static str,
-    /// What it is known by, as far as it says.
-    pub id: Option<String>,
-    /// What it is called.
-    pub title: Option<String>,
-    /// Why, in a sentence.
-    pub reason: String,
-}
+/// What a text is imported as.
+const LIBRARY: &str = "library";
 
-/// What an import came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "ImportReport")]
-pub struct Report {
-    /// Conversations.
-    pub conversations: Tally,
-    /// Files.
-    pub attachments: Tally,
-    /// Documents.
-    pub documents: Tally,
-    /// Whether settings or the system prompt were taken over; only where there were none.
-    pub settings: bool,
-    /// What was skipped or failed, the first thousand.
-    pub not_imported: Vec<Failure>,
-}
-
-/// Stores what the document holds that is not here yet. `open` gives it from its beginning each time; `quota` is what the
-/// user's files may take, in bytes.
+/// Stores what a file holds that is not here yet. `open` gives it from its beginning each time; `name` is what it is
+/// called.
 ///
 /// # Errors
-/// [`Kind::Malformed`] when it is no such document: then nothing was stored. Those of the store: then what came before
-/// stays, and a second import takes up from there.
-pub fn import<R: Read>(store: &SharedStore, user: &User, quota: u64, open: impl Fn() -> R) -> Result<Report, Error> {
-    let mut check = Check::default();
-    read(open(), &mut check)?;
-    if !check.is_ours {
-        return Err(malformed("it has no \"format\": \"fireside-export\""));
+/// [`Kind::Malformed`] when it is nothing that can be imported: then nothing was stored. Those of the store: then what
+/// came before stays, and a second import takes up from there.
+pub fn import<R: Read + Seek>(to: &Destination, name: &str, open: impl Fn() -> R) -> Result<Report, Error> {
+    let mut start = Vec::new();
+    open().take(START_BYTES).read_to_end(&mut start).map_err(unreadable)?;
+    if start.starts_with(logs::MAGIC) {
+        return import_log(to, open());
     }
-    let mut report = Report::default();
-    let mut files = Attachments {
-        store,
-        owner: user.id,
-        quota,
-        report: &mut report,
+    if zip::is_archive(&start) {
+        return import_archive(to, open);
+    }
+    let is_json = name.to_ascii_lowercase().ends_with(".json");
+    match recognise(&start, open()) {
+        Ok(Recognised::Ours) => {
+            let mut intake = Intake::new(to, ours::NAME);
+            ours::import(&mut intake, &open)?;
+            intake.finish()
+        }
+        Ok(Recognised::Foreign(source)) => {
+            check(open())?;
+            let mut intake = Intake::new(to, source.name);
+            import_list(&mut intake, source, open())?;
+            intake.finish()
+        }
+        Ok(Recognised::Unknown) => import_texts(to, name, open()),
+        // Broken JSON; a text, on the other hand, may begin with a bracket as well.
+        Err(error) if is_json || error.kind() != Kind::Malformed => Err(error),
+        Err(_) => import_texts(to, name, open()),
+    }
+}
+
+/// What JSON may be.
+enum Recognised {
+    Ours,
+    Foreign(&'static Source),
+    /// A list of books, a text, or nonsense.
+    Unknown,
+}
+
+fn recognise(start: &[u8], source: impl Read) -> Result<Recognised, Error> {
+    let text = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start);
+    let names = match text.trim_ascii_start().first() {
+        Some(b'{') => fields(source).map_err(|error| match error.is_io() {
+            true => unreadable(error.into()),
+            false => malformed(&error.to_string()),
+        })?,
+        Some(b'[') => {
+            let mut names = Vec::new();
+            items(source, |first| {
+                if let Item::Whole(bytes) = first {
+                    names = fields(bytes).unwrap_or_default();
+                }
+                Ok(ControlFlow::Break(()))
+            })?;
+            // Ours is no list.
+            names.retain(|name| name != ours::MARK);
+            names
+        }
+        _ => Vec::new(),
     };
-    // Before the conversations, wherever they stand: messages point to them.
-    read(open(), &mut files)?;
-    let mut rest = Rest {
-        store,
-        owner: user.id,
-        prompt: None,
-        settings: None,
-        report: &mut report,
-    };
-    read(open(), &mut rest)?;
-    let (owner, settings, prompt) = (user.id, rest.settings, rest.prompt);
-    if settings.is_some() || prompt.is_some() {
-        report.settings =
-            store.write(move |tx| store::import_settings(tx, owner, settings.as_deref(), prompt.as_deref()))?;
+    if names.iter().any(|name| name == ours::MARK) {
+        return Ok(Recognised::Ours);
     }
-    Ok(report)
+    Ok(source_of(&names).map_or(Recognised::Unknown, Recognised::Foreign))
 }
 
-fn malformed(why: &str) -> Error {
-    Error::new(
-        Kind::Malformed,
-        format!("The file is no export of Fireside: {why}. Nothing was imported"),
-    )
+/// The conversations of a list that another program wrote.
+fn import_list(intake: &mut Intake<'_>, source: &Source, list: impl Read) -> Result<(), Error> {
+    items(list, |item| {
+        match item {
+            Item::Whole(bytes) => import_item(intake, source, bytes)?,
+            Item::TooLarge => intake.refuse("conversation", None, "It has more than 64 MiB"),
+        }
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
-/// What is done with each item as it is read. An error ends the reading.
-trait Reader {
-    fn head(&mut self, _format: Option<&str>, _version: Option<u32>) -> Result<(), Error> {
-        Ok(())
-    }
-    fn account(&mut self, _account: PortableAccount) {}
-    fn settings(&mut self, _settings: &RawValue) {}
-    fn attachment(&mut self, _attachment: PortableAttachment) -> Result<(), Error> {
-        Ok(())
-    }
-    fn conversation(&mut self, _conversation: PortableConversation) -> Result<(), Error> {
-        Ok(())
-    }
-    fn document(&mut self, _document: PortableDocument) -> Result<(), Error> {
-        Ok(())
-    }
-    /// Whether items of this list are looked at; what is not is skipped without being kept.
-    fn wants(&self, list: &str) -> bool;
-}
-
-/// Reads the whole document once.
-fn read(source: impl Read, reader: &mut dyn Reader) -> Result<(), Error> {
-    let mut ended = None;
-    let mut deserializer = serde_json::Deserializer::from_reader(BufReader::with_capacity(64 * 1024, source));
-    let whole = Whole {
-        reader,
-        ended: &mut ended,
-    };
-    let outcome = deserializer.deserialize_map(whole).and_then(|()| deserializer.end());
-    match (ended, outcome) {
-        (Some(error), _) => Err(error),
-        (None, Ok(())) => Ok(()),
-        (None, Err(error)) if error.is_io() => Err(Error::internal("an upload cannot be read", error)),
-        (None, Err(error)) => Err(malformed(&error.to_string())),
+fn import_item(intake: &mut Intake<'_>, source: &Source, bytes: &[u8]) -> Result<(), Error> {
+    match (source.read)(bytes) {
+        Ok(thread) => intake.thread(thread),
+        Err(error) => {
+            let reason = format!("It is not as {} writes conversations: {error}", source.name);
+            intake.refuse("conversation", None, &reason);
+            Ok(())
+        }
     }
 }
 
-struct Whole<'r> {
-    reader: &'r mut dyn Reader,
-    ended: &'r mut Option<Error>,
-}
-
-impl<'de> Visitor<'de> for Whole<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+/// All lists of conversations in an archive.
+fn import_archive<R: Read + Seek>(to: &Destination, open: impl Fn() -> R) -> Result<Report, Error> {
+    let listing = zip::list(open(), |name| name.to_ascii_lowercase().ends_with(".json"))?;
+    let unpacked = listing
+        .wanted
+        .iter()
+        .fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
+    if listing.wanted.len() > LISTS_MAX || unpacked > UNPACKED_BYTES_MAX {
+        return Err(malformed(
+            "it is an archive whose lists are more than 1000 or unpack to more than 2 GiB; unpack it and import them",
+        ));
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            let outcome = match key.as_str() {
-                "format" => self.reader.head(Some(&map.next_value::<String>()?), None),
-                "version" => self.reader.head(None, Some(map.next_value()?)),
-                "account" => {
-                    self.reader.account(map.next_value()?);
-                    Ok(())
-                }
-                "settings" => {
-                    self.reader.settings(&map.next_value::<Box<RawValue>>()?);
-                    Ok(())
-                }
-                "attachments" | "conversations" | "documents" if self.reader.wants(&key) => {
-                    map.next_value_seed(List {
-                        key: &key,
-                        reader: self.reader,
-                        ended: self.ended,
-                    })?;
-                    Ok(())
-                }
-                _ => map.next_value::<IgnoredAny>().map(|_| Ok(()))?,
-            };
-            if let Err(error) = outcome {
-                *self.ended = Some(error);
-                return Err(A::Error::custom("ended"));
+    let mut lists = Vec::new();
+    let mut others = Vec::new();
+    for entry in listing.wanted {
+        let mut start = Vec::new();
+        let unpack = || zip::open(open(), &entry);
+        unpack()?
+            .take(START_BYTES)
+            .read_to_end(&mut start)
+            .map_err(unreadable)?;
+        match recognise(&start, unpack()?) {
+            Ok(Recognised::Foreign(source)) => {
+                check(unpack()?)?;
+                lists.push((source, entry));
             }
-        }
-        Ok(())
-    }
-}
-
-/// A list of the document, read item by item.
-struct List<'r> {
-    key: &'r str,
-    reader: &'r mut dyn Reader,
-    ended: &'r mut Option<Error>,
-}
-
-impl<'de> DeserializeSeed<'de> for List<'_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of {}", self.key)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        loop {
-            let outcome = match self.key {
-                "attachments" => seq.next_element()?.map(|item| self.reader.attachment(item)),
-                "conversations" => seq.next_element()?.map(|item| self.reader.conversation(item)),
-                _ => seq.next_element()?.map(|item| self.reader.document(item)),
-            };
-            match outcome {
-                None => return Ok(()),
-                Some(Ok(())) => {}
-                Some(Err(error)) => {
-                    *self.ended = Some(error);
-                    return Err(A::Error::custom("ended"));
-                }
-            }
-        }
-    }
-}
-
-/// The first reading: every item has its form.
-#[derive(Default)]
-struct Check {
-    is_ours: bool,
-}
-
-impl Reader for Check {
-    fn head(&mut self, format: Option<&str>, version: Option<u32>) -> Result<(), Error> {
-        match (format, version) {
-            (Some(FORMAT), _) => self.is_ours = true,
-            (Some(_), _) => return Err(malformed("its format is another one")),
-            (None, Some(version)) if version > VERSION => {
-                return Err(malformed("a newer version of Fireside wrote it"));
-            }
-            (None, _) => {}
-        }
-        Ok(())
-    }
-
-    fn wants(&self, _: &str) -> bool {
-        true
-    }
-}
-
-/// The second reading: files.
-struct Attachments<'i> {
-    store: &'i SharedStore,
-    owner: i64,
-    quota: u64,
-    report: &'i mut Report,
-}
-
-impl Reader for Attachments<'_> {
-    fn attachment(&mut self, item: PortableAttachment) -> Result<(), Error> {
-        let (uuid, title) = (item.uuid.clone(), item.filename.clone());
-        let outcome = self.keep(item)?;
-        let report = &mut *self.report;
-        note(&mut report.attachments, &mut report.not_imported, outcome, || Failure {
-            kind: "attachment",
-            id: Some(uuid),
-            title: Some(cut(&title)),
-            reason: String::new(),
-        });
-        Ok(())
-    }
-
-    fn wants(&self, list: &str) -> bool {
-        list == "attachments"
-    }
-}
-
-impl Attachments<'_> {
-    fn keep(&self, item: PortableAttachment) -> Result<Outcome, Error> {
-        let Some(uuid) = parse_uuid(&item.uuid) else {
-            return Ok(Outcome::failed("Its id is not a UUID"));
-        };
-        let derived = store::derived_uuid(self.owner, &uuid);
-        let (holder, is_derived_here) = self.store.read(|read| {
-            let derived = store::owner_of_attachment(read, &derived)?;
-            Ok((store::owner_of_attachment(read, &uuid)?, derived == Some(self.owner)))
-        })?;
-        if is_derived_here || holder == Some(self.owner) {
-            return Ok(Outcome::skipped("It is here already"));
-        }
-        let Some(bytes) = item.bytes else {
-            return Ok(Outcome::skipped("The export was made without the files' bytes"));
-        };
-        let Ok(bytes) = STANDARD.decode(bytes.as_bytes()) else {
-            return Ok(Outcome::failed("Its bytes are not Base64"));
-        };
-        if i64::try_from(bytes.len()) != Ok(item.size) {
-            return Ok(Outcome::failed("It has not as many bytes as it says"));
-        }
-        let now = Clock.now().text();
-        let new = NewAttachment {
-            uuid: if holder.is_some() { derived } else { uuid },
-            user_id: self.owner,
-            filename: item
-                .filename
-                .chars()
-                .filter(|char| !char.is_control())
-                .take(200)
-                .collect(),
-            content_type: item.content_type,
-            // Not when it was made: what is old and not sent yet is cleared away.
-            created_at: now,
-        };
-        match self.store.keep_file(&new, self.quota, || bytes.as_slice()) {
-            Ok(_) => Ok(Outcome::Imported),
-            Err(error) if error.kind() == Kind::TooLarge => Ok(Outcome::failed(error.message())),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// The third reading: everything else.
-struct Rest<'i> {
-    store: &'i SharedStore,
-    owner: i64,
-    prompt: Option<String>,
-    settings: Option<String>,
-    report: &'i mut Report,
-}
-
-impl Reader for Rest<'_> {
-    fn account(&mut self, account: PortableAccount) {
-        match account.system_prompt.map(check_prompt).transpose() {
-            Ok(prompt) => self.prompt = prompt,
-            Err(reason) => self.refuse("account", reason),
-        }
-    }
-
-    fn settings(&mut self, settings: &RawValue) {
-        match check_settings(settings) {
-            Ok(settings) => self.settings = settings,
-            Err(reason) => self.refuse("settings", reason),
-        }
-    }
-
-    fn conversation(&mut self, item: PortableConversation) -> Result<(), Error> {
-        let (uuid, title) = (item.uuid.clone(), item.title.clone());
-        let outcome = match check(item) {
-            Ok(conversation) => self.store_conversation(conversation)?,
-            Err(reason) => Outcome::failed(reason),
-        };
-        let report = &mut *self.report;
-        note(&mut report.conversations, &mut report.not_imported, outcome, || {
-            Failure {
-                kind: "conversation",
-                id: Some(uuid),
-                title: title.as_deref().map(cut),
-                reason: String::new(),
-            }
-        });
-        Ok(())
-    }
-
-    fn document(&mut self, document: PortableDocument) -> Result<(), Error> {
-        let title = document.title.clone();
-        let text = NewText {
-            title: document.title,
-            author: document.author,
-            source: document.source,
-            content: document.content,
-        };
-        let outcome = match library::add(self.store, &Clock, self.owner, &text) {
-            Ok(Added::New(_)) => Outcome::Imported,
-            Ok(Added::Known(_)) => Outcome::skipped("It is here already"),
-            Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::Malformed) => Outcome::failed(error.message()),
+            Ok(Recognised::Ours | Recognised::Unknown) => others.push((entry.name, "It holds no conversations")),
+            Err(error) if error.kind() == Kind::Malformed => others.push((entry.name, "It cannot be read")),
             Err(error) => return Err(error),
-        };
-        let report = &mut *self.report;
-        note(&mut report.documents, &mut report.not_imported, outcome, || Failure {
-            kind: "document",
-            id: None,
-            title: Some(cut(&title)),
-            reason: String::new(),
-        });
-        Ok(())
-    }
-
-    fn wants(&self, list: &str) -> bool {
-        list != "attachments"
-    }
-}
-
-impl Rest<'_> {
-    fn refuse(&mut self, kind: &'static str, reason: &str) {
-        if self.report.not_imported.len() < FAILURES_MAX {
-            self.report.not_imported.push(Failure {
-                kind,
-                id: None,
-                title: None,
-                reason: reason.to_owned(),
-            });
         }
     }
-
-    fn store_conversation(&self, conversation: PortableConversation) -> Result<Outcome, Error> {
-        let whole = std::sync::Arc::new(conversation);
-        for naming in [Naming::Kept, Naming::Derived] {
-            let (owner, whole, is_last) = (self.owner, std::sync::Arc::clone(&whole), naming == Naming::Derived);
-            let stored = self
-                .store
-                .write(move |tx| store::import_conversation(tx, owner, &whole, &naming));
-            return Ok(match stored {
-                Ok(Arrival::New) => Outcome::Imported,
-                Ok(Arrival::Known) => Outcome::skipped("It is here already"),
-                Ok(Arrival::Deleted) => Outcome::skipped("It was deleted here; restore it instead"),
-                Ok(Arrival::Taken) if !is_last => continue,
-                Err(error) if error.kind() == Kind::Conflict && !is_last => continue,
-                Ok(Arrival::Taken) => Outcome::failed("Its id is somebody else's here"),
-                Err(error) if error.kind() == Kind::Conflict => Outcome::failed(error.message()),
-                Err(error) => return Err(error),
-            });
-        }
-        Ok(Outcome::failed("Its id is somebody else's here"))
-    }
-}
-
-/// What became of an item.
-enum Outcome {
-    Imported,
-    Skipped(String),
-    Failed(String),
-}
-
-impl Outcome {
-    fn skipped(reason: &str) -> Outcome {
-        Outcome::Skipped(reason.to_owned())
-    }
-
-    fn failed(reason: &str) -> Outcome {
-        Outcome::Failed(reason.to_owned())
-    }
-}
-
-fn note(tally: &mut Tally, failures: &mut Vec<Failure>, outcome: Outcome, failure: impl FnOnce() -> Failure) {
-    let reason = match outcome {
-        Outcome::Imported => {
-            tally.imported += 1;
-            return;
-        }
-        Outcome::Skipped(reason) => {
-            tally.skipped += 1;
-            reason
-        }
-        Outcome::Failed(reason) => {
-            tally.failed += 1;
-            reason
-        }
+    let Some((first, _)) = lists.first() else {
+        return Err(malformed("it is an archive without a list of conversations"));
     };
-    if failures.len() < FAILURES_MAX {
-        failures.push(Failure { reason, ..failure() });
+    let mut intake = Intake::new(to, first.name);
+    for (source, entry) in &lists {
+        import_list(&mut intake, source, zip::open(open(), entry)?)?;
     }
+    for (name, reason) in others {
+        intake
+            .report
+            .note(Label::new("file", None, Some(&name)), Outcome::skipped(reason));
+    }
+    if listing.others > 0 {
+        let reason = format!(
+            "{} files of the archive are no lists: pictures and pages",
+            listing.others
+        );
+        intake
+            .report
+            .note(Label::new("file", None, None), Outcome::Skipped(reason));
+    }
+    intake.finish()
 }
 
-fn cut(title: &str) -> String {
-    title.chars().take(TITLE_CHARS).collect()
+/// A text, or a list of books, for the library.
+fn import_texts(to: &Destination, name: &str, source: impl Read) -> Result<Report, Error> {
+    let mut bytes = Vec::new();
+    let limit = FILE_BYTES_MAX as u64 + 1;
+    source.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        let most = FILE_BYTES_MAX / (1024 * 1024);
+        return Err(malformed(&format!(
+            "it is no list of conversations, and for a text larger than {most} MiB"
+        )));
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err(malformed("it is empty"));
+    }
+    let texts = library::read_file(name, &bytes, usize::try_from(DOCUMENTS_MAX).unwrap_or(usize::MAX));
+    let texts =
+        texts.map_err(|error| malformed(&format!("it is neither conversations nor text ({})", error.message())))?;
+    if texts.is_empty() {
+        return Err(malformed("its list is empty"));
+    }
+    let mut intake = Intake::new(to, LIBRARY);
+    for text in &texts {
+        intake.document(text)?;
+    }
+    intake.finish()
+}
+
+/// A database: the log of another program, copied to where it can be opened.
+fn import_log(to: &Destination, mut source: impl Read) -> Result<Report, Error> {
+    let scratch = Scratch(to.scratch.join(format!("{}.part", uuid::Uuid::new_v4().simple())));
+    let copied = system::create_private_file(&scratch.0).and_then(|mut file| std::io::copy(&mut source, &mut file));
+    copied.map_err(|error| crate::chores::unwritable(&error))?;
+    let mut intake = Intake::new(to, logs::NAME);
+    logs::import(&mut intake, &scratch.0)?;
+    intake.finish()
+}
+
+/// A file that goes away with this.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // If this fails, the next start removes it.
+        std::fs::remove_file(&self.0).ok();
+    }
 }

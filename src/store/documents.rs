@@ -185,6 +185,17 @@ pub fn list_documents(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec<Doc
     read.all(&sql, params![owner, page.limit, page.offset], map)
 }
 
+/// The owner's documents after the one with this integer id, oldest first.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_documents_by_age(read: &Read<'_>, owner: i64, after: i64, limit: i64) -> Result<Vec<Document>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM documents WHERE user_id = ?1 AND hidden_at IS NULL AND id > ?2 ORDER BY id LIMIT ?3"
+    );
+    read.all(&sql, [owner, after, limit], map)
+}
+
 /// The text of a document that [`find_document`] has found.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ mod conversations;
 mod documents;
 mod housekeeping;
 mod html;
+mod llm_logs;
 mod message_index;
 mod messages;
 mod migrate;
@@ -32,7 +33,7 @@ mod users;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Params, Row};
 
@@ -50,6 +51,7 @@ pub use attachments::{
     Attachment, NewAttachment, Reading, check_quota, delete_attachment, delete_unsent, find_attachment, find_reading,
     list_attachments, save_reading, send_again, send_attachments,
 };
+pub use backup::{check_backup, copy_database};
 pub use blobs::AttachmentReader;
 pub use branches::{DeletedBranch, delete_branch, find_deleted_branch, restore_branch};
 pub use conversations::{
@@ -60,9 +62,10 @@ pub use conversations::{
 pub use documents::{
     DOCUMENTS_MAX, Document, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Piece, Removal,
     find_document, find_document_by_content, hide_document, insert_chunks, insert_document, list_documents,
-    list_pieces, measure_library, read_document, remove_hidden, show_document,
+    list_documents_by_age, list_pieces, measure_library, read_document, remove_hidden, show_document,
 };
 pub use html::{Rendered, list_html, save_html};
+pub use llm_logs::{LlmConversation, LlmItem, LlmLogs, LlmResponse};
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, Source, State, find_message, finish_message, insert_message,
@@ -71,8 +74,8 @@ pub use messages::{
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{
-    Arrival, MESSAGES_MAX, Naming, PortableConversation, PortableMessage, SOURCES_MAX, derived_uuid,
-    find_portable_settings, import_conversation, import_settings, list_portable_attachments,
+    Arrival, MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, date_attachments, derived_uuid,
+    find_portable_settings, import_conversations, import_settings, list_portable_attachments,
     list_portable_conversations, list_portable_messages, owner_of_attachment,
 };
 pub use providers::{
@@ -160,6 +163,30 @@ impl Store {
         self.writer.run(work)
     }
 
+    /// Runs `work` as [`Store::write`] does, and takes back what it did: what would happen.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn rehearse<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let told = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&told);
+        let outcome = self.write(move |tx| {
+            let value = work(tx)?;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            // A job that fails is taken back.
+            Err::<(), _>(Error::new(Kind::Internal, "a rehearsal is over"))
+        });
+        let value = told.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (value, outcome) {
+            (Some(value), _) => Ok(value),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(Error::new(Kind::Internal, "a rehearsal ended without a value")),
+        }
+    }
+
     /// Has the writer clear away at once what it would clear away within the hour.
     pub fn clear_away_soon(&self) {
         self.writer.clear_away_soon();
@@ -184,6 +211,11 @@ impl Store {
     /// Eight hexadecimal digits that tell this database from every other.
     pub fn installation(&self) -> &str {
         &self.installation
+    }
+
+    /// The database file.
+    pub fn database(&self) -> &Path {
+        &self.database
     }
 
     /// Finishes what is queued, folds the write-ahead log into the database file and stops the writer.

@@ -1,6 +1,7 @@
 //! Conversations as they leave one server and enter another: whole, with all branches. Ids that count rows stay behind;
 //! everything points by UUIDs.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::{Attachment, Read, Source, Tx, json_list, violates};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::limits::{FILES_MAX, TAGS_MAX};
 
 /// Messages of one conversation that comes in: it is stored in one transaction, for which everybody else waits about a
@@ -70,6 +71,9 @@ pub struct PortableConversation {
         deserialize_with = "at_most::<{ MESSAGES_MAX + 1 }, _, _>"
     )]
     pub messages: Vec<PortableMessage>,
+    /// The digest of all of it, once that has been made: what has the same is the same.
+    #[serde(skip)]
+    pub sha256: Option<String>,
 }
 
 /// A message of any branch. Those it comes after stand before it.
@@ -169,23 +173,36 @@ fn normal() -> String {
 }
 
 /// What becomes of UUIDs on the way in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Naming {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
     /// They stay as they are.
     Kept,
     /// Somebody else has them here already: new ones, always the same for the same owner.
     Derived,
 }
 
+impl Naming {
+    fn name(self, owner: i64, uuid: &str) -> String {
+        match self {
+            Naming::Kept => uuid.to_owned(),
+            Naming::Derived => derived_uuid(owner, uuid),
+        }
+    }
+}
+
 /// What became of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// It is here now.
-    New,
-    /// It was here already.
+    /// It is here now, with so many messages.
+    New(usize),
+    /// It was here already, and has now so many messages that it did not have.
+    Grown(usize),
+    /// It was here already, and stays as it is.
     Known,
     /// It was deleted here.
     Deleted,
+    /// It was here already, and a message that it does not have here belongs to another conversation.
+    Torn,
     /// Somebody else has a conversation or a message of that UUID.
     Taken,
 }
@@ -220,6 +237,7 @@ pub fn list_portable_conversations(
                 .unwrap_or_default(),
             leaf: row.get(14)?,
             messages: Vec::new(),
+            sha256: None,
         };
         Ok((row.get(0)?, conversation))
     };
@@ -285,7 +303,7 @@ pub fn list_portable_messages(
     )
 }
 
-/// The owner's attachments that were sent, after the one with this integer id, oldest first, each with when it came.
+/// The owner's attachments in conversations that are there, after the one with this integer id, oldest first, each with when it came.
 ///
 /// # Errors
 /// Those of the store.
@@ -297,7 +315,11 @@ pub fn list_portable_attachments(
 ) -> Result<Vec<(Attachment, String)>, Error> {
     read.all(
         "SELECT id, uuid, filename, content_type, size, sha256, created_at FROM attachments
-         WHERE user_id = ?1 AND id > ?2 AND sent_count > 0 ORDER BY id LIMIT ?3",
+         WHERE user_id = ?1 AND id > ?2 AND EXISTS (
+             SELECT 1 FROM message_attachments JOIN messages ON messages.id = message_id
+                 JOIN conversations ON conversations.id = conversation_id
+             WHERE attachment_id = attachments.id AND deleted_at IS NULL)
+         ORDER BY id LIMIT ?3",
         [owner, after, limit],
         |row| {
             let attachment = Attachment {
@@ -332,29 +354,116 @@ pub fn derived_uuid(owner: i64, uuid: &str) -> String {
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
-/// Stores a conversation with its messages, all or nothing, unless it is here. They have been checked: UUIDs are
-/// UUIDs, and every parent stands before its children.
+/// Gives attachments that came in the times they have: before their messages came they had to seem new, or they would
+/// have been cleared away.
 ///
 /// # Errors
 /// Those of the store.
-pub fn import_conversation(
+pub fn date_attachments(tx: &Tx<'_>, owner: i64, times: &[(String, String)]) -> Result<(), Error> {
+    for (uuid, created_at) in times {
+        tx.execute(
+            "UPDATE attachments SET created_at = ?3 WHERE user_id = ?1 AND uuid = ?2 AND sent_count > 0",
+            params![owner, uuid, created_at],
+        )?;
+    }
+    Ok(())
+}
+
+/// Stores conversations, each with its messages or not at all. Of those that are here only the messages that are not are
+/// added. They have been checked: UUIDs are UUIDs, and every parent stands before its children.
+///
+/// # Errors
+/// Those of the store: then none was stored.
+pub fn import_conversations(
+    tx: &Tx<'_>,
+    owner: i64,
+    conversations: &[PortableConversation],
+) -> Result<Vec<Arrival>, Error> {
+    let mut arrivals = Vec::with_capacity(conversations.len());
+    for conversation in conversations {
+        let mut arrival = import_as(tx, owner, conversation, Naming::Kept)?;
+        if arrival == Arrival::Taken {
+            arrival = import_as(tx, owner, conversation, Naming::Derived)?;
+        }
+        arrivals.push(arrival);
+    }
+    Ok(arrivals)
+}
+
+/// Under one naming or not at all: what cannot be stored whole is taken back.
+fn import_as(tx: &Tx<'_>, owner: i64, conversation: &PortableConversation, naming: Naming) -> Result<Arrival, Error> {
+    tx.execute("SAVEPOINT conversation", ())?;
+    match import_conversation(tx, owner, conversation, naming) {
+        Ok(arrival) => {
+            tx.execute("RELEASE conversation", ())?;
+            Ok(arrival)
+        }
+        Err(error) if violates(&error, "messages.uuid") => {
+            tx.execute("ROLLBACK TO conversation", ())?;
+            tx.execute("RELEASE conversation", ())?;
+            let sql = "SELECT 1 FROM conversations WHERE uuid = ?1 AND user_id = ?2";
+            let uuid = naming.name(owner, &conversation.uuid);
+            let is_here = tx.first(sql, params![uuid, owner], |_| Ok(()))?.is_some();
+            Ok(if is_here { Arrival::Torn } else { Arrival::Taken })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn import_conversation(
     tx: &Tx<'_>,
     owner: i64,
     conversation: &PortableConversation,
-    naming: &Naming,
+    naming: Naming,
 ) -> Result<Arrival, Error> {
-    let name = |uuid: &str| match naming {
-        Naming::Kept => uuid.to_owned(),
-        Naming::Derived => derived_uuid(owner, uuid),
-    };
+    let name = |uuid: &str| naming.name(owner, uuid);
     let uuid = name(&conversation.uuid);
-    let sql = "SELECT user_id, deleted_at IS NOT NULL FROM conversations WHERE uuid = ?1";
-    match tx.first(sql, [&uuid], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))? {
-        None => {}
-        Some((holder, _)) if holder != owner => return Ok(Arrival::Taken),
-        Some((_, true)) => return Ok(Arrival::Deleted),
-        Some((_, false)) => return Ok(Arrival::Known),
+    let sql = "SELECT user_id, deleted_at IS NOT NULL, id, import_sha256 FROM conversations WHERE uuid = ?1";
+    let found = tx.first(sql, [&uuid], |row| {
+        let (holder, is_deleted): (i64, bool) = (row.get(0)?, row.get(1)?);
+        let (id, sha256): (i64, Option<String>) = (row.get(2)?, row.get(3)?);
+        Ok((holder, is_deleted, id, sha256))
+    })?;
+    let (id, is_new) = match found {
+        None => (insert_conversation(tx, owner, &uuid, conversation)?, true),
+        Some((holder, ..)) if holder != owner => return Ok(Arrival::Taken),
+        Some((_, true, ..)) => return Ok(Arrival::Deleted),
+        Some((.., sha256)) if sha256.is_some() && sha256 == conversation.sha256 => return Ok(Arrival::Known),
+        Some((_, _, id, _)) => (id, false),
+    };
+    let mut added = 0;
+    // What was deleted here stays so, and nothing can stand below it.
+    let mut deleted: HashSet<&str> = HashSet::new();
+    for message in &conversation.messages {
+        let found = if is_new {
+            None
+        } else {
+            find_place(tx, &name(&message.uuid))?
+        };
+        let is_below_deleted = message.parent.as_deref().is_some_and(|parent| deleted.contains(parent));
+        match found {
+            Some((_, Some(from))) if from == id => drop(deleted.insert(&message.uuid)),
+            Some((conversation_id, _)) if conversation_id == id => {}
+            _ if is_below_deleted => drop(deleted.insert(&message.uuid)),
+            _ => {
+                insert(tx, owner, id, message, &name)?;
+                added += 1;
+            }
+        }
     }
+    let sql = "UPDATE conversations SET import_sha256 = ?2 WHERE id = ?1";
+    tx.execute(sql, params![id, conversation.sha256])?;
+    if added > 0 || is_new {
+        show_leaf(tx, id, conversation, &name)?;
+    }
+    Ok(match (is_new, added) {
+        (true, _) => Arrival::New(added),
+        (false, 0) => Arrival::Known,
+        (false, _) => Arrival::Grown(added),
+    })
+}
+
+fn insert_conversation(tx: &Tx<'_>, owner: i64, uuid: &str, conversation: &PortableConversation) -> Result<i64, Error> {
     let id = tx.insert(
         "INSERT INTO conversations (uuid, user_id, title, summary, created_at, updated_at, is_pinned, is_archived, model,
              system_prompt, temperature, max_tokens, library)
@@ -375,16 +484,29 @@ pub fn import_conversation(
             conversation.library
         ],
     )?;
-    for message in &conversation.messages {
-        insert(tx, owner, id, message, &name).map_err(|error| {
-            if violates(&error, "messages.uuid") {
-                // What was written of it so far goes with the job.
-                Error::new(Kind::Conflict, "A message of it belongs to another conversation here").caused_by(error)
-            } else {
-                error
-            }
-        })?;
+    if !conversation.tags.is_empty() {
+        // Apart: a trigger that keeps the tags' table looks at changes.
+        let sql = "UPDATE conversations SET tags = ?2 WHERE id = ?1";
+        tx.execute(sql, params![id, json_list(&conversation.tags)])?;
     }
+    Ok(id)
+}
+
+/// The conversation that a message is kept in, and the one that its branch was deleted from.
+fn find_place(tx: &Tx<'_>, uuid: &str) -> Result<Option<(i64, Option<i64>)>, Error> {
+    let sql =
+        "SELECT conversations.id, cut_from_id FROM messages JOIN conversations ON conversations.id = conversation_id
+               WHERE messages.uuid = ?1";
+    tx.first(sql, [uuid], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Shows the branch that came in, unless somebody has gone on here on another one.
+fn show_leaf(
+    tx: &Tx<'_>,
+    id: i64,
+    conversation: &PortableConversation,
+    name: &dyn Fn(&str) -> String,
+) -> Result<(), Error> {
     tx.execute(
         "WITH RECURSIVE branch (id, parent_id) AS (
              SELECT id, parent_id FROM messages WHERE uuid = ?2 AND conversation_id = ?1
@@ -394,15 +516,11 @@ pub fn import_conversation(
          UPDATE conversations SET leaf_id = (SELECT max(id) FROM branch), message_count = (SELECT count(*) FROM branch),
              last_message_time = (SELECT messages.created_at FROM messages WHERE uuid = ?2),
              last_message_content = coalesce((SELECT substr(content, 1, 200) FROM messages WHERE uuid = ?2), ''),
-             tags = ?3
-         WHERE id = ?1",
-        params![
-            id,
-            conversation.leaf.as_deref().map(name),
-            (!conversation.tags.is_empty()).then(|| json_list(&conversation.tags))
-        ],
+             updated_at = max(updated_at, ?3)
+         WHERE id = ?1 AND coalesce(leaf_id IN (SELECT id FROM branch), 1)",
+        params![id, conversation.leaf.as_deref().map(name), conversation.updated_at],
     )?;
-    Ok(Arrival::New)
+    Ok(())
 }
 
 fn insert(

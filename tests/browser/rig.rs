@@ -327,7 +327,8 @@ impl Page {
                 width,
                 height,
                 device_scale_factor: 1.0,
-                mobile: false,
+                // Scroll bars lie over the page there, and are gone when nobody scrolls.
+                mobile: width < 600,
                 scale: None,
                 screen_width: None,
                 screen_height: None,

@@ -36,6 +36,8 @@ mod engine;
 #[cfg(test)]
 mod flutter;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
 mod library;
 #[cfg(test)]
 mod openai;

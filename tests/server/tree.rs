@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Desk, Socket};
+use crate::rig::{Desk, Multipart, Socket};
 
 impl Desk {
     /// A chat in which these were said and echoed, and its messages with their place in the tree.
@@ -215,4 +215,26 @@ fn only_its_owner_deletes_a_message_or_brings_it_back() {
     let chat_path = format!("/chats/{}", chat["id"].as_str().expect("an id"));
     assert_eq!(desk.call("DELETE", &chat_path).send().status, 204);
     assert_eq!(desk.call("POST", &restore).send().status, 404);
+}
+
+#[test]
+fn an_import_does_not_bring_back_what_was_deleted() {
+    let desk = Desk::new();
+    let (chat, messages) = desk.told(&["one", "two", "three"]);
+    let export = desk.call("GET", "/export").send().text();
+    let tree = format!("/conversations/{}/tree", chat["conversation_id"]);
+    let tree = desk.call("GET", &tree).send().json();
+    let last = tree["messages"][5]["uuid"].as_str().expect("an id").to_owned();
+    let path = format!("/messages/{}", messages[2]["id"]);
+    assert_eq!(desk.call("DELETE", &path).send().status, 204);
+    // In the second the last reply, which stood below what was deleted, is one that is not known here.
+    let newer = export.replace(&last, "7d444840-9dc0-11d1-b245-5ffdce74fad2");
+    for file in [export, newer] {
+        let form = Multipart::new().file("file", "export.json", "application/json", file.as_bytes());
+        let reply = form.on(desk.call("POST", "/import")).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(desk.messages_of(&chat, "?tree=1"), messages[..2], "{}", reply.text());
+    }
+    assert_eq!(desk.call("POST", &format!("{path}/restore")).send().status, 200);
+    assert_eq!(desk.messages_of(&chat, "?tree=1"), messages);
 }

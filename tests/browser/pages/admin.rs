@@ -23,12 +23,9 @@ fn a_provider_is_tried_as_its_key_is_pasted() {
     wait_for_words(&page, ".page form [role=status]", "does not answer");
     wait_for_words(&page, ".rows .bad", "key");
     super::look(&page, "admin-providers-wrong-key");
-    page.press_button("document.querySelector('.rows .icon-button:last-child')");
-    page.wait("it gone", "document.querySelector('.rows li').hidden");
-    open(&page, "admin/models", ".alias, .aliases");
-    open(&page, "admin/providers", ".list-note");
-
-    describe(&page, "office", &model.address());
+    // The right one takes the place of the wrong one.
+    choose(&page, "office", "Change");
+    page.wait("the key's field", "document.activeElement.id === 'provider-key'");
     paste(&page, "sk-right");
     wait_for_words(&page, ".page form [role=status]", "office works: 2 models");
     wait_for_words(&page, ".rows .hint", "looking-glass");
@@ -40,7 +37,28 @@ fn a_provider_is_tried_as_its_key_is_pasted() {
     page.press_button("document.querySelector('.rows li:last-child .icon-button')");
     wait_for_words(&page, ".rows .bad", "cannot be reached");
     aliases(&page);
+    open(&page, "admin/providers", ".rows li");
+    choose(&page, "attic", "Disable");
+    wait_for_words(&page, ".rows .off .badge", "Disabled");
+    choose(&page, "attic", "Enable");
+    page.wait("it on again", "document.querySelector('.rows .off') === null");
+    choose(&page, "attic", "Remove");
+    let shown = "document.querySelectorAll('.rows li:not([hidden])').length";
+    page.wait("it gone", &format!("{shown} === 1"));
+    page.click(".toast .link");
+    page.wait("it back", &format!("{shown} === 2"));
     page.assert_quiet(&server.origin, "/page-providers.js");
+}
+
+/// Takes an entry of the menu that the row of this name has.
+fn choose(page: &Page, name: &str, label: &str) {
+    let row = format!(
+        "[...document.querySelectorAll('.rows li')].find((node) => node.querySelector('strong').textContent === {name:?})"
+    );
+    page.press_button(&format!("{row}?.querySelector('[aria-haspopup]')"));
+    page.press_button(&format!(
+        "[...document.querySelectorAll('.menu:popover-open .menu-item')].find((node) => node.textContent.trim() === {label:?})"
+    ));
 }
 
 fn describe(page: &Page, name: &str, address: &str) {
@@ -116,13 +134,7 @@ fn people(page: &Page) {
         ask(page, "POST", "/auth/login", &body).0
     };
     assert_eq!(sign_in(), 200);
-    let choose = |label: &str| {
-        page.click(".rows li:nth-child(2) .icon-button");
-        page.wait("the menu", "document.querySelector('.menu:popover-open') !== null");
-        page.press_button(&format!(
-            "[...document.querySelectorAll('.menu-item')].find((node) => node.textContent.trim() === {label:?})"
-        ));
-    };
+    let choose = |label: &str| choose(page, "grace@example.com", label);
     choose("Make administrator");
     page.wait(
         "the badge",

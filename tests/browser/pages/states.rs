@@ -25,7 +25,7 @@ const PAGES: [(&str, &str); 13] = [
 
 /// What a model says when it is good at it.
 pub(super) const REPLY: &str = include_str!("reply.md");
-pub(super) const QUESTION: &str = "How do I keep a fire burning through the night?";
+pub(super) const QUESTION: &str = "How do I keep a fire through the night?";
 
 #[test]
 fn every_page_is_fit_to_be_seen() {
@@ -40,7 +40,7 @@ fn every_page_is_fit_to_be_seen() {
     look(&page, "welcome");
     usage::remember(&server.database(), 60);
     furnish(&page);
-    let id = converse(&page, &server.origin);
+    let id = converse(&page, &server.origin, REPLY);
     for (name, landmark) in PAGES {
         page.visit(&server.origin, name);
         page.wait(name, &format!("document.querySelector('.page {landmark}') !== null"));
@@ -157,11 +157,11 @@ pub(super) fn furnish(page: &Page) {
     assert_eq!(status, 200);
 }
 
-/// A conversation with a rich reply, and its id.
-pub(super) fn converse(page: &Page, origin: &str) -> String {
+/// A conversation with this reply, and its id.
+pub(super) fn converse(page: &Page, origin: &str, reply: &str) -> String {
     let (_, chat) = ask(page, "POST", "/chats", &json!({ "title": "A fire through the night" }));
     let id = chat["id"].as_str().expect("an id").to_owned();
-    let prompt = json!({ "system_prompt": format!("Say:{REPLY}") });
+    let prompt = json!({ "system_prompt": format!("Say:{reply}") });
     assert_eq!(ask(page, "PATCH", &format!("/chats/{id}"), &prompt).0, 200);
     let path = format!("/chats/{id}/messages/");
     assert_eq!(ask(page, "POST", &path, &json!({ "content": QUESTION })).0, 200);

@@ -1,0 +1,273 @@
+//! The log of the `llm` command line tool, an SQLite database that somebody brings along: `conversations`, `responses`,
+//! and in newer versions what was attached, which tools were called and which fragments were used. It is a stranger's
+//! file: nothing in it runs (no view, no trigger), and every table is read as what it says it is or not at all.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
+
+use super::failed;
+use crate::error::{Error, Kind};
+
+/// Replies in one log: a lifetime's. Their ids are held in memory.
+const RESPONSES_MAX: usize = 1_000_000;
+
+/// Bytes of the texts of one conversation.
+const TEXTS_BYTES_MAX: i64 = 64 * 1024 * 1024;
+
+/// Files, calls and fragments of one reply that are looked at.
+const PARTS_MAX: u32 = 100;
+
+/// What the parts of a reply are looked up by.
+const INDEXED: [(&str, &str); 4] = [
+    ("prompt_attachments", "response_id"),
+    ("prompt_fragments", "response_id"),
+    ("tool_calls", "response_id"),
+    ("tool_results", "tool_call_id"),
+];
+
+/// A log, opened.
+pub struct LlmLogs {
+    connection: Connection,
+    tables: HashSet<String>,
+    columns: HashSet<String>,
+}
+
+/// A conversation of the log.
+#[derive(Debug, Default)]
+pub struct LlmConversation {
+    /// Its id there.
+    pub id: String,
+    /// What it is called.
+    pub name: Option<String>,
+    /// Its replies, oldest first.
+    pub responses: Vec<LlmResponse>,
+}
+
+/// A prompt and the reply to it.
+#[derive(Debug, Default)]
+pub struct LlmResponse {
+    /// Its id there.
+    pub id: String,
+    /// The model that replied.
+    pub model: Option<String>,
+    /// What was asked.
+    pub prompt: String,
+    /// The system prompt.
+    pub system: Option<String>,
+    /// The reply.
+    pub response: String,
+    /// When, in UTC, as the tool writes it.
+    pub at: Option<String>,
+    /// Names of the files that went with it.
+    pub attachments: Vec<String>,
+    /// Texts that went with it, each with where it came from.
+    pub fragments: Vec<(String, String)>,
+    /// Tools that were called: the name, what it was given as JSON, what it answered.
+    pub calls: Vec<(String, String, Option<String>)>,
+}
+
+/// What of a log is read next.
+#[derive(Debug)]
+pub enum LlmItem {
+    /// A conversation.
+    Conversation(LlmConversation),
+    /// One that cannot be read: its id, and why.
+    Unreadable(String, &'static str),
+}
+
+impl LlmLogs {
+    /// Opens a copy of the log that belongs to the caller alone; `None` when it is a database of another kind.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`] when it is damaged; those of the disk.
+    pub fn open(path: &Path) -> Result<Option<LlmLogs>, Error> {
+        // For writing too, or a log in WAL mode would leave files beside it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(unreadable)?;
+        let confine = || {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+            for (table, column) in INDEXED {
+                // Without these every reply would read the whole table. Where there is no such table there is no need.
+                let sql = format!("CREATE INDEX IF NOT EXISTS fireside_{table}_{column} ON {table} ({column})");
+                connection.execute(&sql, ()).ok();
+            }
+            connection.execute_batch("PRAGMA query_only = 1; PRAGMA cell_size_check = 1; PRAGMA mmap_size = 0;")
+        };
+        confine().map_err(unreadable)?;
+        let names = |sql: &str| -> Result<HashSet<String>, Error> {
+            let mut statement = connection.prepare(sql).map_err(unreadable)?;
+            let names = statement.query_map((), |row| row.get(0)).map_err(unreadable)?;
+            names.collect::<rusqlite::Result<_>>().map_err(unreadable)
+        };
+        // Real tables only: a virtual one runs code.
+        let tables = names("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'")?;
+        if !tables.contains("responses") {
+            return Ok(None);
+        }
+        let columns = names("SELECT name FROM pragma_table_info('responses') WHERE name NOT LIKE '%\"%'")?;
+        let is_log = ["id", "model", "prompt", "response"]
+            .iter()
+            .all(|name| columns.contains(*name));
+        Ok(is_log.then_some(LlmLogs {
+            connection,
+            tables,
+            columns,
+        }))
+    }
+
+    /// Gives `each` the conversations one after the other.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`] when the log is damaged or has too many replies; those of `each`.
+    pub fn read(&self, mut each: impl FnMut(LlmItem) -> Result<(), Error>) -> Result<(), Error> {
+        let replies = self.list()?;
+        for group in replies.chunk_by(|one, other| one.1 == other.1) {
+            let id = &group[0].1;
+            let item = match self.conversation(id, group) {
+                Ok(Some(conversation)) => LlmItem::Conversation(conversation),
+                Ok(None) => LlmItem::Unreadable(id.clone(), "Its messages have more than 64 MiB"),
+                // A value is not what its column should hold.
+                Err(rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..)) => {
+                    LlmItem::Unreadable(id.clone(), "It holds what is no text")
+                }
+                Err(error) => return Err(unreadable(error)),
+            };
+            each(item)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of all replies, each with its conversation's id, or its own where it has none; one conversation's
+    /// together, in the order of their times.
+    fn list(&self) -> Result<Vec<(i64, String)>, Error> {
+        let (conversation, at) = (self.column("conversation_id"), self.column("datetime_utc"));
+        let sql = format!(
+            "SELECT rowid, CAST(coalesce({conversation}, id) AS TEXT) AS conversation FROM responses
+             ORDER BY conversation, {at}, rowid LIMIT {}",
+            RESPONSES_MAX + 1
+        );
+        let list = || -> rusqlite::Result<Vec<(i64, String)>> {
+            let mut statement = self.connection.prepare(&sql)?;
+            let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        };
+        let replies = list().map_err(unreadable)?;
+        if replies.len() > RESPONSES_MAX {
+            return Err(Error::new(Kind::Malformed, "The log has more than 1 000 000 replies"));
+        }
+        Ok(replies)
+    }
+
+    /// A column of `responses`, or nothing where this version of the tool had none.
+    fn column(&self, name: &'static str) -> &'static str {
+        if self.columns.contains(name) { name } else { "NULL" }
+    }
+
+    fn conversation(&self, id: &str, replies: &[(i64, String)]) -> rusqlite::Result<Option<LlmConversation>> {
+        let mut name = None;
+        if self.tables.contains("conversations") {
+            let sql = "SELECT CAST(name AS TEXT) FROM conversations WHERE id = ?1";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            name = statement.query_row([id], |row| row.get(0)).optional()?.flatten();
+        }
+        let mut conversation = LlmConversation {
+            id: id.to_owned(),
+            name,
+            responses: Vec::new(),
+        };
+        let mut bytes = 0;
+        for (row, _) in replies {
+            let sizes = "SELECT coalesce(octet_length(prompt), 0) + coalesce(octet_length(response), 0)
+                 FROM responses WHERE rowid = ?1";
+            let size: i64 = self
+                .connection
+                .prepare_cached(sizes)?
+                .query_row([row], |row| row.get(0))?;
+            bytes += size;
+            if bytes > TEXTS_BYTES_MAX {
+                return Ok(None);
+            }
+            conversation.responses.push(self.response(*row)?);
+        }
+        Ok(Some(conversation))
+    }
+
+    fn response(&self, row: i64) -> rusqlite::Result<LlmResponse> {
+        let sql = format!(
+            "SELECT CAST(id AS TEXT), CAST(model AS TEXT), CAST(prompt AS TEXT), CAST({} AS TEXT), CAST(response AS TEXT),
+                 CAST({} AS TEXT) FROM responses WHERE rowid = ?1",
+            self.column("system"),
+            self.column("datetime_utc")
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut response = statement.query_row([row], |row| {
+            let text = |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(at)?.unwrap_or_default());
+            Ok(LlmResponse {
+                id: text(0)?,
+                model: row.get(1)?,
+                prompt: text(2)?,
+                system: row.get(3)?,
+                response: text(4)?,
+                at: row.get(5)?,
+                ..LlmResponse::default()
+            })
+        })?;
+        let id = response.id.as_str();
+        response.attachments = self.parts(
+            &["prompt_attachments", "attachments"],
+            "SELECT CAST(coalesce(path, url, type) AS TEXT) FROM prompt_attachments
+             JOIN attachments ON attachments.id = attachment_id WHERE response_id = ?1 LIMIT ?2",
+            id,
+            |row| row.get::<_, Option<String>>(0).map(Option::unwrap_or_default),
+        )?;
+        response.fragments = self.parts(
+            &["prompt_fragments", "fragments"],
+            "SELECT CAST(coalesce(source, 'fragment') AS TEXT), CAST(substr(content, 1, 1000000) AS TEXT)
+             FROM prompt_fragments JOIN fragments ON fragments.id = fragment_id WHERE response_id = ?1 LIMIT ?2",
+            id,
+            |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?.unwrap_or_default())),
+        )?;
+        response.calls = self.parts(
+            &["tool_calls", "tool_results"],
+            "SELECT CAST(name AS TEXT), CAST(coalesce(arguments, 'null') AS TEXT),
+                 (SELECT CAST(output AS TEXT) FROM tool_results
+                  WHERE tool_results.tool_call_id = tool_calls.tool_call_id LIMIT 1)
+             FROM tool_calls WHERE response_id = ?1 LIMIT ?2",
+            id,
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        Ok(response)
+    }
+
+    /// What goes with a reply, where the log has these tables and they have the columns that are asked for.
+    fn parts<T>(
+        &self,
+        tables: &[&str],
+        sql: &str,
+        response: &str,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        if !tables.iter().all(|table| self.tables.contains(*table)) {
+            return Ok(Vec::new());
+        }
+        let Ok(mut statement) = self.connection.prepare_cached(sql) else {
+            return Ok(Vec::new());
+        };
+        let rows = statement.query_map((response, PARTS_MAX), map)?;
+        rows.collect()
+    }
+}
+
+/// Whatever is wrong with it is wrong with the file, unless the disk failed.
+fn unreadable(error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::DiskFull) => failed(error),
+        _ => Error::new(Kind::Malformed, "The database is damaged").caused_by(error),
+    }
+}

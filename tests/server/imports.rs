@@ -1,0 +1,386 @@
+//! What other programs export comes in: each source by what stands in it, once, whole, and with a reason for the rest.
+//! The fixtures were written after each program's published form.
+
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::rig::{Desk, Multipart, Reply, TempDir};
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/imports")
+        .join(name);
+    std::fs::read(path).expect("a fixture")
+}
+
+/// The log of the llm tool, as a file.
+fn llm_log() -> Vec<u8> {
+    let folder = TempDir::new();
+    let path = folder.join("logs.db");
+    let log = Connection::open(&path).expect("a database");
+    log.execute_batch(std::str::from_utf8(&fixture("llm.sql")).expect("text"))
+        .expect("SQL");
+    drop(log);
+    std::fs::read(path).expect("a file")
+}
+
+#[track_caller]
+fn send(desk: &Desk, query: &str, name: &str, bytes: &[u8]) -> Reply {
+    let form = Multipart::new().file("file", name, "application/octet-stream", bytes);
+    form.on(desk.call("POST", &format!("/import{query}"))).send()
+}
+
+#[track_caller]
+fn import(desk: &Desk, query: &str, name: &str, bytes: &[u8]) -> Value {
+    let reply = send(desk, query, name, bytes);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()
+}
+
+fn tally(imported: usize, updated: usize, skipped: usize, failed: usize) -> Value {
+    json!({"imported": imported, "updated": updated, "skipped": skipped, "failed": failed})
+}
+
+fn chats(desk: &Desk) -> usize {
+    let total = desk.call("GET", "/chats").send().json()["total"].as_u64();
+    usize::try_from(total.expect("a number")).expect("a number")
+}
+
+/// The reasons of a kind.
+fn reasons<'r>(report: &'r Value, kind: &str) -> Vec<&'r str> {
+    let all = report["not_imported"].as_array().expect("a list").iter();
+    let of_kind = all.filter(|one| one["kind"] == kind);
+    of_kind.map(|one| one["reason"].as_str().expect("a reason")).collect()
+}
+
+/// Rehearsed, imported, and imported again: the source is told by its content, whatever the name.
+#[track_caller]
+fn check(bytes: &[u8], source: &str, good: usize, bad: usize, messages: usize) -> Desk {
+    let desk = Desk::new();
+    let rehearsed = import(&desk, "?dry_run=true", "anything", bytes);
+    assert_eq!(chats(&desk), 0, "a rehearsal stores nothing");
+    let mut report = import(&desk, "", "anything.bin", bytes);
+    assert_eq!(report["source"], source, "{report}");
+    assert_eq!(report["conversations"], tally(good, 0, 0, bad), "{report}");
+    assert_eq!(report["messages"], messages, "{report}");
+    assert_eq!(chats(&desk), good);
+    report["dry_run"] = json!(true);
+    assert_eq!(report, rehearsed);
+    let exported = desk.call("GET", "/export").send().body;
+    let again = import(&desk, "", "again", bytes);
+    assert_eq!(again["conversations"], tally(0, 0, good, bad), "{again}");
+    assert_eq!(again["messages"], 0);
+    assert!(
+        desk.call("GET", "/export").send().body == exported,
+        "the second import has changed something"
+    );
+    desk
+}
+
+#[test]
+fn chatgpt() {
+    let desk = check(&fixture("chatgpt.json"), "ChatGPT", 2, 2, 6);
+    let chat = desk.call("GET", "/chats").send().json()["chats"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|chat| chat["title"] == "Tomatoes 🍅 on a balcony")
+        .expect("the chat")
+        .clone();
+    assert_eq!(
+        (&chat["is_archived"], &chat["message_count"]),
+        (&json!(true), &json!(3))
+    );
+    let messages = desk
+        .call(
+            "GET",
+            &format!("/chats/{}/messages", chat["id"].as_str().expect("an id")),
+        )
+        .send()
+        .json();
+    let texts: Vec<&str> = messages
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["content"].as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "What is wrong with these leaves?\n\n[Attached: leaves.jpg]",
+            "They lack potassium. Feed them.",
+            "Thanks 🙏"
+        ]
+    );
+}
+
+#[test]
+fn claude() {
+    check(&fixture("claude.json"), "Claude", 2, 1, 5);
+}
+
+#[test]
+fn open_webui() {
+    check(&fixture("open-webui.json"), "Open WebUI", 2, 1, 6);
+}
+
+#[test]
+fn llama_cpp() {
+    check(&fixture("llama-cpp.json"), "llama.cpp", 1, 0, 3);
+}
+
+#[test]
+fn llm() {
+    let desk = check(&llm_log(), "llm", 3, 0, 8);
+    let whole = desk.call("GET", "/export").send().json();
+    let facts = whole["conversations"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|one| one["title"] == "Fun facts");
+    let facts = facts.expect("the conversation");
+    assert_eq!(facts["system_prompt"], "Be brief");
+    let told: Vec<_> = facts["messages"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| &one["content"])
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "A fun fact\n\n[Attached: bee.png]",
+            "Honey does not spoil",
+            "Another",
+            "Octopuses have three hearts 🐙"
+        ]
+    );
+}
+
+#[test]
+fn what_was_exported_anew_brings_what_is_new() {
+    let desk = Desk::new();
+    let mut list: Value = serde_json::from_slice(&fixture("claude.json")).expect("JSON");
+    list.as_array_mut().expect("a list").pop();
+    import(&desk, "", "a", list.to_string().as_bytes());
+    let titles = |desk: &Desk| {
+        let page = desk.call("GET", "/chats").send().json();
+        let chats = page["chats"].as_array().expect("a list").iter();
+        chats
+            .map(|chat| (chat["title"].clone(), chat["message_count"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let before = titles(&desk);
+    // One conversation has gone on, and there is another one.
+    list[0]["chat_messages"].as_array_mut().expect("a list").push(json!({
+        "uuid": "c1a0de00-0000-4000-8000-000000000013", "sender": "human", "text": "Thank you",
+        "created_at": "2025-05-04T10:00:00Z"
+    }));
+    list[0]["updated_at"] = json!("2025-05-04T10:00:00Z");
+    let mut third = list[1].clone();
+    third["uuid"] = json!("c1a0de00-0000-4000-8000-000000000009");
+    third["name"] = json!("A third");
+    list.as_array_mut().expect("a list").push(third);
+    let report = import(&desk, "", "a", list.to_string().as_bytes());
+    assert_eq!(report["conversations"], tally(1, 1, 1, 0), "{report}");
+    assert_eq!(report["messages"], 4);
+    let after = titles(&desk);
+    assert_eq!((before.len(), after.len()), (2, 3));
+    assert!(after.contains(&(json!("Rhubarb jam"), json!(3))), "{after:?}");
+}
+
+#[test]
+fn what_was_said_here_stays_when_more_comes_in() {
+    let desk = Desk::new();
+    let mut list: Value = serde_json::from_slice(&fixture("claude.json")).expect("JSON");
+    import(&desk, "", "a", list.to_string().as_bytes());
+    let chats = desk.call("GET", "/chats").send().json();
+    let jam = chats["chats"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|chat| chat["title"] == "Rhubarb jam");
+    let jam = jam.expect("the chat")["id"].as_str().expect("an id").to_owned();
+    let said = desk
+        .call("POST", "/chat")
+        .json(&json!({"message": "said here", "chat_id": jam}))
+        .send();
+    assert_eq!(said.status, 200, "{}", said.text());
+    list[0]["chat_messages"].as_array_mut().expect("a list").push(json!({
+        "uuid": "c1a0de00-0000-4000-8000-000000000013", "sender": "human", "text": "said there",
+        "created_at": "2025-05-04T10:00:00Z"
+    }));
+    let report = import(&desk, "", "a", list.to_string().as_bytes());
+    assert_eq!(report["conversations"]["updated"], 1, "{report}");
+    let messages = desk.call("GET", &format!("/chats/{jam}/messages")).send().json();
+    let last = messages.as_array().expect("a list").last().expect("a message");
+    assert_eq!(last["content"], "Echo: said here");
+    let whole = desk.call("GET", "/export").send().text();
+    assert!(whole.contains("said there"));
+}
+
+/// An archive of files that are not packed.
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut bytes, mut list) = (Vec::new(), Vec::new());
+    for (name, content) in files {
+        let mut crc = flate2::Crc::new();
+        crc.update(content);
+        let size = u32::try_from(content.len()).expect("small").to_le_bytes();
+        let mut head = vec![20, 0, 0, 8, 0, 0, 0, 0, 0x21, 0];
+        head.extend(crc.sum().to_le_bytes());
+        head.extend(size);
+        head.extend(size);
+        head.extend(u16::try_from(name.len()).expect("short").to_le_bytes());
+        head.extend([0; 2]);
+        list.extend(b"PK\x01\x02\x14\0");
+        list.extend(&head);
+        list.extend([0; 10]);
+        list.extend(u32::try_from(bytes.len()).expect("small").to_le_bytes());
+        list.extend(name.as_bytes());
+        bytes.extend(b"PK\x03\x04");
+        bytes.extend(&head);
+        bytes.extend(name.as_bytes());
+        bytes.extend(*content);
+    }
+    let count = u16::try_from(files.len()).expect("few").to_le_bytes();
+    let mut end = b"PK\x05\x06\0\0\0\0".to_vec();
+    end.extend(count);
+    end.extend(count);
+    end.extend(u32::try_from(list.len()).expect("small").to_le_bytes());
+    end.extend(u32::try_from(bytes.len()).expect("small").to_le_bytes());
+    end.extend([0; 2]);
+    [bytes, list, end].concat()
+}
+
+#[test]
+fn archives_with_one_list_or_several() {
+    let list: Value = serde_json::from_slice(&fixture("chatgpt.json")).expect("JSON");
+    let part = |at: usize| json!([list[at]]).to_string().into_bytes();
+    let (first, second, third) = (part(0), part(1), part(2));
+    let whole = archive(&[
+        ("export/conversations-000.json", &first),
+        ("export/conversations-001.json", &second),
+        ("export/conversations-002.json", &third),
+        ("export/user.json", b"{\"id\": \"u\"}"),
+        ("export/message_feedback.json", b"[]"),
+        ("export/file-abc-leaves.jpg", b"a picture"),
+        ("../../../etc/passwd", b"a trick"),
+    ]);
+    let desk = check(&whole, "ChatGPT", 2, 1, 6);
+    let report = import(&desk, "", "a.zip", &whole);
+    let files = reasons(&report, "file");
+    assert!(files.iter().any(|reason| reason.starts_with("2 files")), "{report}");
+    assert_eq!(files.len(), 3, "{report}");
+    assert!(
+        reasons(&report, "attachment")
+            .iter()
+            .all(|reason| reason.contains("Only its name"))
+    );
+}
+
+#[test]
+fn texts_and_books_go_into_the_library() {
+    let desk = Desk::new();
+    let report = import(&desk, "?dry_run=1", "notes.md", b"# Notes\n\nWhales are large.");
+    assert_eq!(report["documents"], tally(1, 0, 0, 0), "{report}");
+    for expected in [tally(1, 0, 0, 0), tally(0, 0, 1, 0)] {
+        let report = import(&desk, "", "notes.md", b"# Notes\n\nWhales are large.");
+        assert_eq!(
+            (&report["documents"], &report["source"]),
+            (&expected, &json!("library")),
+            "{report}"
+        );
+    }
+    let books =
+        json!([{"title": "Moby Dick", "short_summary": "A whale."}, {"title": "Emma", "short_summary": "A match."}]);
+    let report = import(&desk, "", "books.json", books.to_string().as_bytes());
+    assert_eq!(report["documents"], tally(2, 0, 0, 0), "{report}");
+    // It begins as JSON does, and is none.
+    let report = import(&desk, "", "links.md", b"[a link](https://example.com) and a text");
+    assert_eq!(report["documents"], tally(1, 0, 0, 0), "{report}");
+}
+
+#[test]
+fn what_is_broken_leaves_nothing() {
+    let desk = Desk::new();
+    let list = fixture("chatgpt.json");
+    let log = llm_log();
+    let zipped = archive(&[("conversations.json", &list)]);
+    let mut torn = zipped.clone();
+    torn[200] ^= 1;
+    let other = {
+        let folder = TempDir::new();
+        let path = folder.join("other.db");
+        let other = Connection::open(&path).expect("a database");
+        other
+            .execute_batch(
+                "CREATE TABLE t (x); CREATE VIEW responses AS SELECT 1 AS id, 2 AS model, 3 AS prompt, 4 AS response",
+            )
+            .expect("SQL");
+        drop(other);
+        std::fs::read(path).expect("a file")
+    };
+    let cut = &list[..list.len() - 4];
+    for (name, bytes) in [
+        ("cut.json", cut),
+        ("more.json", &[&list[..], b"x"].concat()),
+        ("cut.zip", &zipped[..zipped.len() - 30]),
+        ("torn.zip", &torn),
+        ("empty.zip", &archive(&[])),
+        ("nothing.zip", &archive(&[("user.json", b"{}")])),
+        ("other.db", &other),
+        ("cut.db", &log[..3000]),
+        ("picture.png", b"\x89PNG\r\n\x1a\n\0\0\xff"),
+        ("empty.json", b"[]"),
+        ("unknown.json", b"[{\"a\": 1}]"),
+        ("deep.json", "[".repeat(100_000).as_bytes()),
+        ("deep2.json", "{\"a\":".repeat(100_000).as_bytes()),
+    ] {
+        let reply = send(&desk, "", name, bytes);
+        assert_eq!(reply.status, 400, "{name}: {}", reply.text());
+        assert!(
+            reply.detail().contains("Nothing was imported"),
+            "{name}: {}",
+            reply.detail()
+        );
+    }
+    assert_eq!(chats(&desk), 0);
+    let temporary = desk.server.launch().data().join("tmp");
+    let left: Vec<_> = std::fs::read_dir(temporary).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn an_item_that_is_nonsense_keeps_none_of_the_others_out() {
+    let desk = Desk::new();
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    let good = json!({"mapping": {"a": {"message": {"author": {"role": "user"}, "content": {"parts": ["hello"]}}}}, "id": "x"});
+    let round = json!({"mapping": {"a": {"parent": "b"}, "b": {"parent": "a"}}, "id": "y"});
+    let long = json!({"mapping": {"a": {"message": {"author": {"role": "user"}, "content": {"parts": ["x".repeat(1024 * 1024 + 1)]}}}}});
+    let list = format!(
+        "[{good}, {round}, {long}, {{\"mapping\": {{\"a\": {{\"message\": {{\"content\": {deep}}}}}}}}}, {{\"mapping\" 7}}, {{}}]"
+    );
+    let report = import(&desk, "", "a", list.as_bytes());
+    assert_eq!(report["conversations"], tally(1, 0, 0, 5), "{report}");
+    let told = reasons(&report, "conversation").join("\n");
+    for reason in ["in a circle", "too long", "recursion limit", "as ChatGPT writes"] {
+        assert!(told.contains(reason), "{told}");
+    }
+}
+
+#[test]
+fn two_accounts_import_the_same() {
+    let desk = Desk::new();
+    let eve = desk.server.account("eve").token;
+    let bytes = fixture("claude.json");
+    import(&desk, "", "a", &bytes);
+    for expected in [tally(2, 0, 0, 1), tally(0, 0, 2, 1)] {
+        let form = Multipart::new().file("file", "a", "application/json", &bytes);
+        let reply = form.on(desk.server.post("/import").bearer(&eve)).send();
+        assert_eq!(reply.json()["conversations"], expected);
+    }
+    let theirs = desk.server.get("/chats").bearer(&eve).send().json();
+    assert_eq!((&theirs["total"], chats(&desk)), (&json!(2), 2));
+}
