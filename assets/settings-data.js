@@ -10,15 +10,22 @@ import { part } from "./pages.js";
 const w = words.settings;
 
 export function data() {
-  const download = el("a", { class: "button quiet", href: api.EXPORT_URL, download: "" }, icon("down"), w.exportButton);
-  return [part(w.export, w.exportLead, download), part(w.import, w.importLead, importing())];
+  const download = (address, label) =>
+    el("a", { class: "button quiet", href: address, download: "" }, icon("down"), label);
+  const downloads = el(
+    "div",
+    { class: "button-row" },
+    download(api.EXPORT_URL, w.exportButton),
+    download(`${api.EXPORT_URL}?format=markdown`, w.exportMarkdown),
+  );
+  return [part(w.export, w.exportLead, downloads), part(w.import, w.importLead, importing())];
 }
 
 function importing() {
   const status = el("p", { class: "hint", role: "status" });
   const report = el("div");
   const bar = el("progress", { max: "1", hidden: true, "aria-label": w.importing });
-  const picker = el("input", { type: "file", accept: ".json,application/json", hidden: true });
+  const picker = el("input", { type: "file", accept: ".json,.zip,.db", hidden: true });
   picker.addEventListener("change", async () => {
     const [file] = picker.files;
     picker.value = "";

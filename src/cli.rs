@@ -8,6 +8,7 @@ mod models;
 mod settings;
 mod table;
 mod tasks;
+mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use clap_complete::Shell;
 pub use self::given::Environment;
 pub use self::settings::{Secrets, Settings, Signup};
 pub use self::table::{Many, SETTINGS, Setting, markdown};
-pub use self::tasks::{Ask, Consent, Door, Form, KeyTask, PasswordFrom, Role, Task, UserTask};
+pub use self::tasks::{Ask, Consent, Door, Form, KeyTask, PasswordFrom, Role, Scope, ServiceTask, Task, UserTask};
 use crate::error::Error;
 
 /// What the command line asks for.
@@ -67,7 +68,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, environment: &Environment
             };
             Ok(Order::Import(Box::new(settings), import))
         }
-        Some((name, matches)) if let Some(task) = tasks::read(name, matches) => {
+        Some((name, matches)) if let Some(task) = words::read(name, matches) => {
             Ok(Order::Task(Box::new(of_folder(matches, environment)?), task))
         }
         _ => Ok(Order::Start(Box::new(settings::read(None, environment)?))),
@@ -126,7 +127,7 @@ fn command() -> Command {
         .about("A chat server for AI models that is one file. Without a command: serve on this machine and open the browser.")
         .subcommand(serve.after_help(variables))
         .subcommand(import_command())
-        .subcommands(tasks::commands())
+        .subcommands(words::commands())
 }
 
 fn import_command() -> Command {

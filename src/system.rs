@@ -97,6 +97,36 @@ pub fn make_private(file: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Whose a file is, and who may look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Privacy {
+    /// It is this process's user's.
+    pub is_ours: bool,
+    /// Others than its owner may read or write it.
+    pub is_open: bool,
+}
+
+/// Looks at a file's owner and mode. Where there is no such thing, all is well.
+///
+/// # Errors
+/// The system's.
+pub fn privacy(path: &Path) -> std::io::Result<Privacy> {
+    let about = std::fs::symlink_metadata(path)?;
+    #[cfg(unix)]
+    return Ok(Privacy {
+        is_ours: std::os::unix::fs::MetadataExt::uid(&about) == unix::user(),
+        is_open: std::os::unix::fs::MetadataExt::mode(&about) & 0o077 != 0,
+    });
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        Ok(Privacy {
+            is_ours: true,
+            is_open: false,
+        })
+    }
+}
+
 /// What is typed is not shown until this goes.
 #[must_use]
 pub struct Hidden {
@@ -247,6 +277,13 @@ mod unix {
             libc::setrlimit(libc::RLIMIT_CPU, &raw const time);
             libc::setrlimit(libc::RLIMIT_CORE, &raw const core);
             libc::alarm(seconds);
+        }
+    }
+
+    pub(super) fn user() -> u32 {
+        #[expect(unsafe_code, reason = "geteuid(2) takes nothing and cannot fail")]
+        unsafe {
+            libc::geteuid()
         }
     }
 

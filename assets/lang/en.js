@@ -447,20 +447,26 @@ export const words = {
     keysEmpty: "No keys yet.",
     delete: (name) => `Delete ${name}`,
     export: "Export",
-    exportLead: "All your conversations, messages and documents in one file.",
-    exportButton: "Download",
+    exportLead:
+      "All your conversations, messages, files and documents: as one file that Fireside takes back, or as Markdown to read.",
+    exportButton: "For Fireside (JSON)",
+    exportMarkdown: "To read (Markdown)",
     import: "Import",
-    importLead: "Adds what such a file holds to what you have. Nothing is replaced.",
+    importLead:
+      "Adds what a file holds to what you have: an export of Fireside, ChatGPT, Claude, Open WebUI, llama.cpp or llm. Nothing is replaced, and nothing comes twice.",
     importButton: "Choose a file",
     importing: "Importing",
-    imported({ conversations, documents }) {
+    imported({ source, conversations, documents }) {
       const came = `${count(conversations.imported, { one: "conversation", other: "conversations" })} and ${count(documents.imported, { one: "document", other: "documents" })}`;
-      const [skipped, failed] = ["skipped", "failed"].map((name) => conversations[name] + documents[name]);
+      const [updated, skipped, failed] = ["updated", "skipped", "failed"].map(
+        (name) => conversations[name] + documents[name],
+      );
       const rest = [
+        updated ? `${count(updated, { one: "was", other: "were" })} brought up to date` : "",
         skipped ? `${count(skipped, { one: "was", other: "were" })} here already` : "",
         failed ? `${failed} could not be stored` : "",
       ].filter(Boolean);
-      return [`Imported ${came}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
+      return [`Imported ${came} from ${source}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
     },
     leftOut: (n) => `${count(n, { one: "thing", other: "things" })} left out`,
     importKinds: { conversation: "A conversation", attachment: "A file", document: "A document" },

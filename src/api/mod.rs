@@ -18,6 +18,7 @@ mod local;
 mod metrics;
 mod models;
 mod openai;
+mod pace;
 mod paging;
 mod portable;
 mod providers;
@@ -109,6 +110,7 @@ const TABLES: &[Family<Ctx>] = &[
         "Accounts and rules, for administrators",
         admin::ROUTES,
     ),
+    family("Diagnosis", "Finding out what stands in the way", pace::ROUTES),
     family(
         "Taking along",
         "Export, import, and copies of the database",

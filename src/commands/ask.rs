@@ -1,25 +1,25 @@
 //! `fireside ask`: a question, and the reply as it comes.
 
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+mod events;
+mod screen;
+
+use std::io::{IsTerminal, Read};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::form::Form;
 use super::reach::Reach;
-use super::{FAILED, Failed, INTERRUPTED, terminal};
+use super::{Failed, INTERRUPTED, terminal};
 use crate::cli::{self, Settings};
 use crate::error::{Error, Kind};
 use crate::system;
 
+use screen::Screen;
+
 /// Bytes of stdin: the fields of a form may have as many.
 const STDIN_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Bytes of an event: the last one holds the whole reply.
-const EVENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// How often Ctrl-C is looked for: at once, for people.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -124,234 +124,5 @@ fn stop(reach: &Reach, conversation: i64) {
         && failed.error.kind() != Kind::Conflict
     {
         terminal::note(&format!("fireside: the reply was not stopped: {}", failed.error));
-    }
-}
-
-/// How a reply ends.
-enum Ending {
-    Complete,
-    Failed,
-    /// Nobody reads stdout any more.
-    Unread,
-}
-
-/// Where the reply is shown.
-struct Screen {
-    form: cli::Form,
-    is_terminal: bool,
-    has_colours: bool,
-}
-
-impl Screen {
-    fn new(form: cli::Form) -> Screen {
-        Screen {
-            form,
-            is_terminal: std::io::stdout().is_terminal(),
-            has_colours: terminal::has_colours(),
-        }
-    }
-
-    /// Shows a stream of events until its last one. Returns the exit code.
-    fn show(&self, reply: Box<dyn Read>, reach: &Reach, conversation: &AtomicI64) -> Result<u8, Failed> {
-        let mut events = Events::new(reply);
-        let mut shown = Shown::default();
-        while let Some((name, data)) = events.next()? {
-            if name == "start" {
-                conversation.store(data["conversation_id"].as_i64().unwrap_or(0), Ordering::Relaxed);
-            }
-            match self.show_event(&name, &data, &mut shown)? {
-                None => {}
-                Some(Ending::Complete) => return Ok(0),
-                Some(Ending::Failed) => return Ok(FAILED),
-                Some(Ending::Unread) => {
-                    stop(reach, conversation.load(Ordering::Relaxed));
-                    return Ok(0);
-                }
-            }
-        }
-        let message = "The connection was lost before the reply was complete; what was written is in the conversation";
-        Err(Failed::from(Error::new(Kind::Upstream, message)))
-    }
-
-    fn show_event(&self, name: &str, data: &Value, shown: &mut Shown) -> Result<Option<Ending>, Failed> {
-        let written = match self.form {
-            cli::Form::Json => write_out(&json_line(name, data)),
-            cli::Form::Text => self.show_text(name, data, shown),
-        };
-        match written {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Some(Ending::Unread)),
-            Err(error) => {
-                return Err(Failed::from(
-                    Error::new(Kind::Unavailable, "stdout cannot be written to").caused_by(error),
-                ));
-            }
-            Ok(()) => {}
-        }
-        Ok(match name {
-            "done" => Some(match data["message"]["state"].as_str() {
-                Some("complete") => Ending::Complete,
-                _ => Ending::Failed,
-            }),
-            "error" => Some(Ending::Failed),
-            _ => None,
-        })
-    }
-
-    fn show_text(&self, name: &str, data: &Value, shown: &mut Shown) -> std::io::Result<()> {
-        match name {
-            "delta" => {
-                if let Some(thought) = data["reasoning"].as_str() {
-                    self.aside(thought, shown);
-                }
-                if let Some(text) = data["text"].as_str() {
-                    shown.end_aside();
-                    let plain;
-                    let text = if self.is_terminal {
-                        plain = terminal::harmless(text);
-                        &plain
-                    } else {
-                        text
-                    };
-                    if !text.is_empty() {
-                        shown.is_at_line_start = text.ends_with('\n');
-                    }
-                    return write_out(text);
-                }
-            }
-            "tool" => {
-                let arguments = &data["arguments"];
-                let call = data["name"].as_str().unwrap_or("?");
-                self.aside(&format!("[{call} {arguments}]\n"), shown);
-            }
-            "done" | "error" => {
-                shown.end_aside();
-                if !shown.is_at_line_start {
-                    write_out("\n")?;
-                }
-                let state = data["message"]["state"].as_str().unwrap_or("failed");
-                match data["detail"].as_str() {
-                    Some(detail) => terminal::note(&format!("fireside: {}", terminal::harmless(detail))),
-                    None if state != "complete" => terminal::note(&format!("fireside: the reply is {state}")),
-                    None => {}
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// What is not the reply itself goes to stderr.
-    fn aside(&self, text: &str, shown: &mut Shown) {
-        let text = terminal::harmless(text);
-        let (dim, plain) = if self.has_colours {
-            ("\x1b[2m", "\x1b[0m")
-        } else {
-            ("", "")
-        };
-        let mut err = std::io::stderr().lock();
-        drop(write!(err, "{dim}{text}{plain}").and_then(|()| err.flush()));
-        shown.is_in_aside = !text.ends_with('\n');
-    }
-}
-
-/// Where the cursor stands.
-struct Shown {
-    is_at_line_start: bool,
-    is_in_aside: bool,
-}
-
-impl Default for Shown {
-    fn default() -> Shown {
-        Shown {
-            is_at_line_start: true,
-            is_in_aside: false,
-        }
-    }
-}
-
-impl Shown {
-    fn end_aside(&mut self) {
-        if std::mem::take(&mut self.is_in_aside) {
-            terminal::note("");
-        }
-    }
-}
-
-fn write_out(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// `{"event":"delta","text":"…"}`
-fn json_line(name: &str, data: &Value) -> String {
-    let mut line = serde_json::Map::from_iter([("event".to_owned(), Value::from(name))]);
-    if let Value::Object(fields) = data {
-        line.extend(fields.clone());
-    }
-    format!("{}\n", Value::Object(line))
-}
-
-/// The events of a stream, one after the other.
-struct Events<R>(BufReader<R>);
-
-impl<R: Read> Events<R> {
-    fn new(stream: R) -> Events<R> {
-        Events(BufReader::new(stream))
-    }
-
-    /// The next event's name and data; `None` at the end of the stream.
-    fn next(&mut self) -> Result<Option<(String, Value)>, Failed> {
-        let (mut name, mut data) = (String::new(), String::new());
-        loop {
-            let mut line = String::new();
-            let read = (&mut self.0).take(EVENT_BYTES_MAX).read_line(&mut line);
-            let count = read.map_err(|error| {
-                let message = "The connection to the server was lost; what was written is in the conversation";
-                Failed::from(Error::new(Kind::Upstream, message).caused_by(error))
-            })?;
-            let line = line.trim_end_matches(['\r', '\n']);
-            if count == 0 {
-                return Ok(None);
-            } else if let Some(value) = line.strip_prefix("event: ") {
-                name = value.to_owned();
-            } else if let Some(value) = line.strip_prefix("data: ") {
-                data = value.to_owned();
-            } else if line.is_empty() && !data.is_empty() {
-                let data = serde_json::from_str(&data).map_err(|error| {
-                    let message = "The server sent an event that cannot be read";
-                    Failed::from(Error::new(Kind::Upstream, message).caused_by(error))
-                })?;
-                return Ok(Some((name, data)));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn events_come_with_their_names() {
-        let stream = ": ping\n\nid: 1\nevent: start\ndata: {\"conversation_id\":7}\n\n: ping\n\nevent: done\ndata: {}\n\nevent: x";
-        let mut events = Events::new(stream.as_bytes());
-        assert_eq!(
-            events.next().unwrap(),
-            Some(("start".to_owned(), json!({"conversation_id": 7})))
-        );
-        assert_eq!(events.next().unwrap(), Some(("done".to_owned(), json!({}))));
-        assert_eq!(events.next().unwrap(), None);
-        assert!(Events::new("data: {\n\n".as_bytes()).next().is_err());
-    }
-
-    #[test]
-    fn a_line_of_json_begins_with_the_event() {
-        assert_eq!(
-            json_line("delta", &json!({"text": "a\nb"})),
-            "{\"event\":\"delta\",\"text\":\"a\\nb\"}\n"
-        );
     }
 }

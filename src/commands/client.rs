@@ -33,6 +33,14 @@ pub(super) struct Sent<'b> {
     pub(super) body: &'b mut dyn Read,
 }
 
+/// What came back, whatever it was.
+pub(super) struct Seen {
+    /// The status.
+    pub(super) status: u16,
+    /// Whether a Fireside server has answered, and not something that stands before it.
+    pub(super) is_ours: bool,
+}
+
 /// A server, and who is asking.
 pub(super) struct Client {
     agent: Agent,
@@ -74,6 +82,11 @@ impl Client {
         self.token = Some(token.to_owned());
     }
 
+    /// What is sent along.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The server's address.
     pub(super) fn base(&self) -> &str {
         &self.base
@@ -84,7 +97,7 @@ impl Client {
     /// # Errors
     /// The server's sentence; that it cannot be reached.
     pub(super) fn call(&self, method: &str, path: &str) -> Result<Value, Failed> {
-        self.json(self.run(self.request(method, path), SendBody::none())?)
+        self.json(self.accepted(self.ask(self.request(method, path), None)?)?)
     }
 
     /// The same for a route that takes JSON.
@@ -93,11 +106,12 @@ impl Client {
     /// As for [`Client::call`].
     pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failed> {
         let text = body.to_string();
-        let request = self
-            .request(method, path)
-            .header("Content-Type", "application/json")
-            .header("Content-Length", text.len());
-        self.json(self.run(request, SendBody::from_reader(&mut text.as_bytes()))?)
+        let sent = Sent {
+            media_type: "application/json",
+            bytes: Some(text.len() as u64),
+            body: &mut text.as_bytes(),
+        };
+        self.json(self.accepted(self.ask(self.request(method, path), Some(sent))?)?)
     }
 
     /// Posts a body, and reads what comes back as it comes.
@@ -105,13 +119,40 @@ impl Client {
     /// # Errors
     /// As for [`Client::call`], until the answer begins.
     pub(super) fn post(&self, path: &str, accept: &str, sent: Sent<'_>) -> Result<Box<dyn Read>, Failed> {
-        let mut request = self.request("POST", path).header("Accept", accept);
-        request = request.header("Content-Type", sent.media_type);
-        if let Some(bytes) = sent.bytes {
-            request = request.header("Content-Length", bytes);
-        }
-        let response = self.run(request, SendBody::from_reader(sent.body))?;
+        let request = self.request("POST", path).header("Accept", accept);
+        let response = self.accepted(self.ask(request, Some(sent))?)?;
         Ok(Box::new(response.into_body().into_reader()))
+    }
+
+    /// Reads what a route answers as it comes.
+    ///
+    /// # Errors
+    /// As for [`Client::call`], until the answer begins.
+    pub(super) fn read(&self, path: &str) -> Result<Box<dyn Read>, Failed> {
+        let response = self.accepted(self.ask(self.request("GET", path), None)?)?;
+        Ok(Box::new(response.into_body().into_reader()))
+    }
+
+    /// Looks whether something arrives, and at who answers.
+    ///
+    /// # Errors
+    /// That nobody does.
+    pub(super) fn try_out(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        sent: Option<Sent<'_>>,
+    ) -> Result<Seen, Failed> {
+        let request = self.request(method, path);
+        let request = fields
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = self.ask(request, sent)?;
+        Ok(Seen {
+            status: response.status().as_u16(),
+            is_ours: response.headers().contains_key("X-Request-Id"),
+        })
     }
 
     fn request(&self, method: &str, path: &str) -> request::Builder {
@@ -122,12 +163,27 @@ impl Client {
         }
     }
 
+    fn ask(&self, mut request: request::Builder, sent: Option<Sent<'_>>) -> Result<Response<Body>, Failed> {
+        let Some(sent) = sent else {
+            return self.run(request, SendBody::none());
+        };
+        request = request.header("Content-Type", sent.media_type);
+        if let Some(bytes) = sent.bytes {
+            request = request.header("Content-Length", bytes);
+        }
+        self.run(request, SendBody::from_reader(sent.body))
+    }
+
     fn run(&self, request: request::Builder, body: SendBody<'_>) -> Result<Response<Body>, Failed> {
         let request = request.body(body).map_err(|error| {
             let message = format!("{} is not an address that can be asked", self.base);
             Failed::usage(Error::new(Kind::Malformed, message).caused_by(error))
         })?;
-        let response = self.agent.run(request).map_err(|error| self.unreachable(error))?;
+        self.agent.run(request).map_err(|error| self.unreachable(error))
+    }
+
+    /// The response, unless it is a refusal.
+    fn accepted(&self, response: Response<Body>) -> Result<Response<Body>, Failed> {
         if response.status().is_success() {
             return Ok(response);
         }

@@ -7,7 +7,7 @@ use super::{FAILED, lock, terminal};
 use crate::cli::Settings;
 
 /// Supervisors ask every few seconds, and take a server that does not answer by then for a broken one.
-const DEADLINE: Duration = Duration::from_secs(2);
+pub(super) const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Asks the server at this address, or the one that runs on the data folder, or, where its lock file says nothing (it may
 /// be another user's), whoever listens where `serve` would.

@@ -2,6 +2,7 @@
 
 mod ask;
 mod client;
+mod doctor;
 mod form;
 mod health;
 mod import;
@@ -10,6 +11,7 @@ mod lock;
 mod logger;
 mod reach;
 mod serve;
+mod service;
 mod terminal;
 mod user;
 mod version;
@@ -71,6 +73,8 @@ pub fn run(settings: &Settings, task: &Task) -> Result<u8, Failed> {
         Task::User(task) => user::user(settings, task).map(|()| 0),
         Task::Key { account, task } => key::key(settings, account.as_deref(), task).map(|()| 0),
         Task::Health(url) => Ok(health::health(settings, url.as_deref())),
+        Task::Doctor { public_url, form } => doctor::doctor(settings, public_url.as_deref(), *form),
+        Task::Service(task) => service::service(settings, *task),
         Task::Version(form) => {
             version::version(*form);
             Ok(0)

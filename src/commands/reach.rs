@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::cli::{Door, Settings};
 use crate::error::{Error, Kind};
 use crate::http::Nudge;
+use crate::system;
 
 /// How long a server may take to start or stop, or another command to finish, before this one gives up.
 const TURN_TIME: Duration = Duration::from_secs(30);
@@ -104,6 +105,11 @@ impl Reach {
     /// What asks the server.
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether it is this process that serves, for this command alone.
+    pub(super) fn is_own(&self) -> bool {
+        self.own.is_some()
     }
 
     /// The secret of the server's run, which also makes an administrator where there is none.
@@ -193,6 +199,15 @@ fn read_key(path: &Path) -> Result<String, Failed> {
 /// This process as the server, for nobody but itself: it does not say where it is, so that no other command stands in
 /// the middle of its work when it ends.
 fn own(settings: &Settings, held: Held) -> Result<Reach, Error> {
+    let folder = &settings.location.folder;
+    if system::privacy(folder).is_ok_and(|privacy| !privacy.is_ours) {
+        // Files that this process makes beside the database could not be written to by whoever serves it.
+        let message = format!(
+            "{} is another user's, and no server runs on it: start the server, or run this as that user",
+            folder.display()
+        );
+        return Err(Error::new(Kind::Forbidden, message));
+    }
     let mut settings = settings.clone();
     settings.host = IpAddr::V4(Ipv4Addr::LOCALHOST);
     settings.port = 0;

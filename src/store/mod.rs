@@ -13,6 +13,7 @@ mod conversations;
 mod documents;
 mod housekeeping;
 mod html;
+mod inspect;
 mod llm_logs;
 mod message_index;
 mod messages;
@@ -65,6 +66,7 @@ pub use documents::{
     list_documents_by_age, list_pieces, measure_library, read_document, remove_hidden, show_document,
 };
 pub use html::{Rendered, list_html, save_html};
+pub use inspect::{Inspection, inspect};
 pub use llm_logs::{LlmConversation, LlmItem, LlmLogs, LlmResponse};
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{

@@ -1,9 +1,11 @@
 //! The commands of the command line, with a server running on the data folder and without one.
 
 mod ask;
+mod doctor;
 mod keys;
 mod local;
 mod plain;
+mod service;
 mod users;
 
 use std::io::{Read, Write};

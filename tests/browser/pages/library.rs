@@ -16,6 +16,7 @@ fn documents_come_are_found_and_go() {
     super::look(&page, "library-empty");
     a_note(&page);
     files(&page);
+    a_drop(&page);
     finding(&page);
     deleting(&page);
     a_passage(&page, &server.origin);
@@ -39,6 +40,10 @@ fn a_note(page: &Page) {
 /// Two that can be read and one that cannot: each has its word.
 fn files(page: &Page) {
     let long = "The fire wants three things.\n\n".repeat(400);
+    page.eval(
+        "(() => { const bar = document.querySelector('.drop-zone progress'); \
+         new MutationObserver(() => (window.wasShown ||= !bar.hidden)).observe(bar, { attributes: true }); return 1; })()",
+    );
     pick(
         page,
         &[
@@ -51,9 +56,24 @@ fn files(page: &Page) {
     wait_for_words(page, ".drop-zone [role=status]", "empty");
     page.wait("three documents", "document.querySelectorAll('.rows li').length === 3");
     page.wait("no bar", "document.querySelector('.drop-zone progress').hidden");
+    assert_eq!(page.eval("window.wasShown"), true, "nobody saw how far it was");
     page.shot("library-added-light");
     // That one of them was refused.
     page.complaints.lock().unwrap().clear();
+}
+
+/// Dropped anywhere on the page.
+fn a_drop(page: &Page) {
+    page.eval(
+        "(() => { const box = new DataTransfer(); box.items.add(new File(['Soot is warm snow.'], 'soot.txt')); \
+         document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: box, bubbles: true, cancelable: true })); return 1; })()",
+    );
+    wait_for_words(page, ".drop-zone [role=status]", "1 document added");
+    page.wait("four documents", "document.querySelectorAll('.rows li').length === 4");
+    page.press_button("document.querySelector('.rows .icon-button')");
+    page.wait("it gone", "document.querySelector('.rows li').hidden");
+    open(page, "usage", "h1");
+    open(page, "library", ".rows li");
 }
 
 fn finding(page: &Page) {

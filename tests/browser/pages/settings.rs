@@ -19,7 +19,9 @@ fn every_setting_does_what_it_says() {
     the_profile(&page);
     sessions(&page);
     keys(&page);
+    a_list_that_does_not_come(&page);
     data(&page);
+    what_another_program_exported(&page);
     // The request that tried a key after it was deleted.
     page.complaints.lock().unwrap().retain(|line| !line.contains("401"));
     page.assert_quiet(&server.origin, "/pages.js");
@@ -179,6 +181,17 @@ fn keys(page: &Page) {
     page.wait("the dead key", "window.used === 401");
 }
 
+/// Says so, and comes when it is asked for again.
+fn a_list_that_does_not_come(page: &Page) {
+    page.eval("(window.honest = fetch, window.fetch = (path, options) => path.includes('/sessions') ? Promise.reject(new TypeError()) : honest(path, options), 1)");
+    open(page, "settings/sessions", "[role=alert] .link");
+    page.assert_accessible();
+    page.shot("settings-sessions-away-light");
+    page.eval("(window.fetch = honest, 1)");
+    page.click(".page [role=alert] .link");
+    page.wait("the list", "document.querySelector('.rows li') !== null");
+}
+
 /// What is exported comes back where it is missing.
 fn data(page: &Page) {
     let (status, chat) = ask(page, "POST", "/chats", &json!({ "title": "Kept in a file" }));
@@ -203,6 +216,24 @@ fn data(page: &Page) {
         "what was imported, in the list",
         "[...document.querySelectorAll('.row-title')].some((node) => node.textContent === 'Brought along')",
     );
+}
+
+/// With a word on where it comes from and on what was left out, and why.
+fn what_another_program_exported(page: &Page) {
+    pick(
+        page,
+        &[("conversations.json", include_str!("../../data/imports/chatgpt.json"))],
+    );
+    wait_for_words(page, ".page [role=status]", "from ChatGPT");
+    page.click(".page .fold summary");
+    wait_for_words(page, ".fold[open] li", "Nothing is said in it");
+    page.shot("settings-data-imported-light");
+    page.wait(
+        "what was imported, in the list",
+        "[...document.querySelectorAll('.row-title')].some((node) => node.textContent === 'Untitled conversation')",
+    );
+    let link = page.eval("document.querySelectorAll('.page a[download]')[1].getAttribute('href')");
+    assert_eq!(ask(page, "GET", link.as_str().unwrap(), &Value::Null).0, 200);
 }
 
 /// Ends every session but the one it is changed in.
