@@ -37,7 +37,11 @@ export const composes = (event) => event.isComposing || event.keyCode === 229;
 export const sends = (event) =>
   event.key === "Enter" && !event.shiftKey && (enterSends || event.ctrlKey || event.metaKey) && !composes(event);
 
-export function listenForKeys(signal) {
+let signOut = () => {};
+
+/** Listens until `signal` aborts; `onSignOut` signs out. */
+export function listenForKeys(signal, onSignOut) {
+  signOut = onSignOut;
   document.addEventListener(
     "keydown",
     (event) => {
@@ -85,7 +89,7 @@ function newConversation() {
 
 export async function showPalette() {
   const { openPalette } = await import("./palette.js");
-  openPalette({ newConversation, showShortcuts });
+  openPalette({ newConversation, showShortcuts, signOut });
 }
 
 export function showShortcuts() {
