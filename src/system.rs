@@ -132,6 +132,9 @@ pub fn privacy(path: &Path) -> std::io::Result<Privacy> {
 pub struct Hidden {
     #[cfg(unix)]
     before: libc::termios,
+    /// Those that would leave the terminal so.
+    #[cfg(unix)]
+    signals: Vec<signal_hook::SigId>,
 }
 
 /// Stops the terminal from showing what is typed.
@@ -140,7 +143,7 @@ pub struct Hidden {
 /// The system's; where it has no such thing, that.
 pub fn hide_input() -> std::io::Result<Hidden> {
     #[cfg(unix)]
-    return unix::hide_input().map(|before| Hidden { before });
+    return unix::hide_input().map(|(before, signals)| Hidden { before, signals });
     #[cfg(not(unix))]
     return Err(std::io::ErrorKind::Unsupported.into());
 }
@@ -149,6 +152,9 @@ pub fn hide_input() -> std::io::Result<Hidden> {
 impl Drop for Hidden {
     fn drop(&mut self) {
         unix::set_terminal(&self.before);
+        for signal in self.signals.drain(..) {
+            signal_hook::low_level::unregister(signal);
+        }
     }
 }
 
@@ -305,8 +311,8 @@ mod unix {
         u64::from(found.f_bavail).checked_mul(found.f_frsize as u64)
     }
 
-    /// Returns how the terminal was before.
-    pub(super) fn hide_input() -> std::io::Result<libc::termios> {
+    /// Returns how the terminal was before, and what sees to it that it is so again when a signal ends the process.
+    pub(super) fn hide_input() -> std::io::Result<(libc::termios, Vec<signal_hook::SigId>)> {
         let mut before = std::mem::MaybeUninit::<libc::termios>::uninit();
         #[expect(unsafe_code, reason = "tcgetattr(3) fills the struct, or fails")]
         let before = unsafe {
@@ -317,8 +323,17 @@ mod unix {
         };
         let mut hidden = before;
         hidden.c_lflag &= !libc::ECHO;
+        let mut signals = Vec::new();
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            let restore = move || {
+                set_terminal(&before);
+                signal_hook::low_level::exit(128 + signal);
+            };
+            #[expect(unsafe_code, reason = "tcsetattr(3) and _exit(2) are allowed in signal handlers")]
+            signals.push(unsafe { signal_hook::low_level::register(signal, restore)? });
+        }
         set_terminal(&hidden);
-        Ok(before)
+        Ok((before, signals))
     }
 
     pub(super) fn set_terminal(to: &libc::termios) {

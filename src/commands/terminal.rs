@@ -94,13 +94,15 @@ pub(super) fn new_password(from: PasswordFrom) -> Result<String, Failed> {
     Ok(password)
 }
 
-/// Asks on the terminal whether something is meant; no without one.
+/// Asks on the terminal whether something is meant.
 ///
 /// # Errors
-/// What the terminal says.
+/// That there is no terminal.
 pub(super) fn agrees(question: &str) -> Result<bool, Failed> {
     if !std::io::stdin().is_terminal() {
-        return Ok(false);
+        let message =
+            "Nothing was deleted, because there is no terminal to ask on whether it is meant; if so, say --yes";
+        return Err(Failed::usage(Error::new(Kind::Malformed, message)));
     }
     prompt(&format!("{question} [y/N] "));
     Ok(matches!(line()?.to_ascii_lowercase().as_str(), "y" | "yes"))

@@ -164,8 +164,7 @@ fn delete(reach: &mut Reach, who: &str, consent: Consent) -> Result<(), Failed> 
     let (id, name) = find(reach, who)?;
     let question = format!("Delete {name} and everything it holds, for good?");
     if consent == Consent::Asked && !terminal::agrees(&question)? {
-        let message = "Nothing was deleted; without a terminal to ask on, say --yes";
-        return Err(Failed::usage(Error::new(Kind::Malformed, message)));
+        return Err(Failed::from(Error::new(Kind::Malformed, "Nothing was deleted")));
     }
     reach.client().call("DELETE", &format!("/admin/users/{id}"))?;
     terminal::note(&format!("Deleted {name}"));

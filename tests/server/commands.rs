@@ -6,6 +6,7 @@ mod keys;
 mod local;
 mod plain;
 mod service;
+mod terminal;
 mod users;
 
 use std::io::{Read, Write};
