@@ -187,6 +187,8 @@ const ask = (method, path, body, headers, signal) =>
   fetch(ROOT + path, {
     method,
     signal,
+    // What is deleted as the page is left is deleted all the same.
+    keepalive: method === "DELETE",
     headers: { ...headers, ...(body && { "Content-Type": "application/json" }) },
     body: body && JSON.stringify(body),
   });
