@@ -17,7 +17,9 @@ export class ApiError extends Error {
 export const ROOT = new URL(import.meta.url).pathname.replace(/\/assets\/[^/]+\/api\.js$/, "");
 
 /** Rows a page of each list: two screens of them, so that scrolling meets the next page already there. */
-const CONVERSATIONS_PAGE = 50;
+const CONVERSATIONS_FIRST = 50;
+/** The most that the server gives: whoever goes on is going far. */
+const CONVERSATIONS_FURTHER = 100;
 const MESSAGES_PAGE = 50;
 const DOCUMENTS_PAGE = 50;
 const USERS_PAGE = 100;
@@ -61,6 +63,8 @@ function query(params) {
 
 export const version = () => get("/api/version");
 export const me = () => get("/users/me");
+/** What the page begins with: `{ user, settings, tags, models, chats }`. */
+export const start = () => get("/api/start");
 export const signIn = (email, password) => request("POST", "/auth/session", { email, password }, { isSignIn: true });
 export const signUp = (email, password, setupCode) =>
   request(
@@ -83,7 +87,14 @@ export const deleteApiKey = (id) => remove(`/api-keys/${part(id)}`);
 /* Conversations */
 
 export const conversations = (offset, tag) =>
-  get(`/chats${query({ limit: CONVERSATIONS_PAGE, offset: String(offset), tag })}`);
+  get(
+    `/chats${query({
+      limit: offset === 0 ? CONVERSATIONS_FIRST : CONVERSATIONS_FURTHER,
+      offset: String(offset),
+      pinned_first: true,
+      tag,
+    })}`,
+  );
 export const conversation = (id) => get(chat(id));
 export const createConversation = (title) => post("/chats", { title });
 export const updateConversation = (id, change) => patch(chat(id), change);

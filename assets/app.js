@@ -30,7 +30,7 @@ addEventListener("storage", ({ key, newValue }) => {
 });
 
 const setupCode = takeSetupCode();
-if (maybeSignedIn() && !setupCode) showChat(api.me());
+if (maybeSignedIn() && !setupCode) showChat(api.start());
 else showSignIn({ setupCode });
 
 /** Shows the sign-in page; the address stays, so that signing in leads back to it. */
@@ -53,7 +53,7 @@ async function showSignIn({ setupCode = "", ended = false } = {}) {
       setupCode,
       notice: ended ? words.signIn.ended : "",
       onSubmit: () => void loadChat(),
-      onSignedIn: () => showChat(api.me()),
+      onSignedIn: () => showChat(api.start()),
     }),
   );
   root.querySelector("[autofocus]")?.focus();
@@ -61,16 +61,16 @@ async function showSignIn({ setupCode = "", ended = false } = {}) {
 
 async function showChat(asked) {
   let chat;
-  let user;
+  let begin;
   try {
-    [chat, user] = await Promise.all([loadChat(), asked]);
+    [chat, begin] = await Promise.all([loadChat(), asked]);
   } catch (error) {
     // Most likely the server is away; if it is anything else, this is the only trace.
     console.error(error);
-    return showUnreachable(() => showChat(api.me()));
+    return showUnreachable(() => showChat(api.start()));
   }
   remember();
-  leaveChat = chat.mount(root, { user, onSignOut: leave });
+  leaveChat = chat.mount(root, { begin, onSignOut: leave });
 }
 
 function leave() {
@@ -94,8 +94,7 @@ function settleAddresses() {
   const later = [...document.querySelectorAll("template")].flatMap(({ content }) => [
     ...content.querySelectorAll("link"),
   ]);
-  for (const link of [document.querySelector("link[rel=manifest]"), ...later])
-    link.setAttribute("href", new URL(link.getAttribute("href"), location).href);
+  for (const link of later) link.setAttribute("href", new URL(link.getAttribute("href"), location).href);
 }
 
 /** Asks for the files that a template of the shell names; resolves once its styles are there. */

@@ -7,6 +7,7 @@ import * as conversations from "./conversations.js";
 import { el } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { words } from "./lang/en.js";
+import { watchDay } from "./list.js";
 import { start } from "./router.js";
 import { listenForKeys, showPalette, showShortcuts } from "./shortcuts.js";
 import { sidebar, watchSidebar } from "./sidebar.js";
@@ -16,11 +17,14 @@ import { toast, toastRegion } from "./overlay.js";
 import { topbar } from "./topbar.js";
 import { open } from "./turns.js";
 
-/** Fills `root` with the chat of `user`; the result takes it away again. `onSignOut` runs once signed out. */
-export function mount(root, { user, onSignOut }) {
+/** Fills `root` with the chat that `begin` is the beginning of; the result takes it away again. `onSignOut` runs once signed out. */
+export function mount(root, { begin, onSignOut }) {
   const life = new AbortController();
-  update({ user });
-  drafts.load(user);
+  const { chats, ...rest } = begin;
+  update(rest);
+  conversations.begin(chats);
+  drafts.load(begin.user);
+  watchDay(life.signal);
   start(life.signal);
 
   const signOut = async () => {
@@ -46,7 +50,7 @@ export function mount(root, { user, onSignOut }) {
   );
   root.replaceChildren(frame);
   watchSidebar(frame, main, life.signal);
-  listenForKeys(life.signal);
+  listenForKeys(life.signal, signOut);
   showPages(view, page);
 
   watch(
@@ -65,8 +69,6 @@ export function mount(root, { user, onSignOut }) {
     (state) => [openId(state), isChat(state)],
     (state) => isChat(state) && arrive(openId(state)),
   );
-  conversations.load();
-  learn();
   // Only once the list is there is it known whether the open conversation is in it.
   watch(
     (state) => [openId(state), state.list.status === "ready"],
@@ -83,19 +85,6 @@ export function mount(root, { user, onSignOut }) {
 }
 
 const isWelcome = (state) => state.route.page === "new" && openThread(state).messages.length === 0;
-
-/** What the page works without, and better with. */
-function learn() {
-  conversations.loadTags();
-  api.settings().then(
-    (settings) => update({ settings }),
-    () => {},
-  );
-  api.models().then(
-    (models) => update({ models }),
-    () => {},
-  );
-}
 
 /** Shows pages such as the settings in the place of the conversation. Their files come when one is first asked for. */
 function showPages(view, host) {

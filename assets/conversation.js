@@ -5,10 +5,10 @@ import { el, icon, iconButton, memo, place } from "./dom.js";
 import { listenForCode } from "./html.js";
 import { words } from "./lang/en.js";
 import { messageItem } from "./message.js";
-import { HOME, pageAddress } from "./router.js";
-import { NEW, current, openId, openThread, update, usableModels, watch } from "./store.js";
+import { HOME } from "./router.js";
+import { NEW, current, openId, openThread, update, watch } from "./store.js";
 import { loadEarlier, open, regenerate } from "./turns.js";
-import { write } from "./drafts.js";
+import { welcome } from "./welcome.js";
 
 const w = words.conversation;
 /** This close to the end counts as reading the end. */
@@ -147,7 +147,7 @@ function surroundings(list) {
     const { list: chats, user } = state;
     const isFirst = chats.status === "ready" && chats.total === 0;
     if (id === NEW && thread.messages.length === 0)
-      return [parts.welcome(isFirst, user.role === "admin", hasModels(state))];
+      return [parts.welcome(isFirst, user.role === "admin", state.models)];
     if (thread.status === "loading") return [parts.skeleton()];
     if (thread.status === "missing") return [parts.missing()];
     if (thread.status === "failed") return [parts.failed(id)];
@@ -161,44 +161,6 @@ function surroundings(list) {
       thread.problem && !thread.waiting ? parts.problem(id, thread.problem, last) : null,
     ].filter((node) => node !== null);
   };
-}
-
-/** Whether there is anything to talk to but what is built in; as long as that is not known, there is. */
-const hasModels = (state) =>
-  state.models === null || usableModels(state).some((name) => name !== "echo" && name !== "library");
-
-function welcome(isFirst, isAdmin, hasModel) {
-  const w = words.welcome;
-  const mark = icon("mark");
-  mark.classList.add("mark");
-  const greeting = el("p", { class: "greeting" }, w.greeting(new Date().getHours()));
-  const lead = hasModel ? w.hint : isAdmin ? w.noModels : w.noModelsYet;
-  const connect =
-    isAdmin && !hasModel ? el("a", { class: "button", href: pageAddress("admin", "providers") }, w.connect) : null;
-  return el(
-    "div",
-    { class: "welcome" },
-    mark,
-    greeting,
-    el("p", { class: "lead" }, lead),
-    connect,
-    isFirst || !hasModel ? suggestions(w.suggestions) : null,
-  );
-}
-
-/** Something to begin with: pressing one puts it into the composer, to be sent or changed. */
-function suggestions(texts) {
-  const take = (text) => {
-    write(NEW, text);
-    document.querySelector("#message").focus();
-  };
-  return el(
-    "ul",
-    { class: "suggestions", role: "list" },
-    texts.map((text) =>
-      el("li", null, el("button", { type: "button", class: "quiet-button", onclick: () => take(text) }, text)),
-    ),
-  );
 }
 
 const placeholder = (text, ...rest) => el("div", { class: "placeholder" }, el("p", null, text), ...rest);

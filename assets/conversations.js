@@ -12,6 +12,9 @@ const UNDO_MS = 8000;
 /** Loads the newest page of the list. */
 export const load = () => loadPage("loading", 0);
 
+/** Begins with a page that is there already. */
+export const begin = ({ chats, total }) => updateList({ status: "ready", chats, total });
+
 /** Loads the page after what is there, if there is one and it is not on its way. */
 export async function loadMore() {
   const { status, chats, total, strays } = current().list;

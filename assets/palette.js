@@ -1,6 +1,7 @@
 // The palette: one field that finds conversations, messages and documents, and runs what the page can do.
 
 import * as api from "./api.js";
+import { applyLook, setLook } from "./app.js";
 import { el, icon, place } from "./dom.js";
 import { ago, words } from "./lang/en.js";
 import { searchField } from "./overlay.js";
@@ -12,7 +13,7 @@ const FOUND_MAX = 30;
 /** After the last key, before the server is asked. */
 const TYPING_MS = 120;
 
-export function openPalette({ newConversation, showShortcuts }) {
+export function openPalette(acts) {
   const input = searchField(w.placeholder, "found");
   const list = el("ul", { id: "found", class: "options", role: "listbox", "aria-label": w.results });
   const status = el("p", { class: "unseen", role: "status" });
@@ -23,7 +24,7 @@ export function openPalette({ newConversation, showShortcuts }) {
     list,
     status,
   );
-  const commands = commandsFor({ newConversation, showShortcuts });
+  const commands = commandsFor(acts);
   let rows = [];
   let at = 0;
   let run = 0;
@@ -44,7 +45,7 @@ export function openPalette({ newConversation, showShortcuts }) {
     const text = input.value.trim();
     const mine = ++run;
     const fits = ({ label }) => label.toLowerCase().includes(text.toLowerCase());
-    if (text === "") return show([...commands, ...recent()]);
+    if (text === "") return show([...commands.filter(({ isPart }) => !isPart), ...recent()]);
     await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
     if (mine !== run) return;
     const found = await api.search(text, FOUND_MAX).catch(() => null);
@@ -89,15 +90,34 @@ function pointAt(list, input, at) {
   input.setAttribute("aria-activedescendant", options[at]?.id ?? "");
 }
 
-function commandsFor({ newConversation, showShortcuts }) {
-  const page = (name, icon) => ({ label: words[name].heading, icon, run: () => go(pageAddress(name)) });
+/** Every place there is and every act. Parts of a place are found by name only, or they would crowd out the rest. */
+function commandsFor({ newConversation, showShortcuts, signOut }) {
+  const isAdmin = current().user.role === "admin";
+  const pages = ["library", "settings", "usage", ...(isAdmin ? ["admin"] : [])];
+  const page = (name) => ({ label: words[name].heading, icon: name, run: () => go(pageAddress(name)) });
+  const parts = (name) =>
+    Object.entries(words[name].sections ?? {}).map(([section, label]) => ({
+      label: w.part(words[name].heading, label),
+      icon: name,
+      isPart: true,
+      run: () => go(pageAddress(name, section)),
+    }));
+  const themes = Object.entries(words.settings.themes).map(([theme, label]) => ({
+    label: w.part(words.settings.theme, label),
+    icon: "settings",
+    isPart: true,
+    run() {
+      const { theme: _, ...look } = applyLook();
+      setLook(theme === "system" ? look : { ...look, theme });
+    },
+  }));
   const commands = [
     { label: words.newConversation, icon: "new", run: newConversation },
-    page("library", "library"),
-    page("settings", "settings"),
-    page("usage", "usage"),
-    ...(current().user.role === "admin" ? [page("admin", "admin")] : []),
+    ...pages.map(page),
     { label: words.shortcuts.heading, icon: "keyboard", run: showShortcuts },
+    { label: words.menu.signOut, icon: "leave", run: signOut },
+    ...pages.flatMap(parts),
+    ...themes,
   ];
   return commands.map((command) => ({ ...command, group: w.commands }));
 }

@@ -27,7 +27,11 @@ const LIST = [
   [w.show, "?"],
 ];
 
-export function listenForKeys(signal) {
+let signOut = () => {};
+
+/** Listens until `signal` aborts; `onSignOut` signs out. */
+export function listenForKeys(signal, onSignOut) {
+  signOut = onSignOut;
   document.addEventListener(
     "keydown",
     (event) => {
@@ -75,7 +79,7 @@ function newConversation() {
 
 export async function showPalette() {
   const { openPalette } = await import("./palette.js");
-  openPalette({ newConversation, showShortcuts });
+  openPalette({ newConversation, showShortcuts, signOut });
 }
 
 export function showShortcuts() {

@@ -20,12 +20,14 @@ export function signInPage({ signup, setupCode, notice, onSubmit, onSignedIn }) 
   return page;
 }
 
-function signInForm({ signup, notice, email, onSubmit, onSignedIn, show }) {
+function signInForm({ signup, setupCode, notice, email, onSubmit, onSignedIn, show }) {
   const w = words.signIn;
+  // Whoever comes with a code that nobody asks for any more should know why they are not asked for an account.
+  const lead = setupCode ? w.setupUsed : notice;
   const fields = { email: emailField(email), password: passwordField("current-password") };
   return form({
     heading: w.heading,
-    lead: notice,
+    lead,
     fields,
     submit: w.submit,
     after:
@@ -56,10 +58,12 @@ function signUpForm({ signup, setupCode, email, onSubmit, onSignedIn, show }) {
       spellcheck: "false",
       value: setupCode,
     });
+    // The address brought it along: it is shown only if it turns out not to work.
+    fields.setup_code.node.hidden = setupCode !== "";
   }
   return form({
     heading: signup === "open" ? w.heading : w.headingFirst,
-    lead: { first: w.first, setup: w.setup }[signup],
+    lead: { first: w.first, setup: setupCode ? w.setupReady : w.setup }[signup],
     fields,
     submit: w.submit,
     after:
@@ -83,7 +87,11 @@ function signUpForm({ signup, setupCode, email, onSubmit, onSignedIn, show }) {
     },
     explain(error) {
       if (error.status === 409) return w.taken;
-      if (error.status === 403) return signup === "setup" ? w.refusedSetup : w.refused;
+      if (error.status === 403 && signup === "setup") {
+        fields.setup_code.node.hidden = false;
+        return w.refusedSetup;
+      }
+      if (error.status === 403) return w.refused;
       return null;
     },
   });

@@ -26,6 +26,8 @@ const fresh = () => ({
   tags: [],
   /** By conversation id or NEW, see `emptyThread`. */
   threads: {},
+  /** The day it is here, as text: what "today" means in the list. */
+  today: "",
   /** Text in the composer, by conversation id or NEW. */
   drafts: {},
   /** Files in the composer, by conversation id or NEW: `[{ key, name, size, type, preview, progress, url, problem }]`. */
@@ -144,8 +146,11 @@ export function putChat(chat) {
   updateList({ chats: inOrder([chat, ...others]), total: state.list.total + (known ? 0 : 1) });
 }
 
-/** The server's order, the latest change first. */
-export const inOrder = (chats) => chats.toSorted((a, b) => Date.parse(b.updated_at) - Date.parse(a.updated_at));
+/** The server's order: what is pinned, then the latest change first. Its times are all UTC, and sort as text. */
+export const inOrder = (chats) =>
+  chats.toSorted(
+    (a, b) => b.is_pinned - a.is_pinned || (a.updated_at < b.updated_at) - (a.updated_at > b.updated_at),
+  );
 
 export function dropChat(id) {
   if (chatOf(id) === undefined) return;

@@ -4,7 +4,8 @@ import { el, icon, iconButton, place } from "./dom.js";
 import { words } from "./lang/en.js";
 import { openMenu } from "./overlay.js";
 import { HOME } from "./router.js";
-import { conversationMenu, renameField, toggleSidebar } from "./sidebar.js";
+import { conversationMenu, renameField } from "./row.js";
+import { toggleSidebar } from "./sidebar.js";
 import { NEW, chatOf, isChat, openId, watch } from "./store.js";
 
 export function topbar() {

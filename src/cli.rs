@@ -5,6 +5,7 @@
 
 mod given;
 mod models;
+mod place;
 mod settings;
 mod table;
 mod tasks;

@@ -101,6 +101,7 @@ export const words = {
     wrong: "This e-mail and password do not match an account. Check both and try again.",
     tooMany: (seconds) => `Too many tries for now. Try again in ${duration(seconds)}.`,
     tooManySoon: "Too many tries for now. Wait a little, then try again.",
+    setupUsed: "This setup link has been used. Sign in with the account that was made with it.",
     ended: "Your session has ended. Sign in to go on where you were; what you were writing is kept.",
   },
   signUp: {
@@ -109,6 +110,7 @@ export const words = {
     first:
       "Create the first account. It becomes the administrator of this server. Accounts are kept on this machine only.",
     setup: "Create the administrator’s account with the setup code from the terminal.",
+    setupReady: "Create the administrator’s account. Accounts are kept on this server only.",
     submit: "Create account",
     haveOne: "Have an account?",
     toSignIn: "Sign in",
@@ -186,11 +188,18 @@ export const words = {
       return hour >= 12 && hour < 18 ? "Good afternoon" : "Good evening";
     },
     hint: "Ask something, or think out loud.",
-    noModels:
-      "No model is connected yet. Connect one with a key or a local server, or try the page with the built-in echo.",
-    noModelsYet:
-      "No model is connected yet; whoever runs this server can add one. Until then the built-in echo answers.",
-    connect: "Connect a model",
+    noModels: "No model is connected yet. Here is what you can do.",
+    noModelsYet: "No model is connected yet; whoever runs this server can add one. Until then there is this.",
+    connected: "Providers",
+    states: {
+      up: (n) => count(n, { one: "model", other: "models" }),
+      down: () => "does not answer",
+      unknown: () => "not asked yet",
+    },
+    change: "Change",
+    connect: { label: "Connect a model", about: "Paste a provider’s key, or name a server such as Ollama" },
+    tryEcho: { label: "Try it with echo", about: "It says back what you say, and nothing leaves this server", text: "Hello, fire" },
+    tryLibrary: { label: "Ask a library", about: "Add documents, then ask: replies quote them, with no model" },
     suggestions: [
       "Explain the borrow checker with an everyday picture",
       "Plan three simple dinners for a cold week",
@@ -300,6 +309,7 @@ export const words = {
     placeholder: "Search conversations, messages and documents",
     results: "Results",
     commands: "Go to",
+    part: (place, part) => `${place}: ${part}`,
     recent: "Recent",
     kinds: { conversation: "Conversations", message: "Messages", document: "Library" },
     none: "Nothing was found.",

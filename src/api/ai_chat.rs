@@ -117,17 +117,32 @@ pub(super) fn make(ctx: &Ctx, title: Option<String>) -> Result<ChatView, Error> 
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct ListChats {
+pub(super) struct ListChats {
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 100))]
     limit: i64,
     #[serde(default)]
     #[schemars(range(min = 0))]
     offset: i64,
+    /// Those that are pinned before all others; with a tag it says nothing.
+    #[serde(default)]
+    pinned_first: bool,
     /// Only those with this tag.
     #[serde(default)]
     #[schemars(length(max = TAG_CHARS_MAX))]
     tag: Option<String>,
+}
+
+impl ListChats {
+    /// What a list begins with that shows the pinned ones first.
+    pub(super) fn first() -> ListChats {
+        ListChats {
+            limit: default_limit(),
+            offset: 0,
+            pinned_first: true,
+            tag: None,
+        }
+    }
 }
 
 fn default_limit() -> i64 {
@@ -135,12 +150,12 @@ fn default_limit() -> i64 {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct ChatList {
+pub(super) struct ChatList {
     chats: Vec<ChatView>,
     total: i64,
 }
 
-fn list(ctx: &Ctx, Query(query): Query<ListChats>) -> Result<ChatList, Error> {
+pub(super) fn list(ctx: &Ctx, Query(query): Query<ListChats>) -> Result<ChatList, Error> {
     let user = ctx.user()?;
     let page = Page {
         limit: query.limit,
@@ -148,6 +163,10 @@ fn list(ctx: &Ctx, Query(query): Query<ListChats>) -> Result<ChatList, Error> {
     };
     let tag = query.tag.as_deref().map(str::trim).filter(|tag| !tag.is_empty());
     let (conversations, total) = ctx.app.store.read(|read| match tag {
+        None if query.pinned_first => {
+            let found = store::list_conversations_pinned_first(read, user.id, page)?;
+            Ok((found, user.conversation_count))
+        }
         None => Ok((store::list_conversations(read, user.id, page)?, user.conversation_count)),
         Some(tag) => Ok((
             store::list_tagged(read, user.id, tag, page)?,

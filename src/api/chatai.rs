@@ -292,7 +292,7 @@ fn conversation_usage(ctx: &Ctx, Path(path): Path<ConversationPath>) -> Result<C
 
 /// The catalogue. `chat` is what these clients offer to choose from.
 #[derive(Serialize, JsonSchema)]
-struct Models {
+pub(super) struct Models {
     chat: Vec<String>,
     /// Those that have somebody to run them here, the default first.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -304,7 +304,7 @@ struct Models {
 
 /// The models with a price, in the order of their table, then those that run here without one: our own, and for those
 /// who are signed in also the names of the administrator's own, which are nobody else's business.
-fn models(ctx: &Ctx, (): ()) -> Result<Models, Error> {
+pub(super) fn models(ctx: &Ctx, (): ()) -> Result<Models, Error> {
     let is_signed_in = session::is_signed_in(&ctx.app, &ctx.request);
     let available = is_signed_in.then(|| ctx.app.models.available());
     let mut chat: Vec<String> = ctx.app.pricing.models().map(str::to_owned).collect();

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, get, post, put};
 use crate::limits::{FILES_MAX, NAME_CHARS_MAX};
-use crate::store::{self, Message, MessageDetails, Ref};
+use crate::store::{self, Message, MessageDetails, Page, Ref};
 use crate::turn::{Ask, Done, Event, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -66,10 +66,14 @@ fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView, Error> {
 
 fn list(ctx: &Ctx, (): ()) -> Result<Vec<ChatView>, Error> {
     let user = ctx.user()?;
+    let first = Page {
+        limit: CHATS_MAX,
+        offset: 0,
+    };
     let conversations = ctx
         .app
         .store
-        .read(|read| store::list_conversations_pinned_first(read, user.id, CHATS_MAX))?;
+        .read(|read| store::list_conversations_pinned_first(read, user.id, first))?;
     let views = conversations
         .into_iter()
         .map(|conversation| views::listed_chat(conversation, user));

@@ -29,6 +29,7 @@ mod send;
 mod session;
 mod sign_in;
 mod sockets;
+mod start;
 mod stream;
 mod swagger;
 mod system;
@@ -130,6 +131,7 @@ const TABLES: &[Family<Ctx>] = &[
     ),
     family("Documentation", "This document, and pages that show it", docs::ROUTES),
     family("Web UI", "Pages and files for browsers", ui::ROUTES),
+    family("Beginning", "What a page asks for first", start::ROUTES),
 ];
 
 const fn family(name: &'static str, about: &'static str, routes: &'static [Route<Ctx>]) -> Family<Ctx> {
@@ -281,6 +283,11 @@ impl Handler for Service {
         }
         if let Err(error) = self.app.origins.check(&request) {
             return respond.send_result(Err(error));
+        }
+        let base = &self.app.settings.base_path;
+        if !base.is_empty() && request.path() == base {
+            // Pages name their files by ways from where they are: without the slash those would begin one folder too high.
+            return respond.send(Reply::empty(308).header("Location", &format!("{base}/")));
         }
         match self.router.find(&request) {
             Err(reply) if openai::is_ours(&request) => respond.send(openai::say_unknown(&request, reply)),

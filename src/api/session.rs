@@ -299,8 +299,12 @@ fn cookie(app: &App, token: &str, max_age_s: u64) -> String {
         .as_deref()
         .is_some_and(|url| url.starts_with("https://"));
     let secure = if is_https { "; Secure" } else { "" };
+    let path = match app.settings.base_path.as_str() {
+        "" => "/",
+        path => path,
+    };
     format!(
-        "{}={token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}",
-        app.cookie
+        "{}={token}; Path={}; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}",
+        app.cookie, path
     )
 }

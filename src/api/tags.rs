@@ -42,7 +42,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Tag")]
-struct TagView {
+pub(super) struct TagView {
     name: String,
     conversation_count: i64,
 }
@@ -54,7 +54,7 @@ fn view(tag: Tag) -> TagView {
     }
 }
 
-fn list(ctx: &Ctx, (): ()) -> Result<Vec<TagView>, Error> {
+pub(super) fn list(ctx: &Ctx, (): ()) -> Result<Vec<TagView>, Error> {
     let owner = ctx.user()?.id;
     let tags = ctx.app.store.read(|read| store::list_tags(read, owner))?;
     Ok(tags.into_iter().map(view).collect())
@@ -85,9 +85,9 @@ fn remove(ctx: &Ctx, Path(path): Path<TagPath>) -> Result<(), Error> {
     ctx.app.store.write(move |tx| store::delete_tag(tx, owner, &path.tag))
 }
 
-type Settings = Map<String, Value>;
+pub(super) type Settings = Map<String, Value>;
 
-fn settings(ctx: &Ctx, (): ()) -> Result<Settings, Error> {
+pub(super) fn settings(ctx: &Ctx, (): ()) -> Result<Settings, Error> {
     let user_id = ctx.user()?.id;
     let stored = ctx.app.store.read(|read| store::find_settings(read, user_id))?;
     let settings = stored.as_deref().map(serde_json::from_str).transpose();

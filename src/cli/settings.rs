@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use super::given::{Environment, Given, unusable};
-use super::models;
+use super::{models, place};
 use crate::auth::Algorithm;
 use crate::backups::Schedule;
 use crate::error::{Error, Kind};
@@ -60,8 +60,10 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Other sites whose pages may use the API; `*` for all.
     pub cors_origins: Vec<String>,
-    /// Address that people open.
+    /// Address that people open, without a slash at its end.
     pub public_url: Option<String>,
+    /// Path that the server stands below, without a slash at its end: empty at the root.
+    pub base_path: String,
     /// Copies of the database that are made by themselves; `None`: there are none.
     pub backups: Option<Schedule>,
     /// How much is logged.
@@ -127,6 +129,7 @@ pub(super) fn read(matches: Option<&ArgMatches>, environment: &Environment) -> R
             });
         is_name.then(|| text.to_ascii_lowercase())
     };
+    let (public_url, base_path) = place::read(&given)?;
     let location = location(&given)?;
     Ok(Settings {
         backups: backups(&given, &location)?,
@@ -185,12 +188,8 @@ pub(super) fn read(matches: Option<&ArgMatches>, environment: &Environment) -> R
                 }
             },
         )?,
-        public_url: given.parsed("public-url", "a URL such as https://chat.example.com", |text| {
-            let (scheme, rest) = text.split_once("://")?;
-            let host = rest.split('/').next()?;
-            let is_url = matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('@');
-            is_url.then(|| text.trim_end_matches('/').to_owned())
-        })?,
+        public_url,
+        base_path,
         log: given
             .parsed("log", "error, warn, info, debug, trace or off", |text| {
                 text.parse().ok()

@@ -220,6 +220,13 @@ const OWN: &[Setting] = &[
         "Address that people open, when a proxy stands in front",
     ),
     row(
+        "base-path",
+        "FIRESIDE_BASE_PATH",
+        "PATH",
+        "that of --public-url",
+        "Path that people find the server below, such as /fire; the proxy in front may pass it on or take it off",
+    ),
+    row(
         "backup-every",
         "FIRESIDE_BACKUP_EVERY",
         "TIME",

@@ -83,10 +83,10 @@ fn run(settings: Settings, lock: Held, listener: TcpListener, is_browser_wanted:
     if let Some(backups) = &ready.app.scheduled {
         backups.start()?;
     }
-    ready.greet()?;
+    let start = ready.greet()?;
     ready.announce();
     if is_browser_wanted {
-        open_browser(&ready.url);
+        open_browser(&start);
     }
     ready.run(&stop)
 }
@@ -111,13 +111,14 @@ impl Ready {
             workers_for_reads: (settings.workers / 8).clamp(1, 8),
             connections_max: settings.max_connections.min(system::raise_descriptor_limit()),
             body_bytes_max: body_bytes_max(settings.max_upload_bytes),
+            base_path: settings.base_path.clone(),
             spool,
             ..Limits::default()
         };
         let address = listener
             .local_addr()
             .map_err(|error| Error::internal("the socket has no address", error))?;
-        let own_url = format!("http://{}", reachable(address));
+        let own_url = format!("http://{}{}", reachable(address), settings.base_path);
         let url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
         let app = Arc::new(App::new(settings)?);
         limits.figures = Arc::clone(&app.figures);
@@ -148,19 +149,19 @@ impl Ready {
         }
     }
 
-    /// The first lines people read: where it is, and how to make the first account.
-    fn greet(&self) -> Result<(), Error> {
+    /// The first lines people read: where it is, and how to make the first account. Gives the address to begin at.
+    fn greet(&self) -> Result<String, Error> {
         let url = &self.url;
         say(&format!("Fireside is ready at {}/", self.own_url));
         if *url != self.own_url {
             say(&format!("People open it at {url}/"));
         }
-        if let Some(code) = self.app.make_setup_code()? {
-            say(&format!(
-                "Make the first account at {url}/ui/#setup={code} (within 15 minutes)"
-            ));
-        }
-        Ok(())
+        let Some(code) = self.app.make_setup_code()? else {
+            return Ok(url.clone());
+        };
+        let start = format!("{url}/ui/#setup={code}");
+        say(&format!("Make the first account at {start} (within 15 minutes)"));
+        Ok(start)
     }
 
     /// Tells further processes of this machine's owner where it is.

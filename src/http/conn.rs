@@ -295,7 +295,10 @@ impl State {
         let bytes = std::mem::replace(&mut self.input, rest);
         self.scanned = 0;
         let head = match parse::parse(&bytes, limits) {
-            Ok(head) => head,
+            Ok(mut head) => {
+                head.leave(&limits.base_path, &bytes);
+                head
+            }
             Err(refusal) => return Step::Refused(refusal, parse::line(&bytes)),
         };
         if !is_for_us(&bytes, &head, handler) {

@@ -141,6 +141,8 @@ pub struct Limits {
     pub heartbeat_time: Duration,
     /// Temporary files take no more of the disk together than so many bodies of the largest size.
     pub spooled_bodies_max: u32,
+    /// Path that the server stands below, such as `/fire`; requests come with it or, when a proxy has taken it off, without.
+    pub base_path: String,
     /// Where temporary files are made.
     pub spool: PathBuf,
     /// Where the engine counts what it does.
@@ -170,6 +172,7 @@ impl Default for Limits {
             heartbeat_time: Duration::from_secs(15),
             // Two for each receiver: one that arrives, and one that waits to be written.
             spooled_bodies_max: 8,
+            base_path: String::new(),
             spool: std::env::temp_dir(),
             figures: Arc::default(),
         }

@@ -46,6 +46,16 @@ pub(super) struct Head {
     pub(super) expects_continue: bool,
 }
 
+impl Head {
+    /// Takes `base` off the path, where the path leads below it. `bytes` are those that the head was parsed from.
+    pub(super) fn leave(&mut self, base: &str, bytes: &[u8]) {
+        let rest = bytes[self.path.clone()].strip_prefix(base.as_bytes());
+        if rest.is_some_and(|rest| rest.starts_with(b"/")) {
+            self.path.start += base.len();
+        }
+    }
+}
+
 /// Looks at bytes that arrived since `scanned`. Returns the head's length once its empty line is there.
 /// Bytes that no head may hold are refused at once, so a TLS greeting or noise does not wait for a deadline.
 pub(super) fn find_end(buffer: &[u8], scanned: usize) -> Result<Option<usize>, Refusal> {

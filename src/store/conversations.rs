@@ -191,25 +191,35 @@ pub fn summarise_conversation(tx: &Tx<'_>, id: i64, summary: &str) -> Result<(),
     Ok(())
 }
 
-/// The owner's conversations, those kept at the top first, then most recently updated first; at most `limit`.
+/// The owner's conversations, those kept at the top first, then most recently updated first.
 ///
 /// # Errors
 /// Those of the store.
-pub fn list_conversations_pinned_first(read: &Read<'_>, owner: i64, limit: i64) -> Result<Vec<Conversation>, Error> {
+pub fn list_conversations_pinned_first(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec<Conversation>, Error> {
     // Two walks: one index that leads with the pin would have to be written at every message. The pin is no parameter,
     // or SQLite could not know that the index of the pinned ones holds them all.
     let pinned = format!(
         "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 1
-         ORDER BY updated_at DESC, id DESC LIMIT ?2"
+         ORDER BY updated_at DESC, id DESC LIMIT ?2 OFFSET ?3"
     );
     let others = format!(
         "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 0
-         ORDER BY updated_at DESC, id DESC LIMIT ?2"
+         ORDER BY updated_at DESC, id DESC LIMIT ?2 OFFSET ?3"
     );
-    let mut found = read.all(&pinned, params![owner, limit], map)?;
-    let left = limit - i64::try_from(found.len()).unwrap_or(limit);
-    found.extend(read.all(&others, params![owner, left], map)?);
+    let mut found = read.all(&pinned, params![owner, page.limit, page.offset], map)?;
+    let left = page.limit - i64::try_from(found.len()).unwrap_or(page.limit);
+    let offset = if found.is_empty() {
+        (page.offset - count_pinned(read, owner)?).max(0)
+    } else {
+        0
+    };
+    found.extend(read.all(&others, params![owner, left, offset], map)?);
     Ok(found)
+}
+
+fn count_pinned(read: &Read<'_>, owner: i64) -> Result<i64, Error> {
+    let sql = "SELECT count(*) FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 1";
+    Ok(read.first(sql, params![owner], |row| row.get(0))?.unwrap_or(0))
 }
 
 /// Changes one of the owner's conversations.

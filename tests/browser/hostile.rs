@@ -1,5 +1,6 @@
-//! Hostile texts as everything that a page shows: one's own words, a model's, names of conversations, documents and files.
-//! Nothing may run, and nothing may be asked of anybody but the server.
+//! Hostile texts as everything that a page shows: one's own words, a model's, names of conversations, documents, files, tags
+//! and people, passages that replies quote, and what a search finds. Each text is each of these. Nothing may run, and
+//! nothing may be asked of anybody but the server.
 
 use crate::model::Model;
 use crate::rig::{Page, start_with};
@@ -103,15 +104,15 @@ fn nothing_runs_and_nothing_calls_home() {
     let page = Page::open(&browser, &server.origin);
     page.sign_up();
     say_all(&page, &texts);
-    name_all(&page);
-    for place in ["", "library"] {
-        page.visit(&server.origin, place);
-        page.wait("the list", "document.querySelectorAll('.row').length > 30");
-        assert_calm(&page);
-    }
-    page.wait("documents", "document.querySelectorAll('.rows li').length > 30");
-    search(&page);
+    name_all(&page, &texts);
+    page.visit(&server.origin, "");
+    list_all(&page);
+    read_library(&page, &server.origin);
+    read_files_and_passages(&page, &server.origin);
+    page.visit(&server.origin, "admin");
+    page.wait("people", "document.querySelectorAll('.rows li').length === 1");
     assert_calm(&page);
+    search(&page);
     page.assert_quiet(&server.origin, "/html.js");
 }
 
@@ -138,33 +139,103 @@ fn say_all(page: &Page, texts: &[String]) {
     page.shot("hostile-light");
 }
 
-/// As names of conversations, documents and files.
-fn name_all(page: &Page) {
-    let names: Vec<String> = MARKUP
-        .iter()
-        .map(|text| text.replace("RUN", "(window.ran=1)").replace('\0', ""))
-        .collect();
-    let names = serde_json::to_string(&names).unwrap();
+/// As names of everything that has one, and as what a document says.
+fn name_all(page: &Page, texts: &[String]) {
+    let texts: Vec<String> = texts.iter().map(|text| text.replace('\0', "")).collect();
+    let script = r"(async () => {
+        const ask = async (method, path, body) => {
+            const reply = await fetch(path, { method, body: body instanceof FormData ? body : JSON.stringify(body) });
+            if (!reply.ok) throw new Error(`${method} ${path}: ${reply.status} ${await reply.text()}`);
+            return reply.json();
+        };
+        const urls = [];
+        for (const text of TEXTS) {
+            const chat = await ask('POST', '/chats', { title: text.slice(0, 200) });
+            await ask('PATCH', `/chats/${chat.id}`, { tags: [text.replace(/\s/g, ' ').slice(0, 50).trim()] });
+            await ask('POST', '/documents', { title: text.slice(0, 200), content: text });
+            const form = new FormData();
+            form.append('file', new File(['x'], text));
+            urls.push((await ask('POST', '/upload/', form)).url);
+        }
+        window.whole = (await ask('POST', '/documents', { title: 'whole', content: TEXTS.join('\n\n') })).id;
+        const files = (await ask('POST', '/chats', { title: 'files' })).id;
+        for (let at = 0; at < urls.length; at += 10)
+            await ask('POST', `/chats/${files}/messages/`, { content: 'files', media_urls: urls.slice(at, at + 10) });
+        const quotes = (await ask('POST', '/chats', { title: 'quotes' })).id;
+        await ask('PATCH', `/chats/${quotes}`, { model: 'library', library: true });
+        for (const sought of ['onerror', 'javascript', 'evil', 'script', 'onload'])
+            await ask('POST', `/chats/${quotes}/messages/`, { content: sought });
+        await ask('PATCH', '/users/me', { display_name: '<img src=x onerror=(window.ran=1)>' });
+        return { files, quotes };
+    })().then((made) => (window.made = made), (error) => (window.made = String(error)))"
+        .replace("TEXTS", &serde_json::to_string(&texts).unwrap());
+    page.eval(&format!("({script}, 1)"));
+    page.wait("the names", "window.made !== undefined");
+    page.wait(
+        &format!("no {}", page.eval("window.made")),
+        "window.made.files !== undefined",
+    );
+    let made = "Object.entries({ ...window.made, whole: window.whole })";
     page.eval(&format!(
-        "((async () => {{ const post = (path, body) => fetch(path, {{ method: 'POST', body: JSON.stringify(body) }}); \
-         for (const title of {names}) {{ await post('/chats', {{ title }}); await post('/documents', {{ title, content: title }}); \
-         const form = new FormData(); form.append('file', new File(['x'], title)); await fetch('/upload/', {{ method: 'POST', body: form }}); }} \
-         window.isNamed = true; }})(), 1)"
+        "{made}.forEach(([name, id]) => sessionStorage.setItem(name, id))"
     ));
-    page.wait("the names", "window.isNamed === true");
+}
+
+/// Every row of the list and every tag has been on the screen.
+fn list_all(page: &Page) {
+    let look = "(window.seen ??= new Set(), document.querySelectorAll('.row-title').forEach((title) => window.seen.add(title.parentElement.parentElement.dataset.id)), \
+        document.querySelector('.list-scroll').scrollBy(0, 400), window.seen.size)";
+    page.wait("every title", &format!("{look} >= 200"));
+    page.wait("tags", "document.querySelectorAll('.tag').length > 100");
+    page.shot("hostile-names-light");
+    assert_calm(page);
+}
+
+fn read_library(page: &Page, origin: &str) {
+    page.visit(origin, "library");
+    let next = "((count) => { const more = [...document.querySelectorAll('.page button')].find((button) => button.textContent === 'Show more'); \
+        if (more && window.asked !== count) { window.asked = count; more.click(); } return count; })(document.querySelectorAll('.rows li').length)";
+    // Among them are texts that are the same document: how many there are, the page says.
+    let said = "Number.parseInt(document.querySelector('.list-tools .hint')?.textContent)";
+    page.wait("every document", &format!("{next} === {said} && {said} > 150"));
+    assert_calm(page);
+    let whole = page.eval("sessionStorage.getItem('whole')");
+    page.visit(origin, &format!("library/{}", whole.as_str().unwrap()));
+    page.wait(
+        "the passages",
+        "document.querySelector('.page').innerText.includes('onerror')",
+    );
+    assert_calm(page);
+}
+
+fn read_files_and_passages(page: &Page, origin: &str) {
+    for (name, shown) in [
+        ("files", "document.querySelectorAll('.file-name').length === 198"),
+        ("quotes", "document.querySelectorAll('.message').length === 10"),
+    ] {
+        let id = page.eval(&format!("sessionStorage.getItem({name:?})"));
+        page.visit(origin, &format!("c/{}", id.as_str().unwrap()));
+        page.wait(name, shown);
+        page.shot(&format!("hostile-{name}-light"));
+        assert_calm(page);
+    }
 }
 
 fn search(page: &Page) {
     page.press_button("document.querySelector('button.way')");
-    page.fill(".palette .search", "onerror");
-    page.wait(
-        "what was found",
-        "document.querySelectorAll('.palette [role=option] .option-about').length > 0",
-    );
+    for sought in ["onerror", "javascript", "evil", "script"] {
+        page.fill(".palette .search", sought);
+        page.wait(
+            "what was found",
+            &format!("[...document.querySelectorAll('.palette mark')].some((mark) => mark.textContent.toLowerCase() === {sought:?})"),
+        );
+        assert_calm(page);
+    }
 }
 
 fn assert_calm(page: &Page) {
     assert_eq!(page.eval("window.ran === undefined"), true, "something ran");
-    let foreign = "document.querySelectorAll('.block :is(script, img, iframe, object, embed, style, link, meta, base, form, svg svg, [style], [onerror], [onload])').length";
+    let foreign = "document.querySelectorAll('.block :is(script, img, iframe, object, embed, style, link, meta, base, form, svg svg, [style], [onerror], [onload]), \
+        iframe, object, embed, base, form form, script:not([src]), body style, [onerror], [onload], [onclick], [srcdoc]').length";
     assert_eq!(page.eval(foreign), 0, "an element that should not be");
 }

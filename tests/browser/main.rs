@@ -20,10 +20,17 @@ mod chunks;
 mod docs;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod lists;
 mod model;
 #[cfg(test)]
 mod pages;
 mod rig;
+mod server;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod weight;
 
 use rig::{DESKTOP, EMAIL, PASSWORD, PHONE, Page, start};
 
@@ -55,6 +62,8 @@ fn the_mark_is_the_same_everywhere() {
         .and_then(|rest| rest.split('"').next())
         .expect("one path");
     assert_eq!(include_str!("../../assets/index.html").matches(path).count(), 2);
+    let manifest = include_str!("../../assets/manifest.webmanifest");
+    assert_eq!(manifest.matches(path).count(), 1);
 }
 
 fn sign_up(page: &Page) {

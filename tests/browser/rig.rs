@@ -1,122 +1,37 @@
-//! What the tests of the web UI stand on: a server process, a browser, and a tab that tells what the browser said.
+//! What the tests of the web UI stand on: a tab that does what a person does, and tells what the browser said.
 
+use headless_chrome::browser::tab::ModifierKey;
 use headless_chrome::browser::tab::point::Point;
 use headless_chrome::protocol::cdp::types::Event;
 use headless_chrome::protocol::cdp::{Emulation, Log, Network, Page as PageDomain, Runtime};
-use headless_chrome::{Browser, LaunchOptions, Tab};
+use headless_chrome::{Browser, Tab};
 use serde_json::Value;
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::model::Model;
+pub(crate) use crate::server::{start, start_with};
 
 /// How long anything may take to appear. Far more than it does: argon2 in a debug build on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(20);
+/// So long without a request, and what was asked for has come.
+const QUIET_MS: u32 = 500;
 pub(crate) const DESKTOP: (u32, u32) = (1280, 800);
 pub(crate) const PHONE: (u32, u32) = (390, 844);
 pub(crate) const EMAIL: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "a quiet evening by the fire";
-
-/// A server and a browser; none where there is no Chromium.
-pub(crate) fn start() -> Option<(Server, Browser)> {
-    start_with(None)
-}
-
-/// The same, with replies from a model of the test's own.
-pub(crate) fn start_with(model: Option<&Model>) -> Option<(Server, Browser)> {
-    let Some(chromium) = find_chromium() else {
-        let required = std::env::var_os("FIRESIDE_TEST_BROWSER").is_some_and(|value| value == "required");
-        assert!(
-            !required,
-            "FIRESIDE_TEST_BROWSER=required, but there is no Chromium in CHROME or PATH"
-        );
-        eprintln!("skipped: no Chromium in CHROME or PATH");
-        return None;
-    };
-    let server = Server::start(model);
-    let browser = launch(&chromium, &server.dir.join("browser"));
-    Some((server, browser))
-}
-
-/// The server on a port and a directory of its own, gone when dropped.
-pub(crate) struct Server {
-    child: Child,
-    dir: PathBuf,
-    /// Scheme, host and port, without a slash at the end.
-    pub(crate) origin: String,
-}
-
-impl Server {
-    fn start(model: Option<&Model>) -> Self {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "browser-{}-{}",
-            std::process::id(),
-            COUNTER.fetch_add(1, Ordering::Relaxed)
-        );
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(dir.join("data")).expect("a directory for the test");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fireside"))
-            .args(["serve", "--port", "0", "--data"])
-            .arg(dir.join("data"))
-            // The developer's own settings would change the server, and their keys make a real model answer.
-            .env_clear()
-            .envs(model.map(Model::environment).into_iter().flatten())
-            .current_dir(&dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let stdout = child.stdout.take().expect("a pipe");
-        // From here on a panic stops the server too.
-        let mut server = Self {
-            child,
-            dir,
-            origin: String::new(),
-        };
-        let (sender, addresses) = mpsc::channel();
-        // Reads to the end, so that the server never writes into a closed or a full pipe.
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Some(at) = line.find("http://") {
-                    let address = line[at..].split_whitespace().next().unwrap_or_default();
-                    drop(sender.send(address.to_owned()));
-                }
-            }
-        });
-        let address = addresses.recv_timeout(PATIENCE).expect("the server prints its address");
-        let rest = &address["http://".len()..];
-        server.origin = format!("http://{}", rest.split('/').next().unwrap_or_default());
-        server
-    }
-
-    /// The database, for what no request can make: the past.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.dir.join("data/fireside.db")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-        drop(fs::remove_dir_all(&self.dir));
-    }
-}
 
 /// One tab, and what the browser said about it.
 pub(crate) struct Page {
     tab: Arc<Tab>,
     pub(crate) complaints: Arc<Mutex<Vec<String>>>,
     requests: Arc<Mutex<Vec<String>>>,
+    /// By the browser's id of a request: its address, and what came over the wire for it, head and body as they were sent.
+    transfers: Arc<Mutex<BTreeMap<String, (String, f64)>>>,
 }
 
 impl Page {
@@ -124,11 +39,13 @@ impl Page {
         let tab = browser.new_tab().expect("a tab");
         let complaints = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (said, asked) = (Arc::clone(&complaints), Arc::clone(&requests));
+        let transfers = Arc::new(Mutex::new(BTreeMap::new()));
+        let (said, asked, sent) = (Arc::clone(&complaints), Arc::clone(&requests), Arc::clone(&transfers));
         let listener = move |event: &Event| {
-            if let Event::NetworkRequestWillBeSent(sent) = event {
-                asked.lock().unwrap().push(sent.params.request.url.clone());
+            if let Event::NetworkRequestWillBeSent(event) = event {
+                asked.lock().unwrap().push(event.params.request.url.clone());
             }
+            note_transfer(&mut sent.lock().unwrap(), event);
             said.lock().unwrap().extend(complaint(event));
         };
         drop(tab.add_event_listener(Arc::new(listener)).expect("a listener"));
@@ -146,6 +63,7 @@ impl Page {
             tab,
             complaints,
             requests,
+            transfers,
         };
         page.prefer("light");
         page.resize(DESKTOP);
@@ -160,6 +78,38 @@ impl Page {
 
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// What was asked for and how many bytes came for it, once nothing more is asked for.
+    pub(crate) fn transfers(&self) -> Vec<(String, f64)> {
+        let quiet = format!(
+            "performance.getEntriesByType('resource').every((entry) => entry.responseEnd > 0 && performance.now() - entry.responseEnd > {QUIET_MS})"
+        );
+        self.wait("a quiet network", &quiet);
+        self.transfers.lock().unwrap().values().cloned().collect()
+    }
+
+    /// Runs `script` in every page that this tab goes to from now on, before the page's own.
+    pub(crate) fn before_each_page(&self, script: &str) {
+        let script = PageDomain::AddScriptToEvaluateOnNewDocument {
+            source: script.to_owned(),
+            world_name: None,
+            include_command_line_api: None,
+            run_immediately: None,
+        };
+        self.tab.call_method(script).expect("a script for every page");
+    }
+
+    /// Lives in another time zone, such as `Pacific/Honolulu`.
+    pub(crate) fn live_in(&self, zone: &str) {
+        let zone = Emulation::SetTimezoneOverride {
+            timezone_id: zone.to_owned(),
+        };
+        self.tab.call_method(zone).expect("another time zone");
+    }
+
+    pub(crate) fn press_with(&self, modifier: ModifierKey, key: &str) {
+        self.tab.press_key_with_modifiers(key, Some(&[modifier])).expect(key);
     }
 
     /// Nothing was complained about, and nothing was asked of anybody but the server, whose `file` was.
@@ -269,7 +219,7 @@ impl Page {
 
     /// Waits until the reply is whole and stored.
     pub(crate) fn wait_for_end(&self) {
-        let ended = "location.pathname.startsWith('/ui/c/') && document.querySelector('.send.stop') === null \
+        let ended = "location.pathname.includes('/ui/c/') && document.querySelector('.send.stop') === null \
             && document.querySelector('.thinking') === null && document.querySelector('.message:last-child:not(.own) .actions') !== null";
         self.wait("the end of the reply", ended);
     }
@@ -306,11 +256,22 @@ impl Page {
     }
 
     pub(crate) fn reload(&self) {
+        self.reload_with(None);
+    }
+
+    /// Loads the page as if for the first time, and counts transfers from here on.
+    pub(crate) fn load_anew(&self) {
+        self.transfers();
+        self.transfers.lock().unwrap().clear();
+        self.reload_with(Some(true));
+    }
+
+    fn reload_with(&self, ignore_cache: Option<bool>) {
         // The mark tells the old page from the new one, whose elements are the same.
         self.eval("window.isOld = true");
         self.tab
             .call_method(PageDomain::Reload {
-                ignore_cache: None,
+                ignore_cache,
                 script_to_evaluate_on_load: None,
                 loader_id: None,
             })
@@ -416,46 +377,20 @@ fn complaint(event: &Event) -> Option<String> {
     }
 }
 
-/// The browser, ended by its own guard when dropped. The profile is thrown away with the server's directory.
-fn launch(chromium: &Path, profile: &Path) -> Browser {
-    fs::create_dir_all(profile).expect("a directory for the profile");
-    // A headless browser has no mouse and would show what is meant for touch screens.
-    let mouse =
-        "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4";
-    let options = LaunchOptions {
-        path: Some(chromium.to_owned()),
-        user_data_dir: Some(profile.to_owned()),
-        sandbox: !runs_as_root(profile),
-        window_size: Some(DESKTOP),
-        idle_browser_timeout: PATIENCE * 4,
-        args: ["--disable-component-update", "--no-first-run", mouse]
-            .map(OsStr::new)
-            .to_vec(),
-        ..LaunchOptions::default()
-    };
-    Browser::new(options).expect("Chromium starts")
-}
-
-/// Chromium's sandbox does not work for root. What we have made belongs to us, which tells without a system call.
-#[cfg(unix)]
-fn runs_as_root(made: &Path) -> bool {
-    std::os::unix::fs::MetadataExt::uid(&fs::metadata(made).expect("what we have made is there")) == 0
-}
-
-#[cfg(not(unix))]
-fn runs_as_root(_made: &Path) -> bool {
-    false
-}
-
-fn find_chromium() -> Option<PathBuf> {
-    if let Some(chrome) = std::env::var_os("CHROME") {
-        return Some(chrome.into());
+fn note_transfer(transfers: &mut BTreeMap<String, (String, f64)>, event: &Event) {
+    match event {
+        Event::NetworkRequestWillBeSent(sent) => {
+            let address = sent.params.request.url.clone();
+            transfers.insert(sent.params.request_id.clone(), (address, 0.0));
+        }
+        Event::NetworkWebSocketCreated(made) => {
+            transfers.insert(made.params.request_id.clone(), (made.params.url.clone(), 0.0));
+        }
+        Event::NetworkLoadingFinished(done) => {
+            if let Some((_, bytes)) = transfers.get_mut(&done.params.request_id) {
+                *bytes = done.params.encoded_data_length;
+            }
+        }
+        _ => {}
     }
-    let path = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    names.iter().find_map(|name| {
-        std::env::split_paths(&path)
-            .map(|dir| dir.join(name))
-            .find(|file| file.is_file())
-    })
 }

@@ -87,6 +87,8 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("--log", "FIRESIDE_LOG", "loud"),
     ("--public-url", "FIRESIDE_PUBLIC_URL", "not-a-url"),
     ("--public-url", "FIRESIDE_PUBLIC_URL", "ftp://chat.example.org"),
+    ("--base-path", "FIRESIDE_BASE_PATH", "/fi?re"),
+    ("--base-path", "FIRESIDE_BASE_PATH", "/../fire"),
     ("--trusted-proxy", "FIRESIDE_TRUSTED_PROXY", "nonsense"),
 ];
 

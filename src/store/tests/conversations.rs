@@ -296,13 +296,19 @@ fn pinned_conversations_come_first_where_that_is_asked_for() {
     rig.batch(&format!(
         "UPDATE conversations SET is_pinned = 1 WHERE id IN ({oldest}, {old})"
     ));
-    let list = |limit| -> Vec<i64> {
+    let list = |limit, offset| -> Vec<i64> {
+        let page = Page { limit, offset };
         let found = rig
-            .read(|read| list_conversations_pinned_first(read, ann, limit))
+            .read(|read| list_conversations_pinned_first(read, ann, page))
             .unwrap();
         found.into_iter().map(|conversation| conversation.id).collect()
     };
-    assert_eq!(list(50), [old, oldest, newest, new]);
-    assert_eq!(list(3), [old, oldest, newest]);
-    assert_eq!(list(1), [old]);
+    assert_eq!(list(50, 0), [old, oldest, newest, new]);
+    assert_eq!(list(3, 0), [old, oldest, newest]);
+    assert_eq!(list(1, 0), [old]);
+    // Pages follow each other across the border between the two.
+    assert_eq!(list(2, 1), [oldest, newest]);
+    assert_eq!(list(2, 2), [newest, new]);
+    assert_eq!(list(2, 3), [new]);
+    assert!(list(2, 4).is_empty());
 }

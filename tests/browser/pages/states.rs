@@ -88,9 +88,10 @@ fn it_can_be_installed() {
     let Some((server, browser)) = start() else {
         return;
     };
+    Page::open(&browser, &server.origin).sign_up();
     for path in ["/", "/ui/settings/account"] {
         let page = Page::open(&browser, &format!("{}{path}", server.origin));
-        page.wait("the form", "document.querySelector('.sign-in form') !== null");
+        page.wait("the manifest", "document.querySelector('link[rel=manifest]') !== null");
         assert_eq!(page.installability_errors(), Vec::<String>::new(), "{path}");
         let sizes = "fetch(document.querySelector('link[rel=manifest]').href).then(async (got) => { const manifest = await got.json(); \
             const real = async ({ src, sizes }) => { const image = await createImageBitmap(await (await fetch(new URL(src, got.url))).blob()); \
