@@ -15,7 +15,8 @@
 //! # Rooms, and the only places that name a library
 //!
 //! * [`cli`]: every flag, variable and default, once (clap, clap_complete, dotenvy).
-//! * [`commands`]: `serve`, `import`, and `fireside` alone: a few lines each over the library. `ask`, `user`, `key`, `doctor` speak
+//! * [`commands`]: `serve`, `backup`, `restore`, and `fireside` alone: a few lines each over the library. `ask`, `import`,
+//!   `export`, `user`, `key`, `doctor` speak
 //!   HTTP to the server that runs on the data folder, or to one that they run themselves meanwhile (ureq, webbrowser).
 //! * [`app`]: what a handler may reach.
 //! * [`error`]: one error; knows no HTTP. [`limits`]: what several doors let in, in the same measure.
