@@ -314,3 +314,9 @@ CREATE TRIGGER title_gone AFTER DELETE ON conversations BEGIN
 END;
 
 ALTER TABLE conversations ADD COLUMN import_sha256 TEXT; -- of what was imported last: the same again changes nothing
+
+-- A deleted branch is a hidden conversation of its own, cleared away like any other that was deleted.
+ALTER TABLE conversations ADD COLUMN cut_from_id INTEGER;  -- the conversation that it was taken from
+ALTER TABLE conversations ADD COLUMN cut_below_id INTEGER; -- the message that it stood below
+
+ALTER TABLE messages ADD COLUMN sources TEXT CHECK (json_valid(sources)); -- JSON: [{document_id, position, title, author, heading, text}]

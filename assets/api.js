@@ -125,6 +125,8 @@ export const edit = (messageId, content) => events("PATCH", `/messages/${part(me
 /** The reply in progress, from `after`, the id of the last event that was seen. */
 export const attach = (id, after) => events("GET", `${conversationOf(id)}/events?html=1`, undefined, after);
 export const stop = (id) => post(`${conversationOf(id)}/stop`);
+export const deleteMessage = (messageId) => remove(`/messages/${part(messageId)}`);
+export const restoreMessage = (messageId) => post(`/messages/${part(messageId)}/restore`);
 export const setLeaf = (id, messageId) => put(`${conversationOf(id)}/leaf`, { message_id: messageId });
 
 /* Models, files, documents */
@@ -185,6 +187,8 @@ const ask = (method, path, body, headers, signal) =>
   fetch(ROOT + path, {
     method,
     signal,
+    // What is deleted as the page is left is deleted all the same.
+    keepalive: method === "DELETE",
     headers: { ...headers, ...(body && { "Content-Type": "application/json" }) },
     body: body && JSON.stringify(body),
   });

@@ -5,12 +5,11 @@ import { choose } from "./conversations.js";
 import { el, icon, iconButton, memo, place } from "./dom.js";
 import { draftOf, filesOf, write } from "./drafts.js";
 import { shortModel, words } from "./lang/en.js";
+import { composes, sends } from "./shortcuts.js";
 import { NEW, choiceOf, isChat, openId, openThread, standardModel, updateThread, watch } from "./store.js";
 import { send, startEdit, stop } from "./turns.js";
 
 const w = words.composer;
-// On a touch keyboard Enter is the only way to a new line; the button sends.
-const enterSends = !matchMedia("(hover: none) and (pointer: coarse)").matches;
 /** Fetched when the first file comes: most messages have none. */
 const attachments = () => import("./attachments.js");
 
@@ -22,11 +21,8 @@ export function composer(signal) {
   const form = el("form", { class: "composer" }, files, input, tools);
   const submit = (event) => {
     event?.preventDefault();
-    const text = input.value.trim();
-    const chosen = filesOf(openId());
-    // A file without a word is a message too; one that is still on its way keeps the message back.
-    const isReady = chosen.every(({ url }) => url) && (text !== "" || chosen.length > 0);
-    if (isReady && openThread().waiting === "") send(openId(), text || w.onlyFiles, chosen);
+    const problem = filesOf(openId()).some((file) => file.problem) ? w.fileFailed : "";
+    if (hasMessage(openId())) updateThread(openId(), { queued: problem === "", unsent: problem });
   };
   form.addEventListener("submit", submit);
   // The whole box is the field, also where it has no text yet.
@@ -37,8 +33,10 @@ export function composer(signal) {
     write(openId(), input.value);
   });
   takeFiles(input, signal);
+  watch((state) => [state.threads, state.files], sendQueued);
 
-  const dock = el("div", { class: "dock" }, unsent, form, el("p", { class: "keys", "aria-hidden": "true" }, w.keys));
+  const queued = el("p", { class: "queued", role: "status" });
+  const dock = el("div", { class: "dock" }, unsent, queued, form, el("p", { class: "keys", "aria-hidden": "true" }, w.keys));
   new ResizeObserver(() => {
     // Another width breaks the lines elsewhere.
     grow(input);
@@ -46,7 +44,7 @@ export function composer(signal) {
     document.documentElement.style.setProperty("--dock", `${dock.offsetHeight}px`);
   }).observe(dock);
 
-  showState({ dock, input, unsent, tools, drawFiles: pendingFiles(files), drawTools: toolsOf() });
+  showState({ dock, input, unsent, queued, tools, drawFiles: pendingFiles(files), drawTools: toolsOf() });
   return dock;
 }
 
@@ -61,8 +59,25 @@ function messageField() {
   });
 }
 
+/** Whether there is anything to send: a file without a word is a message too. */
+const hasMessage = (id, state) => draftOf(id, state).trim() !== "" || filesOf(id, state).length > 0;
+
+/** Sends each message that waits for a reply to end, or for its files, once it need not wait any more. */
+function sendQueued({ threads }) {
+  for (const [id, { queued, waiting }] of Object.entries(threads)) {
+    if (!queued || waiting !== "") continue;
+    const files = filesOf(id);
+    const hasFailed = files.some((file) => file.problem);
+    if (hasFailed || !hasMessage(id)) updateThread(id, { queued: false, unsent: hasFailed ? w.fileFailed : "" });
+    else if (files.every(({ url }) => url)) {
+      updateThread(id, { queued: false });
+      send(id, draftOf(id).trim() || w.onlyFiles, files);
+    }
+  }
+}
+
 /** Shows what is written and chosen. While a reply comes the thread changes with every frame, and this does not. */
-function showState({ dock, input, unsent, tools, drawFiles, drawTools }) {
+function showState({ dock, input, unsent, queued, tools, drawFiles, drawTools }) {
   watch(
     (state) => [openId(state), draftOf(openId(state), state)],
     (state) => {
@@ -79,16 +94,25 @@ function showState({ dock, input, unsent, tools, drawFiles, drawTools }) {
     },
   );
   watch(
+    (state) => [openThread(state).queued, openThread(state).waiting !== ""],
+    (state) => {
+      const { queued: isQueued, waiting } = openThread(state);
+      const label = el("span", null, waiting ? w.queued : w.uploading);
+      const cancel = el("button", { type: "button", class: "link", onclick: unqueue }, words.cancel);
+      queued.replaceChildren(...(isQueued ? [label, " ", cancel] : []));
+    },
+  );
+  watch(
     (state) => [filesOf(openId(state), state)],
     (state) => drawFiles(filesOf(openId(state), state)),
   );
   const shown = (state) => {
     const id = openId(state);
-    const pending = filesOf(id, state);
     return {
       id,
       waiting: openThread(state).waiting,
-      isReady: (draftOf(id, state).trim() !== "" || pending.length > 0) && pending.every(({ url }) => url),
+      queued: openThread(state).queued,
+      isReady: hasMessage(id, state),
       model: choiceOf(id, "model", state) ?? standardModel(state),
       library: Boolean(choiceOf(id, "library", state)),
     };
@@ -100,16 +124,14 @@ function showState({ dock, input, unsent, tools, drawFiles, drawTools }) {
 }
 
 function keydown(event, input, submit) {
-  // While an input method composes, Enter picks a word; Safari tells so only by the key code.
-  if (event.isComposing || event.keyCode === 229) return;
+  if (composes(event)) return;
   if (event.key === "ArrowUp" && input.value === "" && openThread().waiting === "") {
     const last = openThread().messages.findLast(({ role, id }) => role === "user" && id !== null);
     if (!last) return;
     event.preventDefault();
     startEdit(last.key);
   }
-  if (event.key !== "Enter" || event.shiftKey) return;
-  if (enterSends || event.ctrlKey || event.metaKey) submit(event);
+  if (sends(event)) submit(event);
 }
 
 /** The row below the text: what the message is sent with, and the one button that sends it or stops the reply. */
@@ -156,8 +178,11 @@ function toolsOf() {
   const sendButton = iconButton("send", w.send, { type: "submit", class: "icon-button send" });
   const stopButton = iconButton("stop", w.stop, { class: "icon-button send stop", onclick: () => stop(openId()) });
   const spacer = el("span", { class: "spacer" });
-  return ({ id, waiting, isReady, model: name, library: hasLibrary }) => {
-    sendButton.disabled = !isReady || waiting !== "";
+  return ({ id, waiting, queued, isReady, model: name, library: hasLibrary }) => {
+    sendButton.disabled = !isReady || queued;
+    const label = waiting === "" ? w.send : w.queue;
+    sendButton.setAttribute("aria-label", label);
+    sendButton.title = label;
     const isStopping = waiting !== "" && id !== NEW;
     return [
       attach,
@@ -165,10 +190,16 @@ function toolsOf() {
       library(id, hasLibrary),
       spacer,
       modelButton(id, name),
-      isStopping ? stopButton : sendButton,
-    ];
+      isStopping ? stopButton : null,
+      !isStopping || (isReady && !queued) ? sendButton : null,
+    ].filter(Boolean);
   };
 }
+
+const unqueue = () => {
+  updateThread(openId(), { queued: false });
+  document.querySelector("#message").focus();
+};
 
 /** The files that will go with the message, each with how far it has come. */
 function pendingFiles(list) {

@@ -2,7 +2,7 @@
 // nothing to read.
 
 import { el, icon, iconButton, memo, place } from "./dom.js";
-import { listenForCode } from "./html.js";
+import { listenForCode, listenForJumps } from "./html.js";
 import { words } from "./lang/en.js";
 import { messageItem } from "./message.js";
 import { HOME } from "./router.js";
@@ -27,6 +27,7 @@ export function conversationView() {
   const view = el("section", { class: "conversation", "aria-label": w.label, tabindex: "0" }, column);
   const latest = iconButton("down", w.latest, { class: "icon-button latest", hidden: true });
   listenForCode(view);
+  listenForJumps(view);
   const end = stayAtEnd(view, column, latest);
   const draw = drawInto(column, end);
   let before = { id: null, waiting: "" };

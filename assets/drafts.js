@@ -7,16 +7,20 @@ import { NEW, current, update } from "./store.js";
 const NO_FILES = [];
 
 let prefix = "";
+/** Conversations whose draft came from before the page was loaded, and was not touched since. */
+let restored = new Set();
 
 /** Reads what `user` left unsent in this browser. */
 export function load(user) {
   prefix = `fireside.draft.${user.id}.`;
+  restored = new Set(keys().map((key) => key.slice(prefix.length)));
   update({ drafts: Object.fromEntries(keys().map((key) => [key.slice(prefix.length), localStorage.getItem(key)])) });
 }
 
 export const draftOf = (id, state = current()) => state.drafts[id] ?? "";
 
 export function write(id, text) {
+  restored.delete(id);
   show(id, text);
   keep(id, text);
 }
@@ -45,9 +49,12 @@ export function moveNew(id, text) {
 export const filesOf = (id, state = current()) => state.files[id] ?? NO_FILES;
 export const setFiles = (id, files) => update({ files: { ...current().files, [id]: files } });
 
-/** After a reload: a text that turns out to have arrived is no draft any more. */
+/**
+ * After a reload: a text that turns out to have arrived is no draft any more. What is written since is one, also when it
+ * says the same once more.
+ */
 export function dropIfArrived(id, text) {
-  if (draftOf(id).trim() === text) write(id, "");
+  if (restored.has(id) && draftOf(id).trim() === text) write(id, "");
 }
 
 export function removeAll() {

@@ -32,11 +32,8 @@ export async function follow(id, source, { onStart = () => {} } = {}) {
       begun = await attachAgain(id, progress, onStart, isMine);
     }
   } finally {
-    if (isMine()) {
-      followers.delete(id);
-      // What was shown stays until the stored messages take its place.
-      updateThread(id, { waiting: "" });
-    }
+    // What was shown stays, and is awaited, until the stored messages take its place.
+    if (isMine()) followers.delete(id);
   }
   return { ended: progress.ended ?? "gone", problem: progress.problem };
 }

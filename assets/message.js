@@ -3,10 +3,11 @@
 import * as api from "./api.js";
 import { el, icon, iconButton, memo, place } from "./dom.js";
 import { copyText, showHtml } from "./html.js";
-import { bytes, cost, sentence, shortModel, time, words } from "./lang/en.js";
+import { bytes, cost, shortModel, time, words } from "./lang/en.js";
 import { openMenu } from "./overlay.js";
-import { openId } from "./store.js";
-import { edit, endEdit, regenerate, resume, startEdit, turnTo } from "./turns.js";
+import { sends } from "./shortcuts.js";
+import { current, openId } from "./store.js";
+import { edit, endEdit, regenerate, remove, resume, startEdit, turnTo } from "./turns.js";
 
 const w = words.conversation;
 const COPIED_MS = 1500;
@@ -24,8 +25,10 @@ export function messageItem() {
     reasoning: reasoningPart(),
     tools: memo(toolsPart),
     note: memo(notePart),
+    sources: memo(sourcesPart),
     actions: memo(actionsPart),
   };
+  const room = el("div", { class: "actions" });
   const field = memo(editField);
   const update = (message, { live, editing, busy }) => {
     const own = message.role === "user";
@@ -33,7 +36,7 @@ export function messageItem() {
     node.classList.toggle("own", own);
     node.toggleAttribute("data-live", Boolean(live));
     heading.textContent = own ? w.you : w.reply;
-    if (own && editing) return place(node, [heading, field(message)]);
+    if (own && editing) return place(node, [heading, parts.files(message.attachments), field(message)].filter(Boolean));
     text.update(message, live);
     place(
       node,
@@ -44,7 +47,9 @@ export function messageItem() {
         parts.tools(live?.tools ?? message.tool_calls),
         text.node,
         live ? null : parts.note(message),
-        live || message.id === null ? null : parts.actions(message, text.node, busy),
+        live ? null : parts.sources(message),
+        // A question keeps the room of its actions until it has them, or the reply below it would move.
+        live || message.id === null ? (own ? room : null) : parts.actions(message, text.node, busy),
       ].filter(Boolean),
     );
   };
@@ -55,12 +60,12 @@ export function messageItem() {
 function textPart() {
   const node = el("div", { class: "text", dir: "auto" });
   let shown = { html: null, blocks: [] };
-  const showBlocks = (blocks) => {
+  const showBlocks = (blocks, cite) => {
     if (shown.html !== null) node.replaceChildren();
     blocks.forEach((html, i) => {
       if (html === shown.blocks[i]) return;
       while (node.children.length <= i) node.append(el("div", { class: "block" }));
-      showHtml(node.children[i], html ?? "");
+      showHtml(node.children[i], html ?? "", cite);
     });
     while (node.children.length > blocks.length) node.lastChild.remove();
     shown = { html: null, blocks };
@@ -75,13 +80,22 @@ function textPart() {
       shown = { html: "", blocks: [] };
     } else if (live) {
       showBlocks(live.blocks);
-    } else if (shown.html !== message.html && !isSame(shown.blocks, message.html)) {
-      showBlocks([message.html]);
+    } else if (shown.html !== message.html && (message.sources || !isSame(shown.blocks, message.html))) {
+      showBlocks([message.html], citing(message));
       shown = { html: message.html, blocks: [] };
     }
   };
   return { node, update };
 }
+
+/** The id that a source has on the page, where many messages have some. */
+const sourceId = (messageId, number) => `source-${messageId}-${number}`;
+
+/** Where a citation leads: to one of the message's sources. */
+const citing =
+  ({ id, sources }) =>
+  (number) =>
+    sources?.[number - 1] ? `#${sourceId(id, number)}` : null;
 
 /** Whether the blocks are already the whole: then nothing is drawn anew when a reply ends, and a selection stays. */
 const isSame = (blocks, html) => blocks.length > 0 && squeezed(blocks.join("")) === squeezed(html);
@@ -102,8 +116,8 @@ function fileItem({ id, filename, content_type: type, size, preview }) {
     const show = async () => (await import("./attachments.js")).showImage(url, filename);
     return el(
       "button",
-      { type: "button", class: "thumb", title: filename, onclick: show },
-      el("img", { src: url, alt: filename, loading: "lazy" }),
+      { type: "button", class: "thumb", title: filename, "aria-label": words.files.show(filename), onclick: show },
+      el("img", { src: url, alt: "", loading: "lazy" }),
     );
   }
   const about = [el("span", { class: "file-name" }, filename), el("span", { class: "file-size" }, bytes(size))];
@@ -144,10 +158,18 @@ function toolsPart(tools) {
   );
 }
 
+/** What the reply drew on. Its file comes when the first reply with sources does. */
+function sourcesPart({ id, sources }) {
+  if (!sources?.length) return null;
+  const node = el("section", { class: "sources", "aria-label": words.sources.heading });
+  import("./sources.js").then(({ showSources }) => showSources(node, sources, (number) => sourceId(id, number)));
+  return node;
+}
+
 function notePart({ role, state, error }) {
   const note = role === "user" ? null : w.states[state];
   // What was stopped on purpose needs no further reason.
-  return note ? el("p", { class: "state" }, error && state !== "stopped" ? `${note} ${sentence(error)}` : note) : null;
+  return note ? el("p", { class: "state" }, error && state !== "stopped" ? `${note} ${w.reason(error)}` : note) : null;
 }
 
 function actionsPart(message, text, busy) {
@@ -170,6 +192,7 @@ function actionsPart(message, text, busy) {
           w.resume,
         )
       : null,
+    busy ? null : act("delete", w.delete, () => remove(id, message)),
     el("span", { class: "about" }, aboutOf(message)),
   );
 }
@@ -221,7 +244,7 @@ function againButton(id, message) {
 /** The field that takes a message's place while it is edited. */
 function editField(message) {
   const input = el("textarea", { class: "edit-text", rows: "1", "aria-label": w.edit, dir: "auto" });
-  input.value = message.text;
+  input.value = current().edited || message.text;
   const send = () => {
     const text = input.value.trim();
     endEdit();
@@ -237,7 +260,7 @@ function editField(message) {
     if (event.key === "Escape") {
       event.stopPropagation();
       endEdit();
-    } else if (event.key === "Enter" && !event.shiftKey) {
+    } else if (sends(event)) {
       event.preventDefault();
       send();
     }

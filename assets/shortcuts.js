@@ -27,6 +27,16 @@ const LIST = [
   [w.show, "?"],
 ];
 
+// On a touch keyboard Enter is the only way to a new line; the button sends.
+const enterSends = !matchMedia("(hover: none) and (pointer: coarse)").matches;
+
+/** While an input method composes, Enter picks a word; Safari tells so only by the key code. */
+export const composes = (event) => event.isComposing || event.keyCode === 229;
+
+/** Whether a key sends the text it is pressed in: Enter, or Ctrl or Cmd with it where Enter alone starts a new line. */
+export const sends = (event) =>
+  event.key === "Enter" && !event.shiftKey && (enterSends || event.ctrlKey || event.metaKey) && !composes(event);
+
 let signOut = () => {};
 
 /** Listens until `signal` aborts; `onSignOut` signs out. */

@@ -38,6 +38,8 @@ const fresh = () => ({
   renaming: null,
   /** The key of the message that is being edited. */
   editing: null,
+  /** What its field begins with, where that is not the message's own text. */
+  edited: "",
   /** The id of a message that was searched for and is to be shown; null once it has been. */
   sought: null,
   sidebarOpen: true,
@@ -68,6 +70,8 @@ export const emptyThread = {
   problem: "",
   /** Why the message in the composer was not sent: a sentence, or "". */
   unsent: "",
+  /** Whether what is in the composer is to be sent as soon as that can be. */
+  queued: false,
 };
 
 let state = fresh();

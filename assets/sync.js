@@ -4,7 +4,7 @@
 import * as api from "./api.js";
 import { load } from "./conversations.js";
 import { threadOf, openId, NEW, current, update } from "./store.js";
-import { happened, join, open } from "./turns.js";
+import { changed, happened, join, open } from "./turns.js";
 
 const RETRY_FIRST_MS = 1000;
 const RETRY_MOST_MS = 30_000;
@@ -51,6 +51,7 @@ export function keepInStep(signal) {
 
 function hear({ type, data }) {
   if (type === "message") happened(data.chat_id, data.sender === "ai");
+  else if (type === "changed") changed(data.chat_id);
   // A reply has begun that this page did not ask for.
   else if (type === "typing" && data.sender === "ai" && data.is_typing && data.chat_id === openId()) join(data.chat_id);
 }

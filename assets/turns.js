@@ -11,6 +11,8 @@ import { address, go } from "./router.js";
 import { NEW, chatOf, current, moveNewThread, openId, putChat, threadOf, update, updateThread } from "./store.js";
 import { toast } from "./overlay.js";
 
+const w = words.conversation;
+const UNDO_MS = 8000;
 const TITLE_CHARS = 60;
 /** What a conversation can be given before it exists. */
 const CHOICES = ["model", "library", "system_prompt", "temperature", "max_tokens"];
@@ -37,7 +39,7 @@ export async function open(id) {
 export async function join(id) {
   if (isFollowed(id)) return;
   updateThread(id, { waiting: "asked" });
-  await run(id, api.attach(id)).catch(() => {});
+  await run(id, api.attach(id)).catch(() => updateThread(id, { waiting: "" }));
 }
 
 /** Loads the page of messages before those known. */
@@ -87,21 +89,32 @@ export function regenerate(id, message, model) {
 /** Goes on where a reply was broken off. */
 export const resume = (id, message) => again(id, threadOf(id).messages, api.resume(message.id));
 
-/** Sends another text in the place of a message, as a branch of its own. */
-export function edit(id, message, text) {
-  const { messages } = threadOf(id);
-  const at = messages.findIndex(({ key }) => key === message.key);
-  const edited = local("user", text, message.attachments);
-  return again(id, [...messages.slice(0, at), edited], api.edit(message.id, text), edited);
-}
-
-async function again(id, messages, source, asked) {
+async function again(id, messages, source) {
   updateThread(id, { messages, waiting: "asked", live: null, problem: "" });
   try {
-    await run(id, source, asked);
+    await run(id, source);
   } catch (error) {
-    updateThread(id, { waiting: "", problem: reasonOf(error) });
     await refresh(id).catch(() => {});
+    updateThread(id, { waiting: "", queued: false, problem: reasonOf(error, w.notAgain) });
+  }
+}
+
+/** Sends another text in the place of a message, as a branch of its own. */
+export async function edit(id, message, text) {
+  const { messages } = threadOf(id);
+  const known = lastId(id);
+  const at = messages.findIndex(({ key }) => key === message.key);
+  const edited = local("user", text, message.attachments);
+  updateThread(id, { messages: [...messages.slice(0, at), edited], waiting: "asked", live: null, problem: "", unsent: "" });
+  try {
+    await run(id, api.edit(message.id, text), edited);
+  } catch (error) {
+    if (await hasArrived(id, text, known)) {
+      return updateThread(id, { waiting: "", problem: w.failedReply(error.detail) });
+    }
+    // What was there before is back, and what was written is in its field again.
+    updateThread(id, { messages, waiting: "", queued: false, unsent: reasonOf(error, w.refused) });
+    update({ editing: message.key, edited: text });
   }
 }
 
@@ -111,7 +124,30 @@ export async function turnTo(id, messageId) {
     await api.setLeaf(id, messageId);
     await refresh(id);
   } catch {
-    toast({ text: words.conversation.branchFailed });
+    toast({ text: w.branchFailed });
+  }
+}
+
+/** Deletes a message and all that came after it, with a few seconds to bring it back. */
+export async function remove(id, { id: messageId }) {
+  try {
+    await api.deleteMessage(messageId);
+  } catch (error) {
+    // Somebody else was faster: it is gone, as was wanted.
+    if (error.status !== 404) return toast({ text: error.detail || w.deleteFailed });
+  }
+  toast({ text: w.deleted, ms: UNDO_MS, action: { label: words.undo, run: () => putBack(id, messageId) } });
+  updateThread(id, { problem: "" });
+  await refresh(id).catch(() => {});
+}
+
+async function putBack(id, messageId) {
+  try {
+    await api.restoreMessage(messageId);
+    await refresh(id);
+  } catch (error) {
+    const again = { label: words.tryAgain, run: () => putBack(id, messageId) };
+    toast({ text: error.detail ? `${error.detail}.` : w.undoFailed, ms: UNDO_MS, action: again });
   }
 }
 
@@ -119,21 +155,28 @@ export async function turnTo(id, messageId) {
 export async function stop(id) {
   try {
     await api.stop(id);
-  } catch {
-    toast({ text: words.conversation.stopFailed });
+  } catch (error) {
+    // It has ended by itself meanwhile.
+    if (error.status !== 409) toast({ text: w.stopFailed });
   }
 }
 
 /** Follows a reply to its end and brings the thread to what the server has then. */
 async function run(id, source, asked) {
   const onStart = (start) => begin(id, start, asked);
-  const { ended, problem } = await follow(id, source, { onStart });
+  const { ended, problem: reason } = await follow(id, source, { onStart });
   settle(id);
   await refresh(id).catch(() => {});
+  // Another reply has begun meanwhile, asked for elsewhere: it is that one's turn to say how it ends.
+  if (isFollowed(id)) return;
   // A reply that was begun says itself why it ended. Where there is none, the question stands last and the reason below it.
-  const isUnanswered = threadOf(id).messages.at(-1)?.role === "user";
-  const failed = ended === "failed" ? words.conversation.failedReply(problem) : words.conversation.noReply;
-  updateThread(id, { live: null, waiting: "", problem: isUnanswered ? failed : "", fresh: openId() !== id });
+  const last = threadOf(id).messages.at(-1);
+  const isUnanswered = last?.role === "user";
+  const failed = ended === "failed" ? w.failedReply(reason) : w.noReply;
+  const problem = isUnanswered ? failed : "";
+  // After a reply that did not come, or not to its end, what was to be said next is for its writer to decide.
+  const queued = threadOf(id).queued && last?.role === "assistant" && ["complete", "stopped"].includes(last.state);
+  updateThread(id, { live: null, waiting: "", queued, problem, fresh: openId() !== id });
 }
 
 /** The reply has begun: the message that asked for it has an id, and the reply a place. */
@@ -173,12 +216,13 @@ async function explain(id, text, files, known, message, error) {
     // The connection broke, not the model: the reply may still be on its way.
     if (error.status === 0 && last.state === "streaming") return join(id);
     const replied = last.role === "assistant" && last.state === "complete";
-    return updateThread(id, { waiting: "", problem: replied ? "" : words.conversation.failedReply(error.detail) });
+    return updateThread(id, { waiting: "", problem: replied ? "" : w.failedReply(error.detail) });
   }
   updateThread(id, ({ messages }) => ({
     messages: messages.filter(({ key }) => key !== message.key),
     waiting: "",
-    unsent: reasonOf(error),
+    queued: false,
+    unsent: reasonOf(error, w.refused),
   }));
   drafts.giveBack(id, text);
   drafts.setFiles(id, files);
@@ -193,10 +237,12 @@ async function hasArrived(id, text, known) {
   return threadOf(id).messages.some((one) => one.id > known && one.role === "user" && one.text === text);
 }
 
-function reasonOf({ status, detail, retryAfterS }) {
-  if (status === 0) return words.composer.unreachable;
-  if (status === 429 && retryAfterS) return words.composer.busy(retryAfterS);
-  return words.composer.refused(detail);
+/** Why a request was refused; `refused` words the server's own reason. */
+function reasonOf({ status, detail, retryAfterS }, refused) {
+  if (status === 0) return w.unreachable;
+  if (status === 413) return w.tooLong;
+  if (status === 429 && retryAfterS) return w.busy(retryAfterS);
+  return refused(detail);
 }
 
 /** The message sent from `id` is on the server: its draft goes, and its conversation rises in the list. */
@@ -206,10 +252,24 @@ function settle(id) {
   if (chat) putChat({ ...chat, updated_at: new Date().toISOString() });
 }
 
+/** How often conversations were read, and by id when the reading began that is shown. */
+let readings = 0;
+const shownSince = new Map();
+
 /** Brings what is known of a conversation to what the server has. */
 export async function refresh(id) {
+  const reading = ++readings;
   const page = await api.messages(id);
-  updateThread(id, (thread) => ({ status: "ready", ...merge(thread, page) }));
+  // An answer that was overtaken by a later one says what was before it.
+  if (shownSince.get(id) > reading) return;
+  shownSince.set(id, reading);
+  // Of a reply that has begun since it was asked for, the page knows nothing either.
+  const begun = isFollowed(id) ? (page.messages.at(-1)?.id ?? 0) : Infinity;
+  updateThread(id, (thread) => {
+    const later = thread.messages.filter((message) => message.id > begun);
+    const { messages, earlier } = merge(thread, page);
+    return { status: "ready", messages: [...messages, ...later], earlier };
+  });
 }
 
 /** The newest page put over what was known: messages keep their `key`, and those sent here get their id. */
@@ -223,11 +283,12 @@ function merge(thread, page) {
     // What has not changed stays the same object, and is not drawn again.
     return JSON.stringify(now) === JSON.stringify(same) ? same : now;
   });
-  // When the page does not touch what was known, messages are missing in between: then the page is all there is.
-  const touches = !page.earlier || page.messages.some(({ id }) => known.has(id));
-  const first = page.messages[0]?.id ?? Infinity;
-  const older = touches ? [...known.values()].filter(({ id }) => id < first) : [];
-  return { messages: [...older, ...newest, ...unnamed], earlier: older.length > 0 ? thread.earlier : page.earlier };
+  // What stands before the page is known as far as each message before it is: on another branch others stand there.
+  const older = [];
+  const before = ({ parent_id: parent } = {}) => known.get(parent);
+  for (let message = before(page.messages[0]); message; message = before(message)) older.unshift(message);
+  const earlier = older.length > 0 ? older[0].parent_id != null : page.earlier;
+  return { messages: [...older, ...newest, ...unnamed], earlier };
 }
 
 /** The message sent here that the server now names, if it is one. */
@@ -246,8 +307,13 @@ export async function happened(id, isReply) {
   else if (isReply) updateThread(id, { fresh: true });
 }
 
-export const startEdit = (key) => update({ editing: key });
-export const endEdit = () => update({ editing: null });
+/** The same for what changed without a new message: another branch is shown, or messages were deleted or brought back. */
+export async function changed(id) {
+  if (!isFollowed(id) && openId() === id) await open(id);
+}
+
+export const startEdit = (key) => update({ editing: key, edited: "" });
+export const endEdit = () => update({ editing: null, edited: "" });
 
 const keyed = (message) => ({ ...message, key: `id-${message.id}` });
 const lastId = (id) => threadOf(id).messages.reduce((last, message) => Math.max(last, message.id ?? 0), 0);

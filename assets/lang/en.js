@@ -62,16 +62,20 @@ export function bytes(n) {
 
 /** What a message cost: "812 in, 240 out · $0.0004"; null where nothing is known. */
 export function cost({ input_tokens: given, output_tokens: written, price }) {
-  if (given == null && written == null) return null;
+  // A reply that broke off before anybody counted is told with zeros.
+  if (!given && !written) return null;
   const tokens = `${number(given ?? 0)} in, ${number(written ?? 0)} out`;
   return price ? `${tokens} · ${money(price)}` : tokens;
 }
 
-/** What a server said, as a sentence among others: without the words that its older clients expect before it. */
-export function sentence(text) {
+/**
+ * What a server said, behind a colon: without the words that its older clients expect before it. It may begin with the name
+ * of a provider, which stays as it was given.
+ */
+const ended = (text) => {
   const said = text.replace(/^Failed to get AI response: /, "").trim();
-  return said.charAt(0).toUpperCase() + said.slice(1) + (/[.!?…]$/.test(said) ? "" : ".");
-}
+  return said + (/[.!?…]$/.test(said) ? "" : ".");
+};
 
 /** A model's name without its provider, where the rest says enough. */
 export const shortModel = (name) => name.slice(name.indexOf("/") + 1) || name;
@@ -220,13 +224,17 @@ export const words = {
     late: "This is taking a while. You can leave; the reply will be here when you are back.",
     copy: "Copy",
     copied: "Copied",
+    delete: "Delete",
+    deleted: "Message deleted, with what came after it",
+    deleteFailed: "The message was not deleted. Try again.",
+    undoFailed: "The message could not be brought back yet. Try again.",
     copyFailed: "Copying was refused by the browser. Select the text instead.",
     latest: "Jump to the latest message",
     table: "Table",
     ticked: "done",
     unticked: "to do",
     edit: "Edit",
-    editHint: "Sending starts a new branch; the old one is kept.",
+    editHint: "Sending starts a new version; the old one is kept.",
     editSend: "Send",
     again: "Another reply",
     tryAgain: "Try again",
@@ -241,15 +249,25 @@ export const words = {
     reasoning: "Reasoning",
     reasoningNow: "Thinking",
     tool: (name) => `Used ${name}`,
-    noAnswer: "The model could not answer.",
+    noAnswer: "the model could not answer",
     replied: (text) => `Reply: ${text}`,
     states: {
       interrupted: "The reply was interrupted. What had arrived is kept.",
       stopped: "Stopped.",
       failed: "The reply could not be finished. What had arrived is kept.",
     },
+    reason: (text) => `The reason: ${ended(text)}`,
+    unreachable:
+      "Fireside could not be reached, so the message was not sent. It is still here; try again when the connection is back.",
+    refused: (detail) =>
+      `${detail ? `The message was not sent: ${ended(detail)}` : "The message was not sent."} It is still here.`,
+    tooLong: "The message was not sent: it is too long. It is still here; shorten it, or attach the text as a file.",
+    busy: (seconds) =>
+      `The message was not sent: too many at once. It is still here; try again in ${duration(seconds)}.`,
+    notAgain: (detail) => `There is no other reply${detail ? `: ${ended(detail)}` : " yet."} What was there is kept.`,
     noReply: "No reply came. Your message is kept.",
-    failedReply: (detail) => `${sentence(detail || "The model could not answer")} Your message is kept.`,
+    failedReply: (detail) =>
+      `No reply came${detail ? `: ${ended(detail)}` : "."} Your message is kept.`,
   },
   composer: {
     label: "Message",
@@ -265,12 +283,10 @@ export const words = {
     model: (name) => `Model: ${name}`,
     pickModel: "Choose a model",
     keys: "Enter sends, Shift+Enter starts a new line",
-    unreachable:
-      "Fireside could not be reached, so the message was not sent. It is still here; try again when the connection is back.",
-    refused: (detail) =>
-      `${detail ? `The message was not sent: ${detail}` : "The message was not sent."} It is still here.`,
-    busy: (seconds) =>
-      `The message was not sent: too many at once. It is still here; try again in ${duration(seconds)}.`,
+    queue: "Send after this reply",
+    queued: "Goes out when this reply is done.",
+    uploading: "Goes out when the files are there.",
+    fileFailed: "One of the files was not uploaded. Remove it, or add it once more.",
   },
   code: { copy: "Copy", copied: "Copied", copyFailed: "Not allowed", wrap: "Wrap long lines" },
   files: {
@@ -278,9 +294,15 @@ export const words = {
     close: "Close",
     progress: (name) => `Uploading ${name}`,
     remove: (name) => `Remove ${name}`,
+    show: (name) => `Show ${name}`,
     tooMany: (most) => `One message takes at most ${most} files; the first of them are attached.`,
     tooLarge: "Too large",
     failed: "Not uploaded",
+  },
+  sources: {
+    heading: "Sources",
+    open: "Open in the library",
+    cited: (number) => `Source ${number}`,
   },
   models: {
     heading: "Models",

@@ -42,8 +42,8 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
 const MISSING: &str = "Message not found";
 
 #[derive(Deserialize, JsonSchema)]
-struct MessagePath {
-    message_id: AnyId,
+pub(super) struct MessagePath {
+    pub(super) message_id: AnyId,
 }
 
 /// A message of the caller's, and its conversation.

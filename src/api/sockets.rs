@@ -129,6 +129,11 @@ struct ReadMark<'a> {
 }
 
 #[derive(Serialize)]
+struct Changed<'a> {
+    chat_id: &'a str,
+}
+
+#[derive(Serialize)]
 struct Typing<'a> {
     chat_id: &'a str,
     sender: &'static str,
@@ -161,6 +166,7 @@ fn write(event: &Event) -> String {
             frame("message", views::message_with_uuid(message.as_ref().clone(), chat_id))
         }
         Event::Read { chat_id, message_id } => frame("read", ReadMark { message_id, chat_id }),
+        Event::Changed { chat_id } => frame("changed", Changed { chat_id }),
         Event::Typing {
             chat_id,
             sender,

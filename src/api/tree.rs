@@ -7,11 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chatai::ConversationPath;
+use super::regenerate::MessagePath;
 use super::views::{self, ChatView};
 use super::{AnyId, Ctx};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Body, Json, Path, Route, get, put};
-use crate::store::{self, Node};
+use crate::http::{Auth, Body, Json, NoContent, Path, Route, delete, get, post, put};
+use crate::store::{self, Conversation, Node, Ref};
+use crate::turn::Event;
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -26,7 +28,23 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Show another branch: the one that ends with the newest message below the given one",
         &Json(show),
     ),
+    delete(
+        "/messages/{message_id}",
+        Auth::User,
+        "Delete a message and all that was said after it; it can be restored for 30 days",
+        &NoContent(remove),
+    )
+    .fails(&[Kind::Conflict]),
+    post(
+        "/messages/{message_id}/restore",
+        Auth::User,
+        "Undo the deletion of a message",
+        &Json(restore),
+    )
+    .fails(&[Kind::Conflict]),
 ];
+
+const MISSING: &str = "Message not found";
 
 /// A conversation's messages, oldest first.
 #[derive(Serialize, JsonSchema)]
@@ -114,12 +132,52 @@ struct ShowBranch {
 
 fn show(ctx: &Ctx, (Path(path), Body(body)): (Path<ConversationPath>, Body<ShowBranch>)) -> Result<ChatView, Error> {
     let (user, which) = (ctx.user()?, path.conversation()?);
-    let missing = || Error::new(Kind::NotFound, "Message not found");
-    let (owner, message) = (user.id, body.message_id.parse().ok_or_else(missing)?);
+    let (owner, message) = (user.id, parse(&body.message_id)?);
     let conversation = ctx.app.store.write(move |tx| {
         let conversation = store::find_conversation(tx, owner, &which)?;
         store::show_branch(tx, conversation.id, &message)?;
         store::find_conversation(tx, owner, &which)
     })?;
+    changed(ctx, conversation)
+}
+
+fn parse(id: &AnyId) -> Result<Ref, Error> {
+    id.parse().ok_or_else(|| Error::new(Kind::NotFound, MISSING))
+}
+
+/// Tells the user's devices that another branch is shown.
+fn changed(ctx: &Ctx, conversation: Conversation) -> Result<ChatView, Error> {
+    let user = ctx.user()?;
+    ctx.app.hub.publish(user.id, None, || Event::Changed {
+        chat_id: conversation.uuid.clone(),
+    });
     Ok(views::chat(conversation, user))
+}
+
+fn remove(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<(), Error> {
+    let (owner, which) = (ctx.user()?.id, parse(&path.message_id)?);
+    let (_, chat_id) = ctx.app.store.read(|read| store::find_message(read, owner, &which))?;
+    let (uuid, now) = (ctx.app.clock.uuid(), ctx.now());
+    let conversation = ctx.app.turns.undisturbed(owner, &chat_id, || {
+        let delete = move |tx: &store::Tx<'_>| store::delete_branch(tx, owner, &which, &uuid, &now);
+        ctx.app.store.write(delete)
+    })?;
+    changed(ctx, conversation).map(drop)
+}
+
+fn restore(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<ChatView, Error> {
+    let (owner, which) = (ctx.user()?.id, parse(&path.message_id)?);
+    let from = ctx.app.store.read(|read| {
+        let deleted = store::find_deleted_branch(read, owner, &which)?;
+        store::find_conversation(read, owner, &Ref::Id(deleted.from_id))
+    });
+    let gone = |error: Error| match error.kind() {
+        Kind::NotFound => Error::new(Kind::NotFound, MISSING),
+        _ => error,
+    };
+    let from = from.map_err(gone)?;
+    let conversation = ctx.app.turns.undisturbed(owner, &from.uuid, || {
+        ctx.app.store.write(move |tx| store::restore_branch(tx, owner, &which))
+    });
+    changed(ctx, conversation.map_err(gone)?)
 }

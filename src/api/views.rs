@@ -1,7 +1,7 @@
 //! The wire objects that families share.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::store::{Admin, Around, Conversation, Message, MessageIds, Role, User};
 
@@ -134,6 +134,27 @@ impl From<MessageIds> for Uuid {
     }
 }
 
+/// A passage of one of the user's documents, as it stood when a reply drew on it.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Source")]
+pub(super) struct SourceView {
+    /// The document may have been deleted since.
+    #[schemars(extend("format" = "uuid"))]
+    document_id: String,
+    /// Its place among the document's passages, from 0.
+    #[serde(default)]
+    position: i64,
+    title: String,
+    author: Option<String>,
+    heading: Option<String>,
+    text: String,
+}
+
+/// A reply's sources as they are stored.
+pub(super) fn sources(stored: Option<&str>) -> Option<Vec<SourceView>> {
+    stored.and_then(|sources| serde_json::from_str(sources).ok())
+}
+
 /// A message. Its id is the family's own kind: an integer or a UUID.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "MessageWith{Id}")]
@@ -170,6 +191,9 @@ pub(super) struct MessageView<'a, Id> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<serde_json::Value>>")]
     tool_calls: Option<serde_json::Value>,
+    /// What the reply could draw on; its text calls them [1], [2] and so on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<Vec<SourceView>>,
     /// The message before it; with `?tree=1` only, and none for a conversation's first.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<Id>,
@@ -228,6 +252,7 @@ fn with_id<Id>(id: Id, message: Message, chat_id: &str) -> MessageView<'_, Id> {
         parent_id: None,
         siblings: None,
         html: message.html,
+        sources: sources(message.sources.as_deref()),
         reasoning: message.reasoning,
         tool_calls: message.tool_calls.and_then(|calls| serde_json::from_str(&calls).ok()),
     }

@@ -55,25 +55,28 @@ fn answer(library: Option<&Library>) -> String {
     let Some(library) = library.filter(|library| library.documents > 0) else {
         return format!("Your library is empty, so there is nothing to answer from. {HOW_TO_ADD}");
     };
-    let Some(best) = library.passages.first() else {
+    if library.passages.is_empty() {
         let held = match library.documents {
             1 => "the one document".to_owned(),
             count => format!("any of the {count} documents"),
         };
         return format!("Nothing in {held} of your library matches that. Try other words. {HOW_TO_ADD}");
-    };
-    let quoted = library
-        .passages
-        .iter()
-        .take(QUOTED_MAX)
-        .filter(|passage| passage.score >= best.score * RELEVANCE_MIN)
-        .map(quotation);
-    let quoted: Vec<String> = quoted.collect();
+    }
+    let numbered = (1..).zip(quoted(library));
+    let quoted: Vec<String> = numbered.map(|(number, passage)| quotation(number, passage)).collect();
     format!("From your library:\n\n{}", quoted.join("\n\n"))
 }
 
-/// A passage as a Markdown quotation with its source below.
-fn quotation(passage: &Passage) -> String {
+/// The passages that a reply from this library quotes, in the order of their numbers.
+pub fn quoted(library: &Library) -> &[Passage] {
+    let best = library.passages.first().map_or(0.0, |passage| passage.score);
+    let is_relevant = |passage: &&Passage| passage.score >= best * RELEVANCE_MIN;
+    let quoted = library.passages.iter().take(QUOTED_MAX).take_while(is_relevant);
+    &library.passages[..quoted.count()]
+}
+
+/// A passage as a Markdown quotation with its source and its number below.
+fn quotation(number: usize, passage: &Passage) -> String {
     let lines = passage.text.trim().lines().map(|line| match line.trim_end() {
         "" => ">".to_owned(),
         line => format!("> {line}"),
@@ -86,7 +89,7 @@ fn quotation(passage: &Passage) -> String {
     if let Some(heading) = &passage.heading {
         source += &format!(" ({})", plain(heading));
     }
-    format!("{}\n\n— {source}", lines.join("\n"))
+    format!("{}\n\n— {source} [{number}]", lines.join("\n"))
 }
 
 /// A title as it is, whatever signs of Markdown are in it, on one line.
@@ -111,6 +114,8 @@ mod tests {
 
     fn passage(title: &str, text: &str, score: f64) -> Passage {
         Passage {
+            document_id: String::new(),
+            position: 0,
             title: title.to_owned(),
             author: None,
             heading: None,
@@ -139,9 +144,11 @@ mod tests {
         );
         assert_eq!(
             answer(Some(&found)),
-            "From your library:\n\n> A whale.\n>\n> It is white.\n\n— **Moby-Dick**, Herman Melville (Chapter 42)\n\n\
-             > Two.\n\n— **A\\*b**"
+            "From your library:\n\n> A whale.\n>\n> It is white.\n\n— **Moby-Dick**, Herman Melville (Chapter 42) [1]\n\n\
+             > Two.\n\n— **A\\*b** [2]"
         );
+        assert_eq!(quoted(&found).len(), 2);
+        assert!(quoted(&library(3, Vec::new())).is_empty());
     }
 
     #[test]

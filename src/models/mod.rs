@@ -48,7 +48,7 @@ pub use config::{ALIAS_MODELS_MAX, Alias, Discovery, ModelsConfig, NamedProvider
 pub use data_url::read_data_url;
 pub use echo::ECHO;
 pub use failure::{Failure, FailureKind};
-pub use library::LIBRARY;
+pub use library::{LIBRARY, quoted};
 pub use member::{ProviderStatus, State};
 pub use presets::{KeySetting, PRESETS, Preset, Protocol, preset};
 pub use registry::{Choice, Registry, StoredModels, UnknownModel};
@@ -201,6 +201,10 @@ pub struct Library {
 /// A passage of one of the user's documents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Passage {
+    /// The document's UUID.
+    pub document_id: String,
+    /// Its place among the document's passages, from 0.
+    pub position: i64,
     /// The document's title.
     pub title: String,
     /// Who wrote it.

@@ -10,13 +10,16 @@ use crate::limits::{
     FILES_MAX, NAME_CHARS_MAX, PROMPT_CHARS_MAX, QUESTION_BYTES_MAX, REPLY_BYTES_MAX, REPLY_TOKENS, SETTINGS_BYTES_MAX,
     TAG_CHARS_MAX, TAGS_MAX, TEMPERATURES,
 };
-use crate::store::{MESSAGES_MAX, PortableConversation, PortableMessage};
+use crate::store::{MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, Source};
 
 /// Bytes of a conversation's texts: they are stored in one transaction, for which everybody else waits.
 const CONVERSATION_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes of the calls of one message.
 const CALLS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the sources of one message.
+const SOURCES_BYTES_MAX: usize = 256 * 1024;
 
 /// Characters of a summary, of an error, and of an address.
 const LINE_CHARS_MAX: usize = 2048;
@@ -168,6 +171,11 @@ fn check_message(message: &mut PortableMessage) -> Result<(), &'static str> {
     for uuid in &mut message.attachments {
         *uuid = parse_uuid(uuid).ok_or("A file's id is not a UUID")?;
     }
+    let sources_bytes: usize = message.sources.iter().map(Source::bytes).sum();
+    require(
+        message.sources.len() <= SOURCES_MAX && sources_bytes <= SOURCES_BYTES_MAX,
+        "A message has more than 20 sources, or they have more than 256 KiB",
+    )?;
     let calls = message.tool_calls.as_deref().map(RawValue::get);
     require(
         calls.is_none_or(|calls| calls.len() <= CALLS_BYTES_MAX && serde_json::from_str::<Value>(calls).is_ok()),

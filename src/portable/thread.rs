@@ -353,6 +353,7 @@ impl Story {
                 .map(|error| error.chars().take(ERROR_CHARS).collect()),
             reasoning: Some(said.thoughts.clone()).filter(|thoughts| !thoughts.is_empty()),
             tool_calls: None,
+            sources: Vec::new(),
             summary: None,
             kind: "text".to_owned(),
             media_urls: Vec::new(),

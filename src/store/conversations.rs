@@ -286,7 +286,7 @@ pub fn restore_conversation(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<Conv
     // The plus keeps SQLite from reading all that the user has deleted: it is found by its id.
     let restored = tx.first(
         "UPDATE conversations SET deleted_at = NULL
-         WHERE (id = ?1 OR uuid = ?2) AND +user_id = ?3 AND deleted_at >= ?4 RETURNING id",
+         WHERE (id = ?1 OR uuid = ?2) AND +user_id = ?3 AND deleted_at >= ?4 AND cut_from_id IS NULL RETURNING id",
         params![id, uuid, owner, housekeeping::kept_since()],
         |row| row.get(0),
     )?;

@@ -1,6 +1,7 @@
 //! Messages: rows of a tree. What a client sees is one branch, from the conversation's leaf up to the first message.
 
 use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::{Read, Ref, Tx, json_list, tree};
 use crate::error::{Error, Kind};
@@ -103,6 +104,8 @@ pub struct Message {
     pub reasoning: Option<String>,
     /// JSON array of the tools that the model called.
     pub tool_calls: Option<String>,
+    /// JSON array of the [`Source`]s that a reply could draw on.
+    pub sources: Option<String>,
     /// `text`, `image`, `audio` …
     pub kind: String,
     /// JSON array of strings.
@@ -117,6 +120,41 @@ pub struct Message {
     pub created_at: String,
     /// Its text as HTML, where somebody has asked for that: lists do not read it.
     pub html: Option<String>,
+}
+
+/// A passage of a document, as it stood when a reply drew on it: the document may change or go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The document's UUID.
+    pub document_id: String,
+    /// Its place among the document's passages, from 0.
+    #[serde(default)]
+    pub position: i64,
+    /// The document's title.
+    pub title: String,
+    /// Who wrote it.
+    #[serde(default)]
+    pub author: Option<String>,
+    /// The headings it stands under.
+    #[serde(default)]
+    pub heading: Option<String>,
+    /// The passage.
+    pub text: String,
+}
+
+impl Source {
+    /// Of its texts.
+    pub fn bytes(&self) -> usize {
+        let optional = [&self.author, &self.heading];
+        let optional: usize = optional.into_iter().flatten().map(String::len).sum();
+        self.document_id.len() + self.title.len() + self.text.len() + optional
+    }
+
+    /// Several as they are stored: null for none.
+    pub(super) fn json(sources: &[Source]) -> Option<String> {
+        // Structs of texts have nothing that could fail.
+        (!sources.is_empty()).then(|| serde_json::to_string(sources).unwrap_or_default())
+    }
 }
 
 /// A message to be stored at the end of a branch.
@@ -176,10 +214,10 @@ pub struct Branch {
 }
 
 const COLUMNS: &str = "messages.id, uuid, parent_id, role, content, state, model, error, type, media_urls, \
-    reply_to_id, status, importance_level, created_at, conversation_id, summary, reasoning, tool_calls";
+    reply_to_id, status, importance_level, created_at, conversation_id, summary, reasoning, tool_calls, sources";
 
 /// How many those are.
-const COLUMN_COUNT: usize = 18;
+const COLUMN_COUNT: usize = 19;
 
 fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
     let role: String = row.get(3)?;
@@ -204,6 +242,7 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
         html: None,
         reasoning: row.get(16)?,
         tool_calls: row.get(17)?,
+        sources: row.get(18)?,
     })
 }
 
@@ -326,6 +365,13 @@ fn insert_below(
     leaf: Option<i64>,
     title: Option<&str>,
 ) -> Result<i64, Error> {
+    // What a branch forks off from may have been deleted since it was looked up.
+    let sql = "SELECT 1 FROM messages WHERE id = ?1 AND conversation_id = ?2";
+    if let Some(parent) = parent.filter(|_| parent != leaf)
+        && tx.first(sql, [parent, new.conversation_id], |_| Ok(()))?.is_none()
+    {
+        return Err(Error::new(Kind::NotFound, "Message not found"));
+    }
     let id = tx.insert(
         "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, created_at,
              type, media_urls, reply_to_id)
@@ -385,6 +431,16 @@ pub fn save_thoughts(tx: &Tx<'_>, id: i64, reasoning: Option<&str>, tool_calls: 
         "UPDATE messages SET reasoning = ?2, tool_calls = ?3 WHERE id = ?1",
         params![id, reasoning, tool_calls],
     )?;
+    Ok(())
+}
+
+/// Says which passages a reply can draw on; its text calls them by their places, from 1.
+///
+/// # Errors
+/// Those of the store.
+pub fn save_sources(tx: &Tx<'_>, id: i64, sources: &[Source]) -> Result<(), Error> {
+    let sources = Source::json(sources);
+    tx.execute("UPDATE messages SET sources = ?2 WHERE id = ?1", params![id, sources])?;
     Ok(())
 }
 

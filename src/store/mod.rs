@@ -8,6 +8,7 @@ mod api_keys;
 mod attachments;
 mod backup;
 mod blobs;
+mod branches;
 mod conversations;
 mod documents;
 mod housekeeping;
@@ -53,6 +54,7 @@ pub use attachments::{
 };
 pub use backup::{check_backup, copy_database};
 pub use blobs::AttachmentReader;
+pub use branches::{DeletedBranch, delete_branch, find_deleted_branch, restore_branch};
 pub use conversations::{
     Conversation, ConversationPatch, NewConversation, Page, delete_conversation, find_conversation,
     insert_conversation, list_conversations, list_conversations_by_age, list_conversations_pinned_first,
@@ -68,13 +70,13 @@ pub use inspect::{Inspection, inspect};
 pub use llm_logs::{LlmConversation, LlmItem, LlmLogs, LlmResponse};
 pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
 pub use messages::{
-    Branch, Message, MessageDetails, NewMessage, Role, State, find_message, finish_message, insert_message,
+    Branch, Message, MessageDetails, NewMessage, Role, Source, State, find_message, finish_message, insert_message,
     insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, resume_reply, save_partial,
-    save_thoughts, withdraw_reply,
+    save_sources, save_thoughts, withdraw_reply,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{
-    Arrival, MESSAGES_MAX, PortableConversation, PortableMessage, date_attachments, derived_uuid,
+    Arrival, MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, date_attachments, derived_uuid,
     find_portable_settings, import_conversations, import_settings, list_portable_attachments,
     list_portable_conversations, list_portable_messages, owner_of_attachment,
 };

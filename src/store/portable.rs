@@ -1,6 +1,7 @@
 //! Conversations as they leave one server and enter another: whole, with all branches. Ids that count rows stay behind;
 //! everything points by UUIDs.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -10,13 +11,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Attachment, Read, Tx, json_list, violates};
+use super::{Attachment, Read, Source, Tx, json_list, violates};
 use crate::error::Error;
 use crate::limits::{FILES_MAX, TAGS_MAX};
 
 /// Messages of one conversation that comes in: it is stored in one transaction, for which everybody else waits about a
 /// second.
 pub const MESSAGES_MAX: usize = 20_000;
+
+/// Sources of a message, more than any reply is given.
+pub const SOURCES_MAX: usize = 20;
 
 /// A conversation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,6 +103,9 @@ pub struct PortableMessage {
     /// What it called.
     #[serde(default)]
     pub tool_calls: Option<Box<RawValue>>,
+    /// What it could draw on.
+    #[serde(default, deserialize_with = "at_most::<{ SOURCES_MAX + 1 }, _, _>")]
+    pub sources: Vec<Source>,
     /// A short account of it.
     #[serde(default)]
     pub summary: Option<String>,
@@ -278,6 +285,9 @@ pub fn list_portable_messages(
             importance_level: row.get(15)?,
             created_at: row.get(16)?,
             attachments: list(json(17)?),
+            sources: json(18)?
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
         };
         Ok((row.get(0)?, message))
     };
@@ -286,7 +296,7 @@ pub fn list_portable_messages(
              content, state, model, error, reasoning, tool_calls, summary, type, media_urls, reply_to_id, status,
              importance_level, created_at,
              (SELECT json_group_array(attachments.uuid) FROM message_attachments
-              JOIN attachments ON attachments.id = attachment_id WHERE message_id = messages.id)
+              JOIN attachments ON attachments.id = attachment_id WHERE message_id = messages.id), sources
          FROM messages WHERE conversation_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
         [conversation_id, after, limit],
         map,
@@ -422,12 +432,23 @@ fn import_conversation(
         Some((_, _, id, _)) => (id, false),
     };
     let mut added = 0;
-    let sql = "SELECT 1 FROM messages WHERE uuid = ?1 AND conversation_id = ?2";
+    // What was deleted here stays so, and nothing can stand below it.
+    let mut deleted: HashSet<&str> = HashSet::new();
     for message in &conversation.messages {
-        let is_here = !is_new && tx.first(sql, params![name(&message.uuid), id], |_| Ok(()))?.is_some();
-        if !is_here {
-            insert(tx, owner, id, message, &name)?;
-            added += 1;
+        let found = if is_new {
+            None
+        } else {
+            find_place(tx, &name(&message.uuid))?
+        };
+        let is_below_deleted = message.parent.as_deref().is_some_and(|parent| deleted.contains(parent));
+        match found {
+            Some((_, Some(from))) if from == id => drop(deleted.insert(&message.uuid)),
+            Some((conversation_id, _)) if conversation_id == id => {}
+            _ if is_below_deleted => drop(deleted.insert(&message.uuid)),
+            _ => {
+                insert(tx, owner, id, message, &name)?;
+                added += 1;
+            }
         }
     }
     let sql = "UPDATE conversations SET import_sha256 = ?2 WHERE id = ?1";
@@ -469,6 +490,14 @@ fn insert_conversation(tx: &Tx<'_>, owner: i64, uuid: &str, conversation: &Porta
         tx.execute(sql, params![id, json_list(&conversation.tags)])?;
     }
     Ok(id)
+}
+
+/// The conversation that a message is kept in, and the one that its branch was deleted from.
+fn find_place(tx: &Tx<'_>, uuid: &str) -> Result<Option<(i64, Option<i64>)>, Error> {
+    let sql =
+        "SELECT conversations.id, cut_from_id FROM messages JOIN conversations ON conversations.id = conversation_id
+               WHERE messages.uuid = ?1";
+    tx.first(sql, [uuid], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Shows the branch that came in, unless somebody has gone on here on another one.
@@ -515,9 +544,10 @@ fn insert(
     }
     let id = tx.insert(
         "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, reasoning,
-             tool_calls, summary, type, media_urls, reply_to_id, status, importance_level, created_at)
+             tool_calls, summary, type, media_urls, reply_to_id, status, importance_level, created_at,
+             sources)
          VALUES (?1, ?2, ?3, (SELECT id FROM messages WHERE uuid = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-             ?16, ?17, ?18)",
+             ?16, ?17, ?18, ?19)",
         params![
             name(&message.uuid),
             conversation_id,
@@ -537,7 +567,8 @@ fn insert(
             message.reply_to_id.as_deref().map(name),
             message.status,
             message.importance_level,
-            message.created_at
+            message.created_at,
+            Source::json(&message.sources)
         ],
     )?;
     tx.execute(

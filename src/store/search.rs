@@ -42,6 +42,8 @@ pub struct FoundChunk {
     pub author: Option<String>,
     /// The headings it stands under.
     pub heading: Option<String>,
+    /// Its place among the document's chunks, from 0.
+    pub position: i64,
     /// The chunk's text.
     pub text: String,
 }
@@ -79,7 +81,8 @@ pub fn list_hits(read: &Read<'_>, owner: i64, word: &str) -> Result<Vec<Hit>, Er
 /// Those of the store.
 pub fn list_chunks(read: &Read<'_>, owner: i64, chunk_ids: &[i64]) -> Result<Vec<FoundChunk>, Error> {
     read.all(
-        "SELECT chunks.id, documents.id, documents.uuid, documents.title, documents.author, chunks.heading, chunks.text
+        "SELECT chunks.id, documents.id, documents.uuid, documents.title, documents.author, chunks.heading, chunks.text,
+             chunks.position
          FROM json_each(?1) JOIN chunks ON chunks.id = json_each.value
          JOIN documents ON documents.id = chunks.document_id
          WHERE chunks.user_id = ?2 AND documents.user_id = ?2 AND documents.hidden_at IS NULL",
@@ -93,6 +96,7 @@ pub fn list_chunks(read: &Read<'_>, owner: i64, chunk_ids: &[i64]) -> Result<Vec
                 author: row.get(4)?,
                 heading: row.get(5)?,
                 text: row.get(6)?,
+                position: row.get(7)?,
             })
         },
     )

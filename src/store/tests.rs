@@ -6,6 +6,7 @@ mod administration;
 mod api_keys;
 mod attachments;
 mod backup;
+mod branches;
 mod conversations;
 mod documents;
 mod housekeeping;

@@ -135,6 +135,7 @@ mod tests {
             summary: None,
             reasoning: None,
             tool_calls: None,
+            sources: None,
             kind: "text".to_owned(),
             media_urls: None,
             reply_to_id: None,

@@ -33,6 +33,11 @@ pub enum Event {
         /// Whether it goes on.
         is_typing: bool,
     },
+    /// Another branch is shown, or messages were deleted or put back.
+    Changed {
+        /// The conversation's UUID.
+        chat_id: String,
+    },
     /// A reply has grown.
     Delta {
         /// The conversation's UUID.

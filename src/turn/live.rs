@@ -129,6 +129,21 @@ impl Live {
         Ok(Entrance::Turn(running))
     }
 
+    /// Takes a place for a change to what is stored in a conversation: a turn begins after it. To be given back with
+    /// [`Live::leave_instant`].
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when a reply is being written there.
+    pub(super) fn enter_instant(&mut self, conversation: &str, user_id: i64) -> Result<(), Error> {
+        let busy = self.busy.entry(conversation.to_owned()).or_default();
+        if busy.turn.is_some() {
+            return Err(Error::new(Kind::Conflict, "A reply is being written"));
+        }
+        busy.user_id = user_id;
+        busy.instants += 1;
+        Ok(())
+    }
+
     /// Ends every reply that is being written to this user, and gives the sends back that wait behind them.
     pub(super) fn stop_user(&mut self, user_id: i64) -> Vec<Asker> {
         let passing = self.passing.values().filter(|passing| passing.user_id == user_id);

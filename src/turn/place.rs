@@ -6,6 +6,7 @@ use super::ask::Asker;
 use super::feed::Since;
 use super::live::{self, Live, Running};
 use super::{Ask, Turns};
+use crate::error::Error;
 
 /// A turn's place among the live ones. Given back when dropped.
 pub(super) struct Place {
@@ -80,6 +81,27 @@ impl Drop for Place {
             let turns = Arc::clone(&self.turns);
             self.leave(turns.live());
         }
+    }
+}
+
+impl Turns {
+    /// Changes what is stored in a conversation of this user's while nobody writes there: a reply that begins meanwhile waits
+    /// for it. `conversation` is the UUID.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`](crate::error::Kind::Conflict) when a reply is being written there; those of the change.
+    pub fn undisturbed<T>(
+        &self,
+        user_id: i64,
+        conversation: &str,
+        change: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.live().enter_instant(conversation, user_id)?;
+        let _place = InstantPlace {
+            turns: self,
+            conversation,
+        };
+        change()
     }
 }
 

@@ -43,6 +43,17 @@ impl Turns {
         self.store.read(|read| store::list_branch(read, &branch))
     }
 
+    /// The same as [`Turns::prompt`]; what it draws on is kept with the reply.
+    pub(super) fn prompt_with_sources(&self, ask: &Ask, question: &Question, stop: &Stop) -> Result<Prompt, Error> {
+        let prompt = self.prompt(ask, question, stop)?;
+        let passages = prompt.library.as_ref().map_or(&[][..], |library| &library.passages);
+        if !passages.is_empty() {
+            let (id, sources) = (question.reply_id, passages::sources(passages));
+            self.store.write(move |tx| store::save_sources(tx, id, &sources))?;
+        }
+        Ok(prompt)
+    }
+
     /// The question and what came before it, as the model will read them. Once it is stopped it waits for nothing.
     pub(super) fn prompt(&self, ask: &Ask, question: &Question, stop: &Stop) -> Result<Prompt, Error> {
         let mut branch = self.branch(question.conversation_id, Some(question.message_id))?;
@@ -62,7 +73,7 @@ impl Turns {
             Target::New => (None, None, None),
         };
         let system_prompt = own.or(ask.user.system_prompt.as_deref());
-        let library = passages::look_up(&self.store, ask)?;
+        let library = passages::look_up(&self.store, ask)?.map(passages::fitting);
         let found = library.as_ref().map_or(&[][..], |library| &library.passages);
         let system_prompt = passages::behind(files.behind(system_prompt).as_deref(), found);
         let system_prompt = system_prompt.as_deref();

@@ -33,6 +33,8 @@ impl Turns {
                 }
             })
             .map_err(Fault::Model)?;
+        let quoted = prompt.library.as_ref().filter(|_| ask.choice.provider.quotes_library());
+        let sources = passages::sources(quoted.map_or(&[], models::quoted));
         let question = self.question(conversation, ask);
         let user_id = ask.user.id;
         let now = self.clock.now();
@@ -55,6 +57,7 @@ impl Turns {
                 details: MessageDetails::default(),
             };
             question.store_reply(tx, &reply)?;
+            store::save_sources(tx, question.reply_id, &sources)?;
             store::insert_usage(tx, question.reply_id, &usage)?;
             store::summarise_conversation(tx, question.conversation_id, &summary)?;
             Ok(question)
@@ -157,7 +160,7 @@ impl Turns {
             has_ended: false,
         };
         let prompt = brought.map_or_else(
-            || self.prompt(ask, question, stop),
+            || self.prompt_with_sources(ask, question, stop),
             |prompt| {
                 let model = ask.choice.model.clone();
                 Ok(Prompt { model, ..prompt })

@@ -1,6 +1,10 @@
 //! Conversations as people have them: replies that come while they are read, are stopped, asked for again, gone on with and
 //! branched off; two screens on one conversation; files; drafts; what is found again.
 
+mod branches;
+mod composing;
+mod reading;
+
 use crate::model::Model;
 use crate::rig::{EMAIL, PASSWORD, Page, start_with};
 

@@ -128,10 +128,10 @@ fn find(page: &Page) {
     let shown = "[...document.querySelectorAll('article.operation')].filter((node) => !node.hidden)";
     page.press("/");
     page.wait("the focus in the box", "document.activeElement.id === 'filter'");
-    page.fill("#filter", "undo post");
+    page.fill("#filter", "undo post message");
     page.wait(
         "the one operation",
-        &format!("{shown}.map((node) => node.id).join() === 'post_chats_chat_id_restore'"),
+        &format!("{shown}.map((node) => node.id).join() === 'post_messages_message_id_restore'"),
     );
     page.shot("redoc-found-dark");
     page.fill("#filter", "zzz");

@@ -1,6 +1,7 @@
 //! A model of the test's own: it says what it was asked, word by word, so that a test writes the reply it wants to see.
-//! Where the text has the word `PAUSE` it waits for the test, and at `BREAK` it hangs up. A system prompt that begins with
-//! `Say:` is said instead, for replies that are to look like replies. It lets everybody in but the key `sk-wrong`.
+//! Where the text has the word `PAUSE` it waits for the test, and at `BREAK` it hangs up; what begins with `REFUSE` it
+//! refuses. A system prompt that begins with `Say:` is said instead, for replies that are to look like replies. It lets
+//! everybody in but the key `sk-wrong`.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -104,7 +105,14 @@ fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
             .map(|row| &row["content"]);
         let text = said.and_then(Value::as_str).unwrap_or("Without a word.");
         let text = told(&body).unwrap_or(text).to_owned();
-        if body["stream"] == json!(true) {
+        if text.starts_with("REFUSE") {
+            let words = json!({ "error": { "message": "the mirror is fogged" } }).to_string();
+            let length = words.len();
+            write!(
+                socket,
+                "HTTP/1.1 500 No\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{words}"
+            )?;
+        } else if body["stream"] == json!(true) {
             stream(socket, &text, gate)?;
         } else {
             let whole = json!({ "choices": [{ "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }] }).to_string();

@@ -331,6 +331,13 @@ impl<'a> Estate<'a> {
     fn ready_for(mut self, route: &RouteFacts) -> Self {
         let path = format!("/chats/{}/messages", text(&self.chat["id"]));
         match (route.method, route.path) {
+            (_, "/messages/{message_id}/restore") => {
+                let deleted = format!("/messages/{}", text(&self.message["id"]));
+                assert_eq!(
+                    self.server.delete(&deleted).bearer(&self.owner.token).send().status,
+                    204
+                );
+            }
             (_, path) if path.ends_with("/restore") => self.delete_chat(),
             ("PATCH", "/messages/{message_id}") => self.message = self.get(&path).json()[0].clone(),
             // The last reply, as if the server had stopped while it was written.

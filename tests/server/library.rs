@@ -393,7 +393,7 @@ fn passages_reach_the_model_when_they_are_asked_for() {
     assert_eq!(rows[0], ("user".to_string(), question.to_string()));
     let told = system(&upstream).expect("a system message");
     assert!(
-        told.contains("<passage title=\"Tide tables\">\nHigh water is at noon."),
+        told.contains("<passage number=\"1\" title=\"Tide tables\">\nHigh water is at noon."),
         "{told}"
     );
     assert!(
@@ -455,4 +455,53 @@ fn a_chat_keeps_its_switch() {
     assert_eq!(turn(&server, false).status, 200);
     assert!(!tell(&server, &json!({})));
     assert!(tell(&server, &json!({"library": true})));
+}
+
+/// The last reply of a conversation, as both kinds of lists show it.
+fn last_reply(server: &Server, account: &Account, chat: &str) -> [Value; 2] {
+    [
+        format!("/conversations/{chat}/messages"),
+        format!("/chats/{chat}/messages"),
+    ]
+    .map(|path| {
+        let body = server.get(&path).bearer(&account.token).send().json();
+        let list = body.get("messages").unwrap_or(&body).as_array().expect("a list");
+        list.last().expect("a reply").clone()
+    })
+}
+
+#[test]
+fn replies_keep_what_they_could_draw_on() {
+    let upstream = Upstream::start();
+    let server = with_upstream(&upstream);
+    let ann = server.account("ann");
+    document(&server, &ann, "Tide tables", "High water is at noon.");
+    let question = "When is high water?";
+    let document = server.get("/documents").bearer(&ann.token).send().json()["documents"][0].clone();
+    let sources = json!([{
+        "document_id": document["uuid"], "position": 0, "title": "Tide tables", "author": null, "heading": null,
+        "text": "High water is at noon.",
+    }]);
+    // By a model that is told of them, and by the one that quotes them itself and says which is which.
+    for body in [
+        json!({"message": question, "library": true}),
+        json!({"message": question, "model": "library"}),
+    ] {
+        let asked = ask(&server, &ann, &body);
+        let chat = asked["chat_id"].as_str().expect("an id");
+        for reply in last_reply(&server, &ann, chat) {
+            assert_eq!(reply["sources"], sources, "{reply}");
+        }
+        let is_quoted = asked["reply"]
+            .as_str()
+            .is_some_and(|text| text.ends_with("— **Tide tables** [1]"));
+        assert_eq!(is_quoted, body.get("model").is_some(), "{asked}");
+        // They are a quotation: the document may go.
+        let exported = server.get("/export").bearer(&ann.token).send().text();
+        assert!(exported.contains("High water is at noon."), "{exported}");
+    }
+    let asked = ask(&server, &ann, &json!({"message": question}));
+    for reply in last_reply(&server, &ann, asked["chat_id"].as_str().expect("an id")) {
+        assert_eq!(reply.get("sources"), None);
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::Desk;
+use crate::rig::{Desk, Multipart, Socket};
 
 impl Desk {
     /// A chat in which these were said and echoed, and its messages with their place in the tree.
@@ -125,5 +125,116 @@ fn any_message_stands_for_its_branch() {
         (refused.status, refused.detail().as_str()),
         (404, "Conversation not found")
     );
+    assert_eq!(desk.messages_of(&chat, "?tree=1"), messages);
+}
+
+/// Exactly one frame says that the chat has changed, and nothing else is said.
+#[track_caller]
+fn check_told(device: &mut Socket, chat: &Value) {
+    assert_eq!(
+        device.receive(),
+        json!({"type": "changed", "data": {"chat_id": chat["id"]}})
+    );
+    device.check_quiet();
+}
+
+#[test]
+fn a_deleted_message_takes_what_follows_and_comes_back_whole() {
+    let desk = Desk::new();
+    let (chat, messages) = desk.told(&["one", "two"]);
+    let chat_path = format!("/chats/{}", chat["id"].as_str().expect("an id"));
+    let before = desk.call("GET", &chat_path).send().json();
+    let cost = |query: &str| desk.call("GET", &format!("/usage?{query}")).send().json();
+    let spent = cost("group=day");
+    let mut device = Socket::open(&desk.server, &desk.token);
+    let path = |place: usize| format!("/messages/{}", messages[place]["id"]);
+    assert_eq!(desk.call("DELETE", &path(2)).send().status, 204);
+    check_told(&mut device, &chat);
+    assert_eq!(desk.messages_of(&chat, "?tree=1"), messages[..2]);
+    let shorter = desk.call("GET", &chat_path).send().json();
+    assert_eq!(
+        (&shorter["message_count"], &shorter["last_message_content"]),
+        (&json!(2), &json!("Echo: one"))
+    );
+    let tree = format!("/conversations/{}/tree", chat["conversation_id"]);
+    let tree = desk.call("GET", &tree).send().json();
+    assert_eq!(tree["messages"].as_array().map(Vec::len), Some(2), "{tree}");
+    let export = desk.call("GET", "/export").send().text();
+    assert!(export.contains("Echo: one") && !export.contains("two"), "{export}");
+    let chats = desk.call("GET", "/chats").send().json();
+    assert_eq!(
+        (&chats["total"], chats["chats"].as_array().map(Vec::len)),
+        (&json!(1), Some(1))
+    );
+    // What was spent stays spent.
+    assert_eq!(cost("group=day"), spent);
+    // Whatever went with it is gone for every other route too, and what is gone cannot go again.
+    let missing = json!({"detail": "Message not found"});
+    for (method, target) in [
+        ("DELETE", path(2)),
+        ("DELETE", path(3)),
+        ("POST", path(3) + "/regenerate"),
+        ("POST", path(3) + "/restore"),
+        ("PUT", path(3) + "/read"),
+        ("POST", path(0) + "/restore"),
+        ("DELETE", "/messages/999".into()),
+    ] {
+        desk.check(method, &target, None, 404, &missing);
+    }
+    let restored = desk.check("POST", &(path(2) + "/restore"), None, 200, &before);
+    assert_eq!(restored["message_count"], json!(4));
+    check_told(&mut device, &chat);
+    assert_eq!(desk.messages_of(&chat, "?tree=1"), messages);
+}
+
+#[test]
+fn turning_to_another_branch_is_told() {
+    let desk = Desk::new();
+    let (chat, messages) = desk.told(&["one"]);
+    let mut device = Socket::open(&desk.server, &desk.token);
+    let path = format!("/conversations/{}/leaf", chat["conversation_id"]);
+    let body = json!({"message_id": messages[0]["id"]});
+    assert_eq!(desk.call("PUT", &path).json(&body).send().status, 200);
+    check_told(&mut device, &chat);
+}
+
+#[test]
+fn only_its_owner_deletes_a_message_or_brings_it_back() {
+    let desk = Desk::new();
+    let (chat, messages) = desk.told(&["one"]);
+    let eve = desk.server.account("eve").token;
+    let path = format!("/messages/{}", messages[1]["id"]);
+    assert_eq!(desk.server.delete(&path).bearer(&eve).send().status, 404);
+    assert_eq!(desk.messages_of(&chat, "?tree=1"), messages);
+    assert_eq!(desk.call("DELETE", &path).send().status, 204);
+    let restore = format!("{path}/restore");
+    assert_eq!(desk.server.post(&restore).bearer(&eve).send().status, 404);
+    assert_eq!(desk.call("POST", &restore).send().status, 200);
+    // With its conversation it is gone for good.
+    assert_eq!(desk.call("DELETE", &path).send().status, 204);
+    let chat_path = format!("/chats/{}", chat["id"].as_str().expect("an id"));
+    assert_eq!(desk.call("DELETE", &chat_path).send().status, 204);
+    assert_eq!(desk.call("POST", &restore).send().status, 404);
+}
+
+#[test]
+fn an_import_does_not_bring_back_what_was_deleted() {
+    let desk = Desk::new();
+    let (chat, messages) = desk.told(&["one", "two", "three"]);
+    let export = desk.call("GET", "/export").send().text();
+    let tree = format!("/conversations/{}/tree", chat["conversation_id"]);
+    let tree = desk.call("GET", &tree).send().json();
+    let last = tree["messages"][5]["uuid"].as_str().expect("an id").to_owned();
+    let path = format!("/messages/{}", messages[2]["id"]);
+    assert_eq!(desk.call("DELETE", &path).send().status, 204);
+    // In the second the last reply, which stood below what was deleted, is one that is not known here.
+    let newer = export.replace(&last, "7d444840-9dc0-11d1-b245-5ffdce74fad2");
+    for file in [export, newer] {
+        let form = Multipart::new().file("file", "export.json", "application/json", file.as_bytes());
+        let reply = form.on(desk.call("POST", "/import")).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(desk.messages_of(&chat, "?tree=1"), messages[..2], "{}", reply.text());
+    }
+    assert_eq!(desk.call("POST", &format!("{path}/restore")).send().status, 200);
     assert_eq!(desk.messages_of(&chat, "?tree=1"), messages);
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::api::views::{self, SettingsView};
+use crate::api::views::{self, SettingsView, SourceView};
 use crate::error::Error;
 use crate::pricing;
 use crate::store::{self, Around, Attachment, Conversation, Message, Read, Role, UsageDetail};
@@ -75,6 +75,9 @@ pub(super) struct MessageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<serde_json::Value>>")]
     tool_calls: Option<serde_json::Value>,
+    /// What the reply could draw on; its text calls them [1], [2] and so on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<Vec<SourceView>>,
     /// The message before it; with `?tree=1` only, and none for a conversation's first.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<i64>,
@@ -206,6 +209,7 @@ impl Parts {
                 parent_id: around.as_ref().and(message.parent_id),
                 siblings: around.map(|around| around.siblings.iter().map(|ids| ids.id).collect()),
                 html: message.html,
+                sources: views::sources(message.sources.as_deref()),
             }
         };
         messages.into_iter().map(view).collect()

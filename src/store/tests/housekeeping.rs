@@ -27,7 +27,7 @@ impl Rig {
     }
 
     /// Batch after batch until nothing is left; returns how many it took.
-    fn clear_away(&self) -> usize {
+    pub(super) fn clear_away(&self) -> usize {
         let batches = (1..).find(|_| self.write(clear_batch).unwrap() == Left::Nothing);
         batches.unwrap()
     }

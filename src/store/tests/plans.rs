@@ -8,6 +8,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("administration", include_str!("../administration.rs")),
     ("attachments", include_str!("../attachments.rs")),
     ("blobs", include_str!("../blobs.rs")),
+    ("branches", include_str!("../branches.rs")),
     ("conversations", include_str!("../conversations.rs")),
     ("documents", include_str!("../documents.rs")),
     ("housekeeping", include_str!("../housekeeping.rs")),
@@ -124,7 +125,7 @@ fn either_id_is_looked_up_and_not_searched_for() {
             count += 1;
         }
     }
-    assert_eq!(count, 10);
+    assert_eq!(count, 11);
 }
 
 #[test]

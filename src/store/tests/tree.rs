@@ -13,18 +13,18 @@ use super::*;
 ///      └─ second
 /// edit ── third
 /// ```
-struct Told {
-    rig: Rig,
-    ann: i64,
-    id: i64,
+pub(super) struct Told {
+    pub(super) rig: Rig,
+    pub(super) ann: i64,
+    pub(super) id: i64,
     /// `ask` and all others in the order in which they came.
-    ids: [i64; 7],
+    pub(super) ids: [i64; 7],
 }
 
 const TEXTS: [&str; 7] = ["ask", "first", "more", "again", "second", "edit", "third"];
 
 impl Told {
-    fn new() -> Told {
+    pub(super) fn new() -> Told {
         let rig = Rig::new();
         let ann = rig.user("ann").id;
         let id = rig.conversation(ann, 0);
@@ -46,13 +46,13 @@ impl Told {
         Told { rig, ann, id, ids }
     }
 
-    fn conversation(&self) -> Conversation {
+    pub(super) fn conversation(&self) -> Conversation {
         let which = Ref::Id(self.id);
         self.rig.read(|read| find_conversation(read, self.ann, &which)).unwrap()
     }
 
     /// Shows the branch with the message at this place, and says where it ends.
-    fn show(&self, place: usize) -> usize {
+    pub(super) fn show(&self, place: usize) -> usize {
         let (id, which) = (self.id, Ref::Id(self.ids[place]));
         let leaf = self.rig.write(move |tx| show_branch(tx, id, &which)).unwrap();
         assert_eq!(self.conversation().leaf_id, Some(leaf));
@@ -61,7 +61,7 @@ impl Told {
 
     /// Checks the branch that is shown, and what lists say of it.
     #[track_caller]
-    fn check_shown(&self, places: &[usize]) {
+    pub(super) fn check_shown(&self, places: &[usize]) {
         let texts: Vec<&str> = places.iter().map(|place| TEXTS[*place]).collect();
         assert_eq!(self.rig.branch(self.id, self.ann), texts);
         let found = self.conversation();

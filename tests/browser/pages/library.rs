@@ -98,7 +98,12 @@ fn deleting(page: &Page) {
     page.wait("it back", &format!("{shown} === 3"));
     page.click(".rows .icon-button");
     page.wait("it gone", &format!("{shown} === 2"));
-    // Leaving the page does it.
+    // Leaving the page does it, also for good.
+    page.reload();
+    page.wait(
+        "one less on the server",
+        "(fetch('/documents').then((got) => got.json()).then(({ total }) => (window.total = total)), window.total === 2)",
+    );
     open(page, "usage", "h1");
     open(page, "library", ".rows li");
     page.wait("two", "document.querySelectorAll('.rows li').length === 2");

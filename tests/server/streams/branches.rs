@@ -278,3 +278,32 @@ fn one_reply_at_a_time_here_too() {
         assert_eq!((refused.status, refused.detail().as_str()), (404, "Message not found"));
     }
 }
+
+#[test]
+fn nothing_is_deleted_while_a_reply_is_written() {
+    let upstream = Upstream::start();
+    let desk = Desk::pausing(&upstream);
+    let chat = desk.new_chat();
+    let (mut stream, start) = desk.half(&chat);
+    let (question, reply) = (&start["request_message_id"], &start["response_message_id"]);
+    for id in [question, reply] {
+        let busy = desk.call("DELETE", &format!("/messages/{id}")).send();
+        assert_eq!((busy.status, busy.detail().as_str()), (409, "A reply is being written"));
+    }
+    upstream.release();
+    stream.rest();
+    assert_eq!(desk.call("DELETE", &format!("/messages/{reply}")).send().status, 204);
+    assert_eq!(desk.end(&chat), (1, "hi".into()));
+    // The question can be answered anew; the reply that was deleted is then another one to it.
+    let again = desk.replied(desk.of_message("POST", question, "/regenerate", &json!({"model": "fake-n2"})));
+    assert_eq!(again["siblings"], json!([again["id"]]));
+    let restored = desk.call("POST", &format!("/messages/{reply}/restore")).send();
+    assert_eq!(restored.status, 200, "{}", restored.text());
+    let shown = desk.shown(&chat);
+    assert_eq!(
+        (&shown[1]["id"], &shown[1]["siblings"]),
+        (reply, &json!([reply, again["id"]]))
+    );
+    assert_eq!(desk.call("DELETE", &format!("/messages/{reply}")).send().status, 204);
+    assert_eq!(desk.shown(&chat)[1]["content"], json!("w0 w1 "));
+}
