@@ -9,6 +9,7 @@ mod place;
 mod settings;
 mod table;
 mod tasks;
+mod transfers;
 mod words;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub use self::given::Environment;
 pub use self::settings::{Secrets, Settings, Signup};
 pub use self::table::{Many, SETTINGS, Setting, markdown};
 pub use self::tasks::{Ask, Consent, Door, Form, KeyTask, PasswordFrom, Role, Scope, ServiceTask, Task, UserTask};
+pub use self::transfers::{Export, ExportTo, Import, Present, Rehearsal, Restore};
 use crate::error::Error;
 
 /// What the command line asks for.
@@ -30,21 +32,10 @@ pub enum Order {
     Serve(Box<Settings>),
     /// No words at all, or a double click: serve on the next free port, or open what runs already.
     Start(Box<Settings>),
-    /// Add files to a library.
-    Import(Box<Settings>, Import),
     /// Something that is asked of a server.
     Task(Box<Settings>, Task),
     /// Help or the version was asked for, or the words were wrong: print this.
     Say(clap::Error),
-}
-
-/// What is to be imported.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Import {
-    /// The files.
-    pub files: Vec<PathBuf>,
-    /// The e-mail address, user name or foreign id of the account; the only one if absent.
-    pub account: Option<String>,
 }
 
 /// Reads the command line (without the program's name) and the environment.
@@ -60,16 +51,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, environment: &Environment
     environment.refuse_unknown()?;
     match matches.subcommand() {
         Some(("serve", matches)) => Ok(Order::Serve(Box::new(settings::read(Some(matches), environment)?))),
-        Some(("import", matches)) => {
-            let settings = of_folder(matches, environment)?;
-            let files = matches.get_many::<PathBuf>("FILE").into_iter().flatten();
-            let import = Import {
-                files: files.cloned().collect(),
-                account: matches.get_one::<String>("account").cloned(),
-            };
-            Ok(Order::Import(Box::new(settings), import))
-        }
-        Some((name, matches)) if let Some(task) = words::read(name, matches) => {
+        Some((name, matches))
+            if let Some(task) = words::read(name, matches).or_else(|| transfers::read(name, matches)) =>
+        {
             Ok(Order::Task(Box::new(of_folder(matches, environment)?), task))
         }
         _ => Ok(Order::Start(Box::new(settings::read(None, environment)?))),
@@ -127,25 +111,6 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A chat server for AI models that is one file. Without a command: serve on this machine and open the browser.")
         .subcommand(serve.after_help(variables))
-        .subcommand(import_command())
+        .subcommands(transfers::commands())
         .subcommands(words::commands())
-}
-
-fn import_command() -> Command {
-    let file = Arg::new("FILE")
-        .required(true)
-        .num_args(1..)
-        .value_parser(clap::value_parser!(PathBuf))
-        .help("Plain text, Markdown, or a list of books (.json)");
-    let account = Arg::new("account")
-        .long("account")
-        .value_name("NAME")
-        .help("E-mail address or user name of the account [default: the only one]");
-    let data = Arg::new("data")
-        .long("data")
-        .value_name("DIR")
-        .help("Folder of the database [default: as for serve] [env: FIRESIDE_DATA]");
-    Command::new("import")
-        .about("Add files to an account's library, while no server runs on the folder")
-        .args([file, account, data])
 }

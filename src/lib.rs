@@ -49,7 +49,7 @@
 //! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |
-//! | backup, export, import | 1, and 2 of the others together | one request's long work, while it lasts ([`chores`]) |
+//! | backup, export, import | 1, and 2 of the others together | one request's long work, while it lasts ([`chores`]); doctor's slow stream is one |
 //! | backups | 1, with `--backup-every` | copies of the database that nobody asked for ([`backups`]) |
 //! | render | 1 | Markdown to HTML, for those who ask for it |
 //!

@@ -27,7 +27,6 @@ fn run() -> Result<ExitCode, Failed> {
     match cli::parse(std::env::args_os().skip(1), &environment)? {
         Order::Serve(settings) => commands::serve(*settings)?,
         Order::Start(settings) => commands::start(*settings)?,
-        Order::Import(settings, files) => commands::import(&settings, &files)?,
         Order::Task(settings, task) => return commands::run(&settings, &task).map(ExitCode::from),
         Order::Say(message) => {
             let code = if message.use_stderr() { 2 } else { 0 };

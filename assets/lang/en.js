@@ -479,7 +479,14 @@ export const words = {
       return [`Imported ${came} from ${source}.`, rest.length > 0 ? `${rest.join(", ")}.` : ""].join(" ").trim();
     },
     leftOut: (n) => `${count(n, { one: "thing", other: "things" })} left out`,
-    importKinds: { conversation: "A conversation", attachment: "A file", document: "A document" },
+    importKinds: {
+      conversation: "A conversation",
+      attachment: "A file",
+      document: "A document",
+      account: "The account",
+      settings: "The settings",
+      file: "Other files",
+    },
     importFailed: (detail) => `Nothing was imported. ${detail || "Try again."}`,
     failed: "This could not be loaded.",
   },

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::transfers::{Export, Import, Restore};
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -16,6 +18,14 @@ pub enum Task {
         /// What about them.
         task: KeyTask,
     },
+    /// Bring in what other programs and servers export.
+    Import(Import),
+    /// Write what an account has.
+    Export(Export),
+    /// Copy the database into this file; `None`: one that is named by the time.
+    Backup(Option<PathBuf>),
+    /// Put a backup in the place of the database.
+    Restore(Restore),
     /// Whether a server works: the one that runs here, or the one at this address.
     Health(Option<String>),
     /// What this program is.

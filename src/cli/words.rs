@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::tasks::{Ask, Consent, Door, Form, KeyTask, PasswordFrom, Role, Scope, ServiceTask, Task, UserTask};
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 the words make no sense, 3 no server can be reached, 130 stopped \
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 the words make no sense, 3 no server can be reached, 130 stopped \
                           with Ctrl-C.";
 
 /// All of them.
@@ -53,7 +53,7 @@ fn value(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help)
 }
 
-fn switch(name: &'static str, help: &'static str) -> Arg {
+pub(super) fn switch(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
@@ -73,11 +73,11 @@ fn account() -> Arg {
     )
 }
 
-fn json(help: &'static str) -> Arg {
+pub(super) fn json(help: &'static str) -> Arg {
     switch("json", help)
 }
 
-fn form(words: &ArgMatches) -> Form {
+pub(super) fn form(words: &ArgMatches) -> Form {
     if words.get_flag("json") { Form::Json } else { Form::Text }
 }
 

@@ -114,6 +114,17 @@ impl Client {
         self.json(self.accepted(self.ask(self.request(method, path), Some(sent))?)?)
     }
 
+    /// What a route answers, as it comes, and how many bytes that will be, where the server says so.
+    ///
+    /// # Errors
+    /// As for [`Client::call`], until the answer begins.
+    pub(super) fn fetch(&self, path: &str) -> Result<(Box<dyn Read>, Option<u64>), Failed> {
+        let response = self.run(self.request("GET", path), SendBody::none())?;
+        let length = response.headers().get("Content-Length");
+        let bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        Ok((Box::new(response.into_body().into_reader()), bytes))
+    }
+
     /// Posts a body, and reads what comes back as it comes.
     ///
     /// # Errors

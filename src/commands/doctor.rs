@@ -1,22 +1,23 @@
 //! `fireside doctor`: what could keep the server from working, one line each, and what to do about it.
 
+mod finding;
 mod proxy;
+mod server;
 
-use std::fmt::Display;
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
-
-use serde_json::{Value, json};
+use std::time::SystemTime;
 
 use super::client::Client;
-use super::reach::Reach;
-use super::{FAILED, Failed, lock, terminal};
-use crate::cli::{Door, Form, Settings};
+use super::{Failed, lock};
+use crate::cli::{Form, Settings};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::store::{self, Inspection};
 use crate::system;
+
+use finding::{Finding, Findings, State};
+use server::ask_server;
 
 /// Below this there is soon no room for what people write.
 const FREE_BYTES_ADVISED: u64 = 1024 * 1024 * 1024;
@@ -32,79 +33,13 @@ const CLOCK_S_TOLERATED: u64 = 60;
 /// Bytes of a secret that cannot be guessed.
 const SECRET_BYTES_MIN: u64 = 32;
 
-/// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Ok,
-    Warn,
-    Fail,
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            State::Ok => "ok",
-            State::Warn => "warn",
-            State::Fail => "fail",
-        }
-    }
-}
-
-/// What was found.
-struct Finding {
-    what: String,
-    state: State,
-    says: String,
-    /// What to do about it.
-    advice: Option<String>,
-}
-
-impl Finding {
-    fn ok(what: &str, says: impl Display) -> Finding {
-        Finding {
-            what: what.to_owned(),
-            state: State::Ok,
-            says: says.to_string(),
-            advice: None,
-        }
-    }
-
-    fn warn(what: &str, says: impl Display, advice: impl Display) -> Finding {
-        Finding {
-            state: State::Warn,
-            advice: Some(advice.to_string()),
-            ..Finding::ok(what, says)
-        }
-    }
-
-    fn fail(what: &str, says: impl Display, advice: impl Display) -> Finding {
-        Finding {
-            state: State::Fail,
-            ..Finding::warn(what, says, advice)
-        }
-    }
-
-    fn line(&self) -> String {
-        let advice = self
-            .advice
-            .as_ref()
-            .map_or_else(String::new, |advice| format!(" → {advice}"));
-        terminal::harmless(&format!(
-            "{:<5} {}: {}{advice}",
-            self.state.name(),
-            self.what,
-            self.says
-        ))
-    }
-}
-
 /// Looks at everything. Returns the exit code.
 ///
 /// # Errors
 /// None of what is found: that is said.
 pub(super) fn doctor(settings: &Settings, public_url: Option<&str>, form: Form) -> Result<u8, Failed> {
     let public_url = public_url.or(settings.public_url.as_deref());
-    let mut findings = Findings { all: Vec::new(), form };
+    let mut findings = Findings::new(form);
     let folder = &settings.location.folder;
     findings.add(data_folder(folder));
     let mut is_ours = true;
@@ -129,34 +64,6 @@ pub(super) fn doctor(settings: &Settings, public_url: Option<&str>, form: Form) 
         ));
     }
     findings.finish()
-}
-
-/// What was found so far; for people, each is said as it is found.
-struct Findings {
-    all: Vec<Finding>,
-    form: Form,
-}
-
-impl Findings {
-    fn add(&mut self, finding: Finding) {
-        if self.form == Form::Text {
-            terminal::print(&format!("{}\n", finding.line()));
-        }
-        self.all.push(finding);
-    }
-
-    fn finish(self) -> Result<u8, Failed> {
-        let is_failed = self.all.iter().any(|finding| finding.state == State::Fail);
-        if self.form == Form::Json {
-            let all = self.all.iter().map(|finding| {
-                json!({
-                    "check": finding.what, "state": finding.state.name(), "detail": finding.says, "advice": finding.advice,
-                })
-            });
-            terminal::print(&format!("{}\n", Value::Array(all.collect())));
-        }
-        Ok(if is_failed { FAILED } else { 0 })
-    }
 }
 
 fn data_folder(folder: &Path) -> Finding {
@@ -315,78 +222,5 @@ fn port(settings: &Settings) -> Finding {
             let says = format!("{} cannot be listened on: {error}", settings.port);
             Finding::warn(what, says, "name another with --port, or stop the program that has it")
         }
-    }
-}
-
-/// What only a server can say: the one that runs, or this process as one.
-fn ask_server(settings: &Settings, public_url: Option<&str>, findings: &mut Findings) {
-    let opened = Reach::open(settings, &Door::default()).and_then(|mut reach| {
-        let me = reach.sign_in(None)?;
-        reach.find_models()?;
-        Ok((me["role"] == "admin", reach))
-    });
-    let reach = match opened {
-        Ok((true, reach)) => reach,
-        Ok((false, _)) => {
-            let advice = "make one with fireside user add EMAIL --admin";
-            return findings.add(Finding::warn("accounts", "there is no administrator", advice));
-        }
-        Err(failed) => return findings.add(Finding::fail("server", failed.error, "see there")),
-    };
-    for finding in providers(&reach) {
-        findings.add(finding);
-    }
-    if reach.is_own() && public_url.is_some() {
-        let advice = "start the server, and run this again";
-        findings.add(Finding::fail(
-            "public address",
-            "no server runs on the data folder",
-            advice,
-        ));
-    } else if let Some(url) = public_url {
-        for finding in proxy::check(&reach, url) {
-            findings.add(finding);
-        }
-    }
-}
-
-/// Each provider is asked for its models, as the server itself does it.
-fn providers(reach: &Reach) -> Vec<Finding> {
-    let listed = match reach.client().call("GET", "/admin/providers") {
-        Ok(listed) => listed,
-        Err(failed) => return vec![Finding::fail("providers", failed.error, "see the server's log")],
-    };
-    let listed = listed.as_array().into_iter().flatten();
-    let asked = listed.filter(|provider| provider["is_enabled"] == true);
-    let found: Vec<Finding> = asked.map(|provider| ask_provider(reach, provider)).collect();
-    if found.is_empty() {
-        let advice = "set a key or an address, such as OPENAI_API_KEY, or start Ollama";
-        return vec![Finding::warn("providers", "none; only echo and library answer", advice)];
-    }
-    found
-}
-
-fn ask_provider(reach: &Reach, provider: &Value) -> Finding {
-    let text = |name: &str| provider[name].as_str().unwrap_or_default().to_owned();
-    let what = format!("provider {}", text("name"));
-    let since = Instant::now();
-    let tested = reach
-        .client()
-        .call("POST", &format!("/admin/providers/{}/test", text("name")));
-    let took_ms = since.elapsed().as_millis();
-    match tested {
-        Ok(tested) if tested["state"] == "up" => {
-            let count = tested["models"].as_array().map_or(0, Vec::len);
-            Finding::ok(
-                &what,
-                format!("{count} models in {took_ms} ms from {}", text("base_url")),
-            )
-        }
-        Ok(tested) => {
-            let reason = tested["reason"].as_str().unwrap_or("it does not answer");
-            let says = format!("{} is down: {reason}", text("base_url"));
-            Finding::fail(&what, says, "check its address and key, and whether it runs")
-        }
-        Err(failed) => Finding::fail(&what, failed.error, "see the server's log"),
     }
 }

@@ -1,122 +1,135 @@
-//! `fireside import FILE…`: texts into an account's library, straight into the store while no server holds it.
+//! `fireside import FILE…`: each file is sent to the server, which finds out what it is.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::Path;
 
-use super::lock::{Lock, lock};
-use super::logger;
-use super::serve::say;
-use crate::cli::{Import, Settings};
-use crate::clock::Clock;
+use serde_json::Value;
+
+use super::client::Sent;
+use super::form::Form;
+use super::progress::Progress;
+use super::reach::Reach;
+use super::{FAILED, Failed, terminal};
+use crate::cli::{self, Import, Rehearsal, Settings};
 use crate::error::{Error, Kind};
-use crate::library::{self, Added, FILE_BYTES_MAX, NewText};
-use crate::store::{self, Store, User};
 
-/// Texts of one file: no library holds more documents.
-const TEXTS_MAX: usize = 10_000;
+/// Bytes of a report: a thousand items that did not come in.
+const REPORT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Adds the texts of files. Every file is read before the first text is added; what is there already is skipped, so
-/// that an import which was cut short is simply run again.
+/// Items that did not come in that are shown to people.
+const SHOWN_MAX: usize = 20;
+
+/// Imports files, each for itself: one that cannot be imported keeps none of the others out. Returns the exit code: not 0
+/// when anything failed.
 ///
 /// # Errors
-/// A sentence for the terminal.
-pub fn import(settings: &Settings, import: &Import) -> Result<(), Error> {
-    let _log = logger::start(settings.log)?;
-    let mut texts: Vec<NewText> = Vec::new();
-    for path in &import.files {
-        let of_file = read(path).and_then(|found| found.iter().try_for_each(NewText::check).map(|()| found));
-        texts.extend(of_file.map_err(|error| named(path, error))?);
+/// That no server can be reached, or nobody signed in.
+pub(super) fn import(settings: &Settings, import: &Import) -> Result<u8, Failed> {
+    if let Some(missing) = import.files.iter().find(|file| !file.is_file()) {
+        let message = format!("{} cannot be read: there is no such file", missing.display());
+        return Err(Failed::usage(Error::new(Kind::Malformed, message)));
     }
-    let _lock = match lock(settings)? {
-        Lock::Held(lock) => lock,
-        Lock::Taken(other) => return Err(running(settings, other.map(|other| other.url).as_deref())),
-    };
-    if !settings.location.database.exists() {
-        return Err(no_account());
-    }
-    let store = Store::open(&settings.location, 1)?;
-    store.recover()?;
-    let outcome = add_all(&store, import.account.as_deref(), &texts);
-    store.close();
-    outcome
-}
-
-fn add_all(store: &Store, account: Option<&str>, texts: &[NewText]) -> Result<(), Error> {
-    let user = store.read(|read| find_account(read, account))?;
-    let several = library::add_all(store, &Clock, user.id, texts);
-    let (mut added, mut skipped) = (0_usize, 0_usize);
-    for (outcome, text) in several.added.iter().zip(texts) {
-        match outcome {
-            Added::New(_) => added += 1,
-            Added::Known(_) => {
-                skipped += 1;
-                say(&format!(
-                    "Skipped, because it is in the library already: {}",
-                    text.title
+    let mut reach = Reach::open(settings, &import.door)?;
+    reach.sign_in(import.door.account.as_deref())?;
+    let mut code = 0;
+    for file in &import.files {
+        let name = file.display().to_string();
+        match send(&reach, file, import.rehearsal) {
+            Ok(report) => {
+                if import.form == cli::Form::Json {
+                    terminal::print(&format!("{report}\n"));
+                } else {
+                    show(&name, &report);
+                }
+                if count_failed(&report) > 0 {
+                    code = FAILED;
+                }
+            }
+            // A server that is gone is gone for all.
+            Err(failed) if failed.code != FAILED => return Err(failed),
+            Err(failed) => {
+                terminal::note(&format!(
+                    "fireside: {name}: {}",
+                    terminal::harmless(failed.error.message())
                 ));
+                code = FAILED;
             }
         }
     }
-    if let Some(error) = several.ended {
-        let title = texts.get(several.added.len()).map_or("", |text| &text.title);
-        let message = format!("{title}: {} ({added} added before it)", error.message());
-        return Err(Error::new(error.kind(), message).caused_by(error));
-    }
-    let name = user.email.or(user.username).unwrap_or(user.uuid);
-    say(&format!(
-        "Added {added} documents to the library of {name}, skipped {skipped}"
-    ));
-    Ok(())
+    Ok(code)
 }
 
-fn read(path: &Path) -> Result<Vec<NewText>, Error> {
-    let failed = |error| Error::new(Kind::Malformed, "It cannot be read").caused_by(error);
-    let mut bytes = Vec::new();
-    let limit = FILE_BYTES_MAX as u64 + 1;
-    let file = File::open(path).map_err(failed)?;
-    file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > FILE_BYTES_MAX {
-        let message = format!("It is larger than {} MiB", FILE_BYTES_MAX / (1024 * 1024));
-        return Err(Error::new(Kind::TooLarge, message));
-    }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    library::read_file(&name.unwrap_or_default(), &bytes, TEXTS_MAX)
-}
-
-fn named(path: &Path, error: Error) -> Error {
-    Error::new(error.kind(), format!("{}: {}", path.display(), error.message())).caused_by(error)
-}
-
-fn running(settings: &Settings, url: Option<&str>) -> Error {
-    let folder = settings.location.folder.display();
-    let at = url.map_or_else(String::new, |url| format!(" at {url}"));
-    let message = format!(
-        "Fireside is running on {folder}{at}: stop it and import again, or send it the text with POST /documents"
-    );
-    Error::new(Kind::Conflict, message)
-}
-
-fn no_account() -> Error {
-    let message = "There is no account to import for; start fireside, make one, stop it and import again";
-    Error::new(Kind::NotFound, message)
-}
-
-/// The account that is named, or the only one.
-fn find_account(read: &store::Read<'_>, name: Option<&str>) -> Result<User, Error> {
-    let Some(name) = name else {
-        let mut users = store::list_first_users(read, 2)?;
-        let message = "There is more than one account; say whose library it is with --account";
-        return match (users.pop(), users.is_empty()) {
-            (None, _) => Err(no_account()),
-            (Some(user), true) => Ok(user),
-            (Some(_), false) => Err(Error::new(Kind::Conflict, message)),
+fn send(reach: &Reach, file: &Path, rehearsal: Rehearsal) -> Result<Value, Failed> {
+    let form = Form::new().file("file", file)?;
+    let path = match rehearsal {
+        Rehearsal::Yes => "/import?dry_run=true",
+        Rehearsal::No => "/import",
+    };
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let mut report = Vec::new();
+    form.send(|sent| {
+        let progress = Progress::new(&format!("Importing {name}"), sent.bytes.unwrap_or(0), None);
+        let mut body = progress.through(sent.body);
+        let sent = Sent {
+            media_type: sent.media_type,
+            bytes: sent.bytes,
+            body: &mut body,
         };
-    };
-    let local = store::find_user_by_login(read, name)?.map(|(user, _)| user);
-    let found = match local {
-        Some(user) => Some(user),
-        None => store::find_user_by_external_id(read, name)?,
-    };
-    found.ok_or_else(|| Error::new(Kind::NotFound, format!("There is no account {name:?}")))
+        let answer = reach.client().post(path, "application/json", sent)?;
+        let read = answer.take(REPORT_BYTES_MAX).read_to_end(&mut report);
+        read.map_err(|error| {
+            let message = "The server's report could not be read; import the same again to see what is here";
+            Failed::from(Error::new(Kind::Unavailable, message).caused_by(error))
+        })
+    })?;
+    serde_json::from_slice(&report).map_err(|error| {
+        let error = Error::new(Kind::Unavailable, "The server answered with what is no report").caused_by(error);
+        Failed::unreachable(error)
+    })
+}
+
+fn count(report: &Value, kind: &str, what: &str) -> u64 {
+    report[kind][what].as_u64().unwrap_or(0)
+}
+
+fn count_failed(report: &Value) -> u64 {
+    let of = ["conversations", "documents"].map(|kind| count(report, kind, "failed"));
+    of.iter().sum()
+}
+
+/// What came in to stdout, and why the rest did not to stderr.
+fn show(name: &str, report: &Value) {
+    let source = report["source"].as_str().unwrap_or_default();
+    let would = if report["dry_run"] == true { "would be " } else { "" };
+    let mut lines = format!("{name} ({source})\n");
+    for kind in ["conversations", "documents", "attachments"] {
+        let of = |what| count(report, kind, what);
+        let (imported, updated, skipped, failed) = (of("imported"), of("updated"), of("skipped"), of("failed"));
+        if imported + updated + skipped + failed == 0 {
+            continue;
+        }
+        lines += &format!("  {kind}: {imported} {would}imported");
+        for (number, word) in [(updated, "continued"), (skipped, "skipped"), (failed, "failed")] {
+            if number > 0 {
+                lines += &format!(", {number} {word}");
+            }
+        }
+        if kind == "conversations" {
+            lines += &format!(" ({} new messages)", report["messages"].as_u64().unwrap_or(0));
+        }
+        lines.push('\n');
+    }
+    terminal::print(&terminal::harmless(&lines));
+    let known = "It is here already";
+    let others = report["not_imported"].as_array().into_iter().flatten();
+    let others: Vec<&Value> = others.filter(|item| item["reason"] != known).collect();
+    for item in others.iter().take(SHOWN_MAX) {
+        let field = |name: &str| item[name].as_str().unwrap_or_default();
+        let what = [field("title"), field("id")].into_iter().find(|text| !text.is_empty());
+        let line = format!("  {} {}: {}", field("kind"), what.unwrap_or("?"), field("reason"));
+        terminal::note(&terminal::harmless(&line).replace('\n', " "));
+    }
+    if others.len() > SHOWN_MAX {
+        terminal::note(&format!("  … and {} more; --json shows them", others.len() - SHOWN_MAX));
+    }
 }

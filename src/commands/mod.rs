@@ -1,15 +1,19 @@
 //! What the program can be told to do: a few lines each over the library, or over HTTP.
 
 mod ask;
+mod backup;
 mod client;
 mod doctor;
+mod export;
 mod form;
 mod health;
 mod import;
 mod key;
 mod lock;
 mod logger;
+mod progress;
 mod reach;
+mod restore;
 mod serve;
 mod service;
 mod terminal;
@@ -18,7 +22,6 @@ mod version;
 
 use log::LevelFilter;
 
-pub use import::import;
 pub use serve::{serve, start};
 
 use crate::cli::{Settings, Task, completions};
@@ -72,6 +75,10 @@ pub fn run(settings: &Settings, task: &Task) -> Result<u8, Failed> {
         Task::Ask(ask) => ask::ask(settings, ask),
         Task::User(task) => user::user(settings, task).map(|()| 0),
         Task::Key { account, task } => key::key(settings, account.as_deref(), task).map(|()| 0),
+        Task::Import(import) => import::import(settings, import),
+        Task::Export(export) => export::export(settings, export).map(|()| 0),
+        Task::Backup(file) => backup::backup(settings, file.as_deref()).map(|()| 0),
+        Task::Restore(restore) => restore::restore(settings, restore).map(|()| 0),
         Task::Health(url) => Ok(health::health(settings, url.as_deref())),
         Task::Doctor { public_url, form } => doctor::doctor(settings, public_url.as_deref(), *form),
         Task::Service(task) => service::service(settings, *task),

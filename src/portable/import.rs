@@ -24,8 +24,8 @@ const LISTS_MAX: usize = 1_000;
 /// Bytes of all of them together, unpacked. Two gigabytes are read within a minute.
 const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-/// What a text is imported as.
-const LIBRARY: &str = "library";
+/// What the report calls texts.
+const TEXTS: &str = "texts";
 
 /// Stores what a file holds that is not here yet. `open` gives it from its beginning each time; `name` is what it is
 /// called.
@@ -194,7 +194,7 @@ fn import_texts(to: &Destination, name: &str, source: impl Read) -> Result<Repor
     if texts.is_empty() {
         return Err(malformed("its list is empty"));
     }
-    let mut intake = Intake::new(to, LIBRARY);
+    let mut intake = Intake::new(to, TEXTS);
     for text in &texts {
         intake.document(text)?;
     }

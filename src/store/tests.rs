@@ -13,6 +13,7 @@ mod housekeeping;
 mod html;
 mod message_index;
 mod messages;
+mod owner;
 mod plans;
 mod providers;
 mod settings;

@@ -7,6 +7,7 @@ mod local;
 mod plain;
 mod service;
 mod terminal;
+mod transfers;
 mod users;
 
 use std::io::{Read, Write};

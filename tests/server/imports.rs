@@ -2,11 +2,12 @@
 //! The fixtures were written after each program's published form.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::rig::{Desk, Multipart, Reply, TempDir};
+use crate::rig::{Desk, Multipart, Reply, TempDir, slow};
 
 fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -289,7 +290,7 @@ fn texts_and_books_go_into_the_library() {
         let report = import(&desk, "", "notes.md", b"# Notes\n\nWhales are large.");
         assert_eq!(
             (&report["documents"], &report["source"]),
-            (&expected, &json!("library")),
+            (&expected, &json!("texts")),
             "{report}"
         );
     }
@@ -383,4 +384,63 @@ fn two_accounts_import_the_same() {
     }
     let theirs = desk.server.get("/chats").bearer(&eve).send().json();
     assert_eq!((&theirs["total"], chats(&desk)), (&json!(2), 2));
+}
+
+/// So many conversations in ChatGPT's form, each with a branch and eleven messages that are shown.
+fn many(count: usize) -> Vec<u8> {
+    let conversation = |number: usize| {
+        let mut mapping = serde_json::Map::new();
+        mapping.insert(
+            "root".to_owned(),
+            json!({"id": "root", "message": null, "parent": null}),
+        );
+        let mut parent = "root".to_owned();
+        for at in 0..12 {
+            let id = format!("{number}-{at}");
+            let role = if at % 2 == 0 { "user" } else { "assistant" };
+            let text = format!(
+                "{role} says {at} in conversation {number} 🦊: {}",
+                "some words of a usual length ".repeat(at + 1)
+            );
+            mapping.insert(
+                id.clone(),
+                json!({"id": id, "parent": parent, "message": {
+                    "author": {"role": role}, "create_time": 1_700_000_000 + number * 100 + at,
+                    "content": {"content_type": "text", "parts": [text]},
+                    "metadata": {"model_slug": "gpt-4o"}, "recipient": "all"}}),
+            );
+            // The second to last has two answers.
+            if at != 10 {
+                parent = id;
+            }
+        }
+        json!({"title": format!("Conversation {number}"), "create_time": 1_700_000_000 + number * 100,
+            "update_time": 1_700_000_050 + number * 100, "mapping": mapping, "current_node": format!("{number}-10"),
+            "conversation_id": format!("c-{number}")})
+    };
+    let list: Vec<String> = (0..count).map(|number| conversation(number).to_string()).collect();
+    format!("[{}]", list.join(",\n")).into_bytes()
+}
+
+#[test]
+fn ten_thousand_conversations_come_in() {
+    let count = if slow() { 10_000 } else { 500 };
+    let bytes = many(count);
+    let desk = Desk::new();
+    let began = Instant::now();
+    let report = import(&desk, "", "conversations.json", &bytes);
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(report["conversations"], tally(count, 0, 0, 0));
+    assert_eq!(report["messages"], count * 12);
+    let peak_kib = desk.server.peak_rss_kib();
+    let rate = (count * 12) as f64 / seconds;
+    println!(
+        "{count} conversations: {rate:.0} messages/s, {} MiB at most",
+        peak_kib / 1024
+    );
+    // Two thousand on a quiet machine; tests share theirs.
+    assert!(rate > 200.0, "{rate} messages/s");
+    assert!(peak_kib < 100 * 1024, "{peak_kib} KiB");
+    let again = import(&desk, "", "conversations.json", &bytes);
+    assert_eq!(again["conversations"], tally(0, 0, count, 0));
 }

@@ -439,6 +439,11 @@ impl Server {
         self.status_of("VmRSS:")
     }
 
+    /// The most it has been.
+    pub(crate) fn peak_rss_kib(&self) -> u64 {
+        self.status_of("VmHWM:")
+    }
+
     pub(crate) fn threads(&self) -> u64 {
         self.status_of("Threads:")
     }

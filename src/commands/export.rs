@@ -1,0 +1,94 @@
+//! `fireside export`: what an account has, into a file or a folder. What is there already is never overwritten.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::progress::Progress;
+use super::reach::Reach;
+use super::{Failed, terminal};
+use crate::cli::{Export, ExportTo, Settings};
+use crate::clock::Clock;
+use crate::error::{Error, Kind};
+use crate::{portable, system};
+
+/// Writes what an account has.
+///
+/// # Errors
+/// The server's sentence; that a file is there already, or cannot be written.
+pub(super) fn export(settings: &Settings, export: &Export) -> Result<(), Failed> {
+    // Before the server is asked to make it.
+    match &export.to {
+        ExportTo::Markdown(folder) if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) => {
+            return Err(taken(folder, "holds something already; name a new folder"));
+        }
+        ExportTo::Json(Some(file)) if file.exists() && file != Path::new("-") => {
+            return Err(taken(file, "is there already; name another file"));
+        }
+        _ => {}
+    }
+    let mut reach = Reach::open(settings, &export.door)?;
+    reach.sign_in(export.door.account.as_deref())?;
+    match &export.to {
+        ExportTo::Json(Some(file)) if file == Path::new("-") => {
+            let (mut answer, _) = reach.client().fetch("/export")?;
+            io::copy(&mut answer, &mut io::stdout().lock())
+                .map(drop)
+                .map_err(|error| unwritable(file, error))
+        }
+        ExportTo::Json(file) => {
+            let day = Clock.now().text();
+            let default = || PathBuf::from(format!("fireside-export-{}.json", &day[..10]));
+            let file = file.clone().unwrap_or_else(default);
+            fetch(&reach, "/export", &file)?;
+            terminal::print(&format!("{}\n", file.display()));
+            Ok(())
+        }
+        ExportTo::Markdown(folder) => {
+            let mut archive = folder.as_os_str().to_owned();
+            archive.push(".zip.part");
+            let archive = PathBuf::from(archive);
+            fs::remove_file(&archive).ok();
+            fetch(&reach, "/export?format=markdown", &archive)?;
+            let unpacked = portable::unpack(&archive, folder);
+            fs::remove_file(&archive).ok();
+            terminal::print(&format!("{} ({} files)\n", folder.display(), unpacked?));
+            Ok(())
+        }
+    }
+}
+
+/// Writes what the server answers into a file that only its owner can read. It has its name once it is whole.
+fn fetch(reach: &Reach, path: &str, to: &Path) -> Result<(), Failed> {
+    if to.exists() {
+        return Err(taken(to, "is there already; name another file"));
+    }
+    let (answer, bytes) = reach.client().fetch(path)?;
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    fs::remove_file(&part).ok();
+    let write = || {
+        let mut file = system::create_private_file(&part)?;
+        let progress = Progress::new("Exporting", bytes.unwrap_or(0), None);
+        let written = io::copy(&mut progress.through(answer), &mut file)?;
+        if bytes.is_some_and(|bytes| bytes != written) {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server broke off"));
+        }
+        file.sync_all()?;
+        fs::rename(&part, to)
+    };
+    write().map_err(|error| {
+        fs::remove_file(&part).ok();
+        unwritable(to, error)
+    })
+}
+
+fn taken(path: &Path, why: &str) -> Failed {
+    Failed::usage(Error::new(Kind::Conflict, format!("{} {why}", path.display())))
+}
+
+fn unwritable(path: &Path, error: io::Error) -> Failed {
+    let message = format!("{} could not be written", path.display());
+    Failed::from(Error::new(Kind::Unavailable, message).caused_by(error))
+}
