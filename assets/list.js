@@ -8,8 +8,8 @@ import { row } from "./row.js";
 import { current, openId, update, watch } from "./store.js";
 
 const w = words.sidebar;
-/** The next page is fetched when the end of the list is this close to the view: a page of rows, so that it is there in time. */
-const LOAD_AHEAD = "1800px";
+/** The next page is fetched when the end of the list is this close to the view: not yet when the first has just come. */
+const LOAD_AHEAD = "1000px";
 /** Rows stand ready this far outside of the view, so that scrolling by a screen shows no gap. */
 const READY_PX = 800;
 /** A day, the longest that is waited for midnight. */

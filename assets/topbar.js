@@ -20,7 +20,7 @@ export function topbar() {
     { class: "icon-button topbar-new", href: HOME, "aria-label": label, title: label },
     icon("new"),
   );
-  const title = el("h1", { tabindex: "-1", dir: "auto" });
+  const title = el("h1", { tabindex: "-1", dir: "auto", onclick: () => title.toggleAttribute("data-whole") });
   const more = iconButton("more", "", { "aria-haspopup": "menu" });
   more.addEventListener("click", () => openMenu(more, conversationMenu(openId(), "topbar")));
   const bar = el("header", { class: "topbar" });
@@ -40,6 +40,9 @@ export function topbar() {
       title.hidden = !isChat(state);
       title.className = known ? "" : "unseen";
       title.textContent = known ? known.title || words.untitled : openId(state) === NEW ? label : words.product;
+      // What does not fit is cut off: it is read by pointing at it, or unfolds when it is pressed.
+      title.title = title.textContent;
+      title.removeAttribute("data-whole");
       const name = words.sidebar.more(title.textContent);
       more.setAttribute("aria-label", name);
       more.title = name;

@@ -20,6 +20,7 @@ mod chunks;
 mod docs;
 #[cfg(test)]
 mod hostile;
+mod import;
 #[cfg(test)]
 mod lists;
 mod model;

@@ -1,6 +1,7 @@
 //! What a first visit costs: how much comes over the wire, in how many requests, and that nothing has to wait for anything
 //! else to be found. No times: those depend on the machine (`cargo bench --bench page`).
 
+use crate::import::{conversation, import};
 use crate::rig::{Page, start};
 
 /// Requests and bytes, compressed and with their heads: "one blink on a Raspberry Pi".
@@ -34,6 +35,12 @@ fn pages_are_light_and_load_in_one_go() {
 
     page.send("Something to read");
     page.wait_for_end();
+    // A list that is longer than its first page, as most are.
+    let title = |i: usize| format!("A conversation with a name of some length, number {i}");
+    let many: Vec<_> = (0..100)
+        .map(|i| conversation(&title(i), "2025-03-10T12:00:00Z"))
+        .collect();
+    import(&page, &many);
     page.load_anew();
     page.wait("the messages", "document.querySelectorAll('.message').length === 2");
     check(&page, "conversation", &CHAT);
