@@ -200,13 +200,16 @@ function earlierEdge(id) {
   const load = async () => {
     const view = button.closest(".conversation");
     if (!view || button.disabled) return;
-    const fromEnd = view.scrollHeight - view.scrollTop;
     button.disabled = true;
     try {
-      await loadEarlier(id);
+      const putBefore = await loadEarlier(id);
+      // Measured now, not when they were asked for: whoever has scrolled meanwhile stays where they are.
+      const first = view.querySelector(".message");
+      const top = first.getBoundingClientRect().top;
+      putBefore();
       // After the page has been drawn with them, what was in view is put back where it was.
       queueMicrotask(() => {
-        view.scrollTop = view.scrollHeight - fromEnd;
+        view.scrollTop += first.getBoundingClientRect().top - top;
       });
     } catch {
       button.disabled = false;

@@ -42,12 +42,12 @@ export async function join(id) {
   await run(id, api.attach(id)).catch(() => updateThread(id, { waiting: "" }));
 }
 
-/** Loads the page of messages before those known. */
+/** Loads the page of messages before those known. Gives what puts them there, so that the page can note its place first. */
 export async function loadEarlier(id) {
   const first = threadOf(id).messages.find((message) => message.id !== null);
   const page = await api.messages(id, first.id);
   const older = page.messages.map(keyed);
-  updateThread(id, (thread) => ({ messages: [...older, ...thread.messages], earlier: page.earlier }));
+  return () => updateThread(id, (thread) => ({ messages: [...older, ...thread.messages], earlier: page.earlier }));
 }
 
 /** Sends `text` in the conversation `id`, or in a new one, with `files` that have been uploaded. */

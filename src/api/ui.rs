@@ -38,10 +38,10 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets");
 /// The page that every address of the UI begins with.
 const SHELL: &str = "index.html";
 
-/// What the shell says where the files' folder belongs.
+/// What pages say where the files' folder belongs.
 const BASE: &str = "{{base}}";
 
-/// What pages of the documentation say where the way to the root belongs.
+/// What pages say where the way to the root belongs.
 const ROOT: &str = "{{root}}";
 
 /// Nothing from elsewhere, nothing inline: text from people and models cannot become a program, nor call home.
@@ -142,10 +142,13 @@ impl Assets {
         let version = self.folder.as_ref().map_or(self.version.as_str(), |_| "folder");
         format!("/assets/{version}")
     }
-}
 
-fn with_base(shell: &[u8], base: &str) -> Vec<u8> {
-    String::from_utf8_lossy(shell).replace(BASE, base).into_bytes()
+    /// A page with the ways from where it is: `root` is the one to the root, without a slash at the end.
+    fn page(&self, text: &[u8], root: &str) -> Vec<u8> {
+        let base = format!("{root}{}", self.base());
+        let page = String::from_utf8_lossy(text).replace(BASE, &base);
+        page.replace(ROOT, root).into_bytes()
+    }
 }
 
 fn collect(folder: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
@@ -178,15 +181,14 @@ pub(super) fn shell(ctx: &Ctx, (): ()) -> Result<Html, Error> {
     } else {
         vec![".."; depth].join("/")
     };
-    let base = format!("{root}{}", ctx.assets.base());
     let reply = match &ctx.assets.folder {
         Some(folder) => {
-            let page = with_base(&read(folder, SHELL)?, &base);
+            let page = ctx.assets.page(&read(folder, SHELL)?, &root);
             Reply::bytes(200, media_type(SHELL), page).header("Cache-Control", "no-store")
         }
         None => {
             let file = ctx.assets.files.get(SHELL).ok_or_else(not_found)?;
-            let page = kept.get_or_init(|| Asset::new(with_base(&file.bytes, &base)));
+            let page = kept.get_or_init(|| Asset::new(ctx.assets.page(&file.bytes, &root)));
             page.reply(&ctx.request, media_type(SHELL), "no-cache")
         }
     };
@@ -202,9 +204,7 @@ pub(super) fn documentation(ctx: &Ctx, name: &str, policy: &str) -> Result<Html,
         None => Cow::Borrowed(&*ctx.assets.files.get(name).ok_or_else(not_found)?.bytes),
     };
     let root = if ctx.request.path().ends_with('/') { ".." } else { "." };
-    let base = format!("{root}{}", ctx.assets.base());
-    let page = String::from_utf8_lossy(&with_base(&bytes, &base)).replace(ROOT, root);
-    let reply = Reply::bytes(200, media_type(name), page.into_bytes());
+    let reply = Reply::bytes(200, media_type(name), ctx.assets.page(&bytes, root));
     Ok(Html(
         reply
             .header("Cache-Control", "no-cache")
