@@ -185,6 +185,40 @@ fn what_broke_off_goes_on() {
 }
 
 #[test]
+fn a_reply_outlives_the_server_that_wrote_it() {
+    let model = Model::start();
+    let Some((mut server, browser)) = start_with(Some(&model)) else {
+        return;
+    };
+    let page = Page::open(&browser, &server.origin);
+    page.sign_up();
+    page.send("Half a PAUSE reply");
+    page.wait(
+        "half of it",
+        &format!("{}?.textContent.includes('Half')", last(".text")),
+    );
+    server.go_away();
+    model.let_go();
+    server.come_back();
+    // By itself the page finds out what has become of the reply, and offers to go on.
+    page.wait(
+        "that it was interrupted",
+        &format!(
+            "{}?.textContent.startsWith('The reply was interrupted')",
+            last(".state")
+        ),
+    );
+    page.shot("interrupted-light");
+    model.let_go();
+    page.press_button(&last(".small-button"));
+    page.wait_for_end();
+    page.wait(
+        "that it is whole",
+        &format!("({} ?? null) === null && {COUNT} === 2", last(".state")),
+    );
+}
+
+#[test]
 fn a_question_without_a_reply_says_why_and_is_asked_again() {
     let model = Model::start();
     let Some((server, browser)) = start_with(Some(&model)) else {

@@ -207,7 +207,12 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     row(
         Flutter,
         "GET /users/me []",
-        &["new $.display_name", "new $.role", "new $.created_at"],
+        &[
+            "new $.display_name",
+            "new $.role",
+            "new $.created_at",
+            "new $.system_prompt",
+        ],
         ONE_USER,
     ),
     row(Flutter, "GET /users/me/ [slash]", &["status 200"], BOTH_SLASHES),
@@ -315,7 +320,12 @@ pub(super) const DEVIATIONS: &[Deviation] = &[
     row(
         ChatAi,
         "GET /users/me []",
-        &["string for int $.id", "new $.username", "new $.role"],
+        &[
+            "string for int $.id",
+            "new $.username",
+            "new $.role",
+            "new $.system_prompt",
+        ],
         ONE_USER,
     ),
     row(

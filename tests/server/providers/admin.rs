@@ -393,6 +393,7 @@ fn health_says_more_to_those_who_are_signed_in_and_ask() {
         "store": {"state": "healthy", "reason": null},
         "turns": {"running": 0, "max": 256},
         "providers": [],
+        "backups": null,
     });
     check_shape(
         &office.server.get("/health?verbose").bearer(&office.user.token).send(),
