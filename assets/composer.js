@@ -2,7 +2,7 @@
 // nothing of how messages look.
 
 import { choose } from "./conversations.js";
-import { el, icon, iconButton, memo, place } from "./dom.js";
+import { el, icon, iconButton, keepFocus, memo, place } from "./dom.js";
 import { draftOf, filesOf, write } from "./drafts.js";
 import { shortModel, words } from "./lang/en.js";
 import { composes, sends } from "./shortcuts.js";
@@ -104,7 +104,7 @@ function showState({ dock, input, unsent, queued, tools, drawFiles, drawTools })
   );
   watch(
     (state) => [filesOf(openId(state), state)],
-    (state) => drawFiles(filesOf(openId(state), state)),
+    (state) => keepFocus(dock, () => drawFiles(filesOf(openId(state), state)), () => input),
   );
   const shown = (state) => {
     const id = openId(state);
@@ -119,7 +119,7 @@ function showState({ dock, input, unsent, queued, tools, drawFiles, drawTools })
   };
   watch(
     (state) => Object.values(shown(state)),
-    (state) => place(tools, drawTools(shown(state))),
+    (state) => keepFocus(tools, () => place(tools, drawTools(shown(state))), () => input),
   );
 }
 
@@ -142,19 +142,12 @@ function toolsOf() {
     picker.value = "";
   });
   const attach = iconButton("attach", w.attach, { onclick: () => picker.click() });
-  const library = memo((id, on) =>
-    el(
-      "button",
-      {
-        type: "button",
-        class: "chip",
-        "aria-pressed": String(on),
-        title: on ? w.libraryOn : w.libraryOff,
-        onclick: () => choose(id, { library: !on }),
-      },
-      icon("library"),
-      el("span", null, w.library),
-    ),
+  const isOn = () => library.getAttribute("aria-pressed") === "true";
+  const library = el(
+    "button",
+    { type: "button", class: "chip", onclick: () => choose(openId(), { library: !isOn() }) },
+    icon("library"),
+    el("span", null, w.library),
   );
   const modelButton = memo((id, name) => {
     const pick = async () => {
@@ -183,11 +176,13 @@ function toolsOf() {
     const label = waiting === "" ? w.send : w.queue;
     sendButton.setAttribute("aria-label", label);
     sendButton.title = label;
+    library.setAttribute("aria-pressed", String(hasLibrary));
+    library.title = hasLibrary ? w.libraryOn : w.libraryOff;
     const isStopping = waiting !== "" && id !== NEW;
     return [
       attach,
       picker,
-      library(id, hasLibrary),
+      library,
       spacer,
       modelButton(id, name),
       isStopping ? stopButton : null,

@@ -1,7 +1,7 @@
 // The conversation on the screen: its messages, the wait for a reply, and what stands there when there is
 // nothing to read.
 
-import { el, icon, iconButton, memo, place } from "./dom.js";
+import { el, icon, iconButton, keepFocus, memo, place } from "./dom.js";
 import { listenForCode, listenForJumps } from "./html.js";
 import { words } from "./lang/en.js";
 import { messageItem } from "./message.js";
@@ -81,6 +81,7 @@ function stayAtEnd(view, column, latest) {
   latest.addEventListener("click", () => {
     toEnd();
     latest.hidden = true;
+    view.focus({ preventScroll: true });
   });
   // Messages grow, the composer grows, a phone's keyboard comes up: all of them before the next picture is drawn.
   const sizes = new ResizeObserver(() => {
@@ -99,7 +100,7 @@ function drawInto(column, end) {
   const around = surroundings(list);
   let items = new Map();
   let drawn = { id: null };
-  return (id, thread, state) => {
+  const draw = (id, thread, state) => {
     const kept = new Map();
     const last = thread.messages.at(-1);
     for (const message of thread.messages) {
@@ -122,10 +123,27 @@ function drawInto(column, end) {
     const isOpened = id !== drawn.id || thread.status !== drawn.status;
     const isSent = last?.role === "user" && last.key !== drawn.last;
     if (isOpened || isSent) end.toEnd();
-    drawn = { id, status: thread.status, last: last?.key };
+    // The message that is edited is what is looked at, wherever the end is.
+    if (state.editing && state.editing !== drawn.editing) end.leave();
+    drawn = { id, status: thread.status, last: last?.key, editing: state.editing };
     const sought = state.sought && thread.messages.find((message) => message.id === state.sought);
     if (sought) showFound(items.get(sought.key).node, end);
   };
+  return (id, thread, state) => {
+    const at = [...list.children].findIndex((node) => node.contains(document.activeElement));
+    keepFocus(
+      column,
+      () => draw(id, thread, state),
+      (held) => namesake(list.children[at], held) ?? document.querySelector("#message"),
+    );
+  };
+}
+
+/** The arrow to another version that stands for `held` in the message that has taken the place of its own. */
+function namesake(node, held) {
+  if (!held.closest(".branches")) return null;
+  const arrows = [...(node?.querySelectorAll(".branches button:enabled") ?? [])];
+  return arrows.find((arrow) => arrow.title === held.title) ?? arrows[0];
 }
 
 /** Brings a message that was searched for into view, and marks it for a moment. */

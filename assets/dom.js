@@ -52,6 +52,17 @@ export function place(parent, nodes) {
   }
 }
 
+/**
+ * Runs `draw`, and where that takes away what the keyboard is on, puts it on what `next` finds. A pointer's focus is let
+ * go: on a phone it would bring up the keys.
+ */
+export function keepFocus(parent, draw, next) {
+  const held = document.activeElement;
+  const isHeld = parent.contains(held) && held.matches(":focus-visible");
+  draw();
+  if (isHeld && !held.isConnected) next(held)?.focus({ preventScroll: true });
+}
+
 /** Calls `make` again only when what the node is about has changed: a node that stays keeps its focus and its place. */
 export function memo(make) {
   let seen = null;

@@ -1,20 +1,24 @@
-// What is written but not sent, by conversation. It outlives a reload, a lost connection and the end of a
-// session, and belongs to one user; signing out removes it from this browser.
+// What is written but not sent, by conversation, and the files that have been uploaded for it. It outlives a reload, a lost
+// connection and the end of a session, and belongs to one user; signing out removes it from this browser.
 
+import { attachmentUrl } from "./api.js";
 import { NEW, current, update } from "./store.js";
 
 /** One list for all who have none, so that watchers see no change. */
 const NO_FILES = [];
 
 let prefix = "";
+let filesPrefix = "";
 /** Conversations whose draft came from before the page was loaded, and was not touched since. */
 let restored = new Set();
 
 /** Reads what `user` left unsent in this browser. */
 export function load(user) {
   prefix = `fireside.draft.${user.id}.`;
-  restored = new Set(keys().map((key) => key.slice(prefix.length)));
-  update({ drafts: Object.fromEntries(keys().map((key) => [key.slice(prefix.length), localStorage.getItem(key)])) });
+  filesPrefix = `fireside.files.${user.id}.`;
+  const drafts = Object.fromEntries(kept(prefix));
+  restored = new Set(Object.keys(drafts));
+  update({ drafts, files: Object.fromEntries(kept(filesPrefix).map(([id, text]) => [id, readFiles(text)])) });
 }
 
 export const draftOf = (id, state = current()) => state.drafts[id] ?? "";
@@ -45,9 +49,28 @@ export function moveNew(id, text) {
   if (draftOf(id) === "") keep(id, text);
 }
 
-/** The files in the composer of `id`. They are kept as long as the page: a reload cannot bring them back. */
+/** The files in the composer of `id`. Those that are on the server outlive a reload; the others must be chosen again. */
 export const filesOf = (id, state = current()) => state.files[id] ?? NO_FILES;
-export const setFiles = (id, files) => update({ files: { ...current().files, [id]: files } });
+export function setFiles(id, files) {
+  update({ files: { ...current().files, [id]: files } });
+  const uploaded = files.filter(({ url }) => url).map(({ name, size, type, url }) => ({ name, size, type, url }));
+  put(filesPrefix + id, uploaded.length > 0 ? JSON.stringify(uploaded) : "");
+}
+
+function readFiles(text) {
+  try {
+    return JSON.parse(text).map((file) => ({
+      ...file,
+      key: file.url,
+      preview: file.type.startsWith("image/") ? attachmentUrl(file.url.split("/").at(-1)) : null,
+      progress: 1,
+      problem: null,
+    }));
+  } catch {
+    // Another version's words, or somebody else's.
+    return NO_FILES;
+  }
+}
 
 /**
  * After a reload: a text that turns out to have arrived is no draft any more. What is written since is one, also when it
@@ -58,7 +81,7 @@ export function dropIfArrived(id, text) {
 }
 
 export function removeAll() {
-  for (const key of keys()) localStorage.removeItem(key);
+  for (const start of [prefix, filesPrefix]) for (const [id] of kept(start)) localStorage.removeItem(start + id);
 }
 
 function show(id, text) {
@@ -66,18 +89,22 @@ function show(id, text) {
   update({ drafts: text === "" ? others : { ...others, [id]: text } });
 }
 
-function keep(id, text) {
+const keep = (id, text) => put(prefix + id, text);
+
+function put(key, text) {
   try {
-    if (text === "") localStorage.removeItem(prefix + id);
-    else localStorage.setItem(prefix + id, text);
+    if (text === "") localStorage.removeItem(key);
+    else localStorage.setItem(key, text);
   } catch {
     // Storage is blocked or full: the draft lives as long as the page.
   }
 }
 
-function keys() {
+/** What is kept under keys that begin with `start`, as pairs of the rest and the text. */
+function kept(start) {
   try {
-    return Object.keys(localStorage).filter((key) => key.startsWith(prefix));
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(start));
+    return keys.map((key) => [key.slice(start.length), localStorage.getItem(key)]);
   } catch {
     return [];
   }

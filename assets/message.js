@@ -6,7 +6,7 @@ import { copyText, showHtml } from "./html.js";
 import { bytes, cost, shortModel, time, words } from "./lang/en.js";
 import { openMenu } from "./overlay.js";
 import { sends } from "./shortcuts.js";
-import { current, openId } from "./store.js";
+import { current, openId, update } from "./store.js";
 import { edit, endEdit, regenerate, remove, resume, startEdit, turnTo } from "./turns.js";
 
 const w = words.conversation;
@@ -29,14 +29,16 @@ export function messageItem() {
     actions: memo(actionsPart),
   };
   const room = el("div", { class: "actions" });
-  const field = memo(editField);
-  const update = (message, { live, editing, busy }) => {
+  let field = null;
+  const show = (message, { live, editing, busy }) => {
     const own = message.role === "user";
     const shown = live ?? message;
     node.classList.toggle("own", own);
     node.toggleAttribute("data-live", Boolean(live));
     heading.textContent = own ? w.you : w.reply;
-    if (own && editing) return place(node, [heading, parts.files(message.attachments), field(message)].filter(Boolean));
+    // Made anew for each edit, and kept while that lasts.
+    field = own && editing ? (field ?? editField(message)) : null;
+    if (field) return place(node, [heading, parts.files(message.attachments), field].filter(Boolean));
     text.update(message, live);
     place(
       node,
@@ -53,7 +55,7 @@ export function messageItem() {
       ].filter(Boolean),
     );
   };
-  return { node, update };
+  return { node, update: show };
 }
 
 /** The text: as it was written for one's own, rendered for a reply; while it comes, block by block. */
@@ -254,7 +256,11 @@ function editField(message) {
     input.style.height = "auto";
     input.style.height = `${input.scrollHeight}px`;
   };
-  input.addEventListener("input", grow);
+  input.addEventListener("input", () => {
+    grow();
+    // Whoever looks at another conversation meanwhile finds it as it was.
+    update({ edited: input.value });
+  });
   input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "Escape") {
@@ -267,7 +273,8 @@ function editField(message) {
   });
   queueMicrotask(() => {
     grow();
-    input.focus();
+    input.focus({ preventScroll: true });
+    input.scrollIntoView({ block: "nearest" });
   });
   return el(
     "div",

@@ -8,9 +8,18 @@ const UNDO_MS = 6000;
 
 const waiting = new Set();
 
+/** The keyboard goes on with the row beside the one that disappears. */
+function hideRow(hide) {
+  const held = document.activeElement;
+  hide();
+  const row = held.closest("[hidden]");
+  const next = row?.nextElementSibling ?? row?.previousElementSibling;
+  next?.querySelector("button, a")?.focus();
+}
+
 /** Runs `hide` now and `act` in a few seconds, unless it is taken back, which runs `show`. */
 export function undoable({ text, hide, show, act, failed }) {
-  hide();
+  hideRow(hide);
   const done = async () => {
     clearTimeout(timer);
     waiting.delete(done);
