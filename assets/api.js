@@ -132,6 +132,8 @@ export const setLeaf = (id, messageId) => put(`${conversationOf(id)}/leaf`, { me
 /* Models, files, documents */
 
 export const models = () => get("/models");
+/** Where the file is that an upload gave the address `path`. */
+export const mediaUrl = (path) => ROOT + path;
 export const attachmentUrl = (id) => `${ROOT}/attachments/${part(id)}`;
 export const documents = (offset) => get(`/documents${query({ limit: DOCUMENTS_PAGE, offset: String(offset) })}`);
 export const readPassages = (id) => get(`/documents/${part(id)}/passages`);

@@ -1,7 +1,7 @@
 // What is written but not sent, by conversation, and the files that have been uploaded for it. It outlives a reload, a lost
 // connection and the end of a session, and belongs to one user; signing out removes it from this browser.
 
-import { attachmentUrl } from "./api.js";
+import { mediaUrl } from "./api.js";
 import { NEW, current, update } from "./store.js";
 
 /** One list for all who have none, so that watchers see no change. */
@@ -62,7 +62,7 @@ function readFiles(text) {
     return JSON.parse(text).map((file) => ({
       ...file,
       key: file.url,
-      preview: file.type.startsWith("image/") ? attachmentUrl(file.url.split("/").at(-1)) : null,
+      preview: file.type.startsWith("image/") ? mediaUrl(file.url) : null,
       progress: 1,
       problem: null,
     }));
