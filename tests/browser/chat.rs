@@ -214,6 +214,11 @@ fn a_file(page: &Page) {
         "document.querySelector('.pending progress')?.hidden === true",
     );
     page.shot("attaching-light");
+    page.reload();
+    page.wait(
+        "the file after a reload",
+        "document.querySelector('.pending .file-name')?.textContent === 'hearth.txt'",
+    );
     page.send("What do I need?");
     page.wait_for_end();
     page.wait(

@@ -219,6 +219,40 @@ fn a_reply_outlives_the_server_that_wrote_it() {
 }
 
 #[test]
+fn an_edit_is_where_the_keyboard_is() {
+    let Some((server, browser)) = start_with(None) else {
+        return;
+    };
+    let page = Page::open(&browser, &server.origin);
+    page.sign_up();
+    page.send("The first words");
+    page.wait_for_end();
+    let is_edited = "document.activeElement.matches('.edit-text')";
+    for text in ["The first words", "The first words"] {
+        page.eval("document.querySelector('#message').focus()");
+        page.press("ArrowUp");
+        page.wait(
+            "the edit",
+            &format!("{is_edited} && document.activeElement.value === '{text}'"),
+        );
+        page.fill(".edit-text", "Taken back");
+        page.press("Escape");
+        page.wait("the composer", "document.activeElement.id === 'message'");
+    }
+    page.press("ArrowUp");
+    page.wait("the edit once more", is_edited);
+    page.fill(".edit-text", "Half an edit");
+    let address = page.path();
+    page.click(".new-conversation");
+    page.wait("another page", &format!("location.pathname !== '{address}'"));
+    page.eval("history.back()");
+    page.wait(
+        "the edit as it was left",
+        "document.querySelector('.edit-text')?.value === 'Half an edit'",
+    );
+}
+
+#[test]
 fn a_question_without_a_reply_says_why_and_is_asked_again() {
     let model = Model::start();
     let Some((server, browser)) = start_with(Some(&model)) else {
