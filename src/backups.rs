@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Kind};
-use crate::store::SharedStore;
+use crate::store::{SharedStore, Store};
 use crate::system;
 
 /// How soon one that failed is tried again, at the latest: whoever frees the disk need not do anything else.
@@ -108,7 +108,10 @@ impl Backups {
     fn run(&self) {
         let every = i64::try_from(self.schedule.every.as_secs()).unwrap_or(i64::MAX);
         let now = Clock.now();
-        let newest = list(&self.schedule.folder, &self.prefix).pop();
+        let mut copies = list(&self.schedule.folder, &self.prefix);
+        // What a clock that was wrong has dated in the future says nothing.
+        copies.retain(|(at, _)| *at <= now);
+        let newest = copies.pop();
         let mut due = newest.as_ref().map_or(now, |(at, _)| at.plus_s(every));
         if let Some((at, path)) = newest {
             let mut state = self.lock();
@@ -175,7 +178,7 @@ impl Backups {
         let at = Clock.now();
         let path = folder.join(format!("{}{}.db", self.prefix, stamp(at)));
         let part = path.with_extension("db.part");
-        let made = self.check_room(folder).and_then(|()| {
+        let made = check_room(&self.store, folder).and_then(|()| {
             system::create_private_file(&part).map_err(failed)?;
             self.store.back_up(&part)?;
             let renamed = std::fs::rename(&part, &path).and_then(|()| system::sync_folder(folder));
@@ -188,31 +191,37 @@ impl Backups {
         }
         let bytes = std::fs::metadata(&path).map_err(failed)?.len();
         log::info!("backup {} ({bytes} bytes)", path.display());
-        let copies = list(folder, &self.prefix);
-        for (_, old) in copies.iter().rev().skip(self.schedule.keep) {
+        let mut others = list(folder, &self.prefix);
+        others.retain(|(_, other)| *other != path);
+        // Those dated after this one come from a clock that was wrong: they go first.
+        others.sort_by_key(|(other, _)| (*other <= at, *other));
+        for (_, old) in others.iter().rev().skip(self.schedule.keep.saturating_sub(1)) {
             if let Err(error) = std::fs::remove_file(old) {
                 log::warn!("the old backup {} stays: {error}", old.display());
             }
         }
         Ok((at, bytes))
     }
+}
 
-    /// A copy is no larger than the database: where that does not fit, the disk is not filled up first, on which the
-    /// database may stand as well.
-    fn check_room(&self, folder: &Path) -> Result<(), Error> {
-        let bytes = std::fs::metadata(self.store.database()).map_or(0, |file| file.len());
-        match system::free_bytes(folder) {
-            Some(free) if free < bytes.saturating_add(RESERVE_BYTES) => {
-                let message = format!(
-                    "There is no room for a backup in {}: it may take {} MiB, and {} MiB are free",
-                    folder.display(),
-                    bytes.div_ceil(1024 * 1024),
-                    free / (1024 * 1024)
-                );
-                Err(Error::new(Kind::StorageFull, message))
-            }
-            _ => Ok(()),
+/// Whether a copy fits into a folder: it is no larger than the database. Where it does not fit, the disk is not filled up
+/// first, on which the database may stand as well.
+///
+/// # Errors
+/// [`Kind::StorageFull`] when it does not.
+pub fn check_room(store: &Store, folder: &Path) -> Result<(), Error> {
+    let bytes = std::fs::metadata(store.database()).map_or(0, |file| file.len());
+    match system::free_bytes(folder) {
+        Some(free) if free < bytes.saturating_add(RESERVE_BYTES) => {
+            let message = format!(
+                "There is no room for a backup in {}: it may take {} MiB, and {} MiB are free",
+                folder.display(),
+                bytes.div_ceil(1024 * 1024),
+                free / (1024 * 1024)
+            );
+            Err(Error::new(Kind::StorageFull, message))
         }
+        _ => Ok(()),
     }
 }
 
@@ -314,6 +323,21 @@ mod tests {
         let copies = list(&folder, &backups.prefix);
         assert_eq!(copies.len(), 2);
         crate::store::check_backup(&copies[1].1).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn one_dated_in_the_future_makes_way_for_the_new_one() {
+        let (rig, folder) = (Rig::new(), folder("future"));
+        let backups = Backups::new(SharedStore::clone(&rig.store), schedule(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        let own = |year: u32| folder.join(format!("{}{year}-01-01T00-00-00Z.db", backups.prefix));
+        for year in [2020, 2098, 2099] {
+            std::fs::write(own(year), b"x").unwrap();
+        }
+        let (at, _) = backups.make().unwrap();
+        assert!(folder.join(format!("{}{}.db", backups.prefix, stamp(at))).exists());
+        assert!(own(2020).exists() && !own(2098).exists() && !own(2099).exists());
         std::fs::remove_dir_all(folder).unwrap();
     }
 

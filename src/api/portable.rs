@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::Ctx;
 use crate::app::App;
+use crate::backups;
 use crate::chores::{self, Temporary, unwritable};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Deferred, Download, FormFile, Later, Query, Reply, Route, Typed, get, post};
@@ -148,7 +149,9 @@ fn back_up(ctx: &Ctx, (): (), respond: Later<Download>) {
     };
     let app = Arc::clone(&ctx.app);
     on_thread("backup", respond, move || {
-        let temporary = Temporary::new(&app.settings.spool(), until_fetched)?;
+        let spool = app.settings.spool();
+        backups::check_room(&app.store, &spool)?;
+        let temporary = Temporary::new(&spool, until_fetched)?;
         app.store.back_up(temporary.path())?;
         drop(permit);
         download(&app, temporary, "application/vnd.sqlite3", "db")

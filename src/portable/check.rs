@@ -56,8 +56,8 @@ pub(super) fn check_settings(settings: &RawValue) -> Result<Option<String>, &'st
     }
 }
 
-/// A conversation as it can be stored, or what is wrong with it.
-pub(super) fn check(mut conversation: PortableConversation) -> Result<PortableConversation, &'static str> {
+/// A conversation as it can be stored and the bytes of memory that it takes, or what is wrong with it.
+pub(super) fn check(mut conversation: PortableConversation) -> Result<(PortableConversation, usize), &'static str> {
     require(
         conversation.messages.len() <= MESSAGES_MAX,
         "It has more than 20 000 messages",
@@ -77,8 +77,7 @@ pub(super) fn check(mut conversation: PortableConversation) -> Result<PortableCo
             known.insert(message.uuid.clone()),
             "Two of its messages have the same id",
         )?;
-        bytes += message.content.len() + message.reasoning.as_ref().map_or(0, String::len);
-        bytes += message.tool_calls.as_ref().map_or(0, |calls| calls.get().len());
+        bytes += bytes_of(message);
     }
     require(bytes <= CONVERSATION_BYTES_MAX, "Its messages have more than 64 MiB")?;
     conversation.leaf = match &conversation.leaf {
@@ -88,7 +87,18 @@ pub(super) fn check(mut conversation: PortableConversation) -> Result<PortableCo
         }
         None => conversation.messages.last().map(|message| message.uuid.clone()),
     };
-    Ok(conversation)
+    bytes += conversation.messages.len() * size_of::<PortableMessage>();
+    Ok((conversation, bytes))
+}
+
+/// Bytes of all that a message holds, but for what is short.
+fn bytes_of(message: &PortableMessage) -> usize {
+    let texts = [&message.reasoning, &message.model, &message.error, &message.summary];
+    let texts = texts.into_iter().flatten().chain(&message.media_urls);
+    message.content.len()
+        + texts.map(String::len).sum::<usize>()
+        + message.tool_calls.as_ref().map_or(0, |calls| calls.get().len())
+        + message.sources.iter().map(Source::bytes).sum::<usize>()
 }
 
 /// What users choose for a conversation.

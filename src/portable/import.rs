@@ -102,7 +102,11 @@ fn import_list(intake: &mut Intake<'_>, source: &Source, list: impl Read) -> Res
     items(list, |item| {
         match item {
             Item::Whole(bytes) => import_item(intake, source, bytes)?,
-            Item::TooLarge => intake.refuse("conversation", None, "It has more than 64 MiB"),
+            Item::TooLarge => intake.refuse(
+                "conversation",
+                None,
+                "It has more than 64 MiB, or more than 1 000 000 values",
+            ),
         }
         Ok(ControlFlow::Continue(()))
     })

@@ -17,9 +17,9 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::hex::hex;
 use crate::library::{self, Added, NewText};
-use crate::store::{self, Arrival, NewAttachment, PortableConversation, SharedStore};
+use crate::store::{self, Arrival, Known, NewAttachment, PortableConversation, SharedStore};
 
-/// Conversations and bytes of texts that are stored together: on a memory card a commit takes as long as hundreds of
+/// Conversations and bytes that are stored together: on a memory card a commit takes as long as hundreds of
 /// messages do, and for this many nobody else waits long.
 const TOGETHER_MAX: usize = 64;
 const TOGETHER_BYTES_MAX: usize = 1024 * 1024;
@@ -123,10 +123,9 @@ impl<'d> Intake<'d> {
         let label = Label::new("conversation", Some(item.uuid.clone()), item.title.as_deref());
         match check(item) {
             Err(reason) => self.report.note(label, Outcome::failed(reason)),
-            Ok(mut conversation) => {
+            Ok((mut conversation, bytes)) => {
                 conversation.sha256 = Some(digest(&conversation)?);
-                let texts = conversation.messages.iter().map(|message| message.content.len());
-                self.waiting_bytes += texts.sum::<usize>();
+                self.waiting_bytes += bytes;
                 self.waiting.push(conversation);
                 if self.waiting.len() >= TOGETHER_MAX || self.waiting_bytes >= TOGETHER_BYTES_MAX {
                     self.store_waiting()?;
@@ -147,13 +146,19 @@ impl<'d> Intake<'d> {
             .map(|one| Label::new("conversation", Some(one.uuid.clone()), one.title.as_deref()))
             .collect();
         let (owner, waiting) = (self.to.owner, std::mem::take(&mut self.waiting));
+        // Files that came only now may belong to messages that are here already.
+        let known = if self.dates.is_empty() {
+            Known::Unchanged
+        } else {
+            Known::Never
+        };
         let arrivals = match self.to.mode {
             Mode::Store => {
-                let job = move |tx: &store::Tx<'_>| store::import_conversations(tx, owner, &waiting);
+                let job = move |tx: &store::Tx<'_>| store::import_conversations(tx, owner, &waiting, known);
                 self.to.store.write(job)?
             }
             Mode::Rehearse => {
-                let job = move |tx: &store::Tx<'_>| store::import_conversations(tx, owner, &waiting);
+                let job = move |tx: &store::Tx<'_>| store::import_conversations(tx, owner, &waiting, known);
                 self.to.store.rehearse(job)?
             }
         };

@@ -10,6 +10,10 @@ use crate::error::Error;
 /// Bytes of one item: a conversation of the largest size that is stored, and what other programs keep with it.
 const ITEM_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Values in one item: fifty for each message of the longest conversation that is stored. Two bytes of text may become
+/// seventy in memory.
+const ITEM_VALUES_MAX: usize = 1_000_000;
+
 /// Items of one list: some lifetimes of conversations. An endless file ends somewhere.
 const ITEMS_MAX: usize = 1_000_000;
 
@@ -105,6 +109,7 @@ impl<R: Read> Scan<R> {
         self.item.push(first);
         self.is_large = false;
         let (mut depth, mut is_text, mut is_escaped) = (1_usize, false, false);
+        let mut values = 0_usize;
         while depth > 0 {
             let buffer = self.source.fill_buf().map_err(super::unreadable)?;
             if buffer.is_empty() {
@@ -113,6 +118,8 @@ impl<R: Read> Scan<R> {
             let mut taken = 0;
             for &byte in buffer {
                 taken += 1;
+                // As many as there are beginnings of lists and objects, and commas in them.
+                values += usize::from(!is_text && matches!(byte, b'{' | b'[' | b','));
                 match byte {
                     _ if is_escaped => is_escaped = false,
                     b'\\' if is_text => is_escaped = true,
@@ -125,7 +132,7 @@ impl<R: Read> Scan<R> {
                     break;
                 }
             }
-            self.is_large |= self.item.len() + taken > ITEM_BYTES_MAX;
+            self.is_large |= self.item.len() + taken > ITEM_BYTES_MAX || values > ITEM_VALUES_MAX;
             if !self.is_large {
                 self.item.extend_from_slice(&buffer[..taken]);
             }
@@ -191,16 +198,21 @@ mod tests {
 
     #[test]
     fn an_item_that_is_too_large_is_only_counted() {
-        let large = format!("[{{\"a\":\"{}\"}},{{}}]", "x".repeat(ITEM_BYTES_MAX));
-        let (mut whole, mut large_ones) = (0, 0);
-        items(large.as_bytes(), |item| {
-            match item {
-                Item::Whole(_) => whole += 1,
-                Item::TooLarge => large_ones += 1,
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-        .unwrap();
-        assert_eq!((whole, large_ones), (1, 1));
+        for large in [
+            format!("{{\"a\":\"{}\"}}", "x".repeat(ITEM_BYTES_MAX)),
+            format!("{{\"a\":[1{}]}}", ",1".repeat(ITEM_VALUES_MAX)),
+        ] {
+            let list = format!("[{large},{{\"a\":\"{}\"}}]", ",".repeat(ITEM_VALUES_MAX + 1));
+            let (mut whole, mut large_ones) = (0, 0);
+            items(list.as_bytes(), |item| {
+                match item {
+                    Item::Whole(_) => whole += 1,
+                    Item::TooLarge => large_ones += 1,
+                }
+                Ok(ControlFlow::Continue(()))
+            })
+            .unwrap();
+            assert_eq!((whole, large_ones), (1, 1));
+        }
     }
 }

@@ -2,10 +2,14 @@
 //! and in newer versions what was attached, which tools were called and which fragments were used. It is a stranger's
 //! file: nothing in it runs (no view, no trigger), and every table is read as what it says it is or not at all.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 
 use super::failed;
@@ -14,14 +18,29 @@ use crate::error::{Error, Kind};
 /// Replies in one log: a lifetime's. Their ids are held in memory.
 const RESPONSES_MAX: usize = 1_000_000;
 
-/// Bytes of the texts of one conversation.
-const TEXTS_BYTES_MAX: i64 = 64 * 1024 * 1024;
+/// Bytes of all that is read of one conversation, and of all ids together.
+const TEXTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of one value, twice the longest reply that is stored: columns that are computed make any number out of none.
+const VALUE_BYTES_MAX: i32 = 16 * 1024 * 1024;
+
+/// Characters of an id and of a time that are looked at.
+const WORD_CHARS: u32 = 200;
+
+/// What SQLite may take for reading all of it: some times what the largest log needs on a slow machine.
+const READING_MAX: Duration = Duration::from_secs(120);
+
+/// Steps of SQLite between two looks at the clock: well under a millisecond.
+const STEPS: i32 = 1000;
 
 /// Files, calls and fragments of one reply that are looked at.
 const PARTS_MAX: u32 = 100;
 
 /// What the parts of a reply are looked up by.
-const INDEXED: [(&str, &str); 4] = [
+const INDEXED: [(&str, &str); 7] = [
+    ("conversations", "id"),
+    ("attachments", "id"),
+    ("fragments", "id"),
     ("prompt_attachments", "response_id"),
     ("prompt_fragments", "response_id"),
     ("tool_calls", "response_id"),
@@ -33,6 +52,19 @@ pub struct LlmLogs {
     connection: Connection,
     tables: HashSet<String>,
     columns: HashSet<String>,
+    /// Bytes that may still be read.
+    room: Cell<usize>,
+    deadline: Deadline,
+}
+
+/// When SQLite must have read all of it; put off by what is done with it meanwhile.
+#[derive(Clone)]
+struct Deadline(Arc<Mutex<Instant>>);
+
+impl Deadline {
+    fn get(&self) -> MutexGuard<'_, Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A conversation of the log.
@@ -86,20 +118,8 @@ impl LlmLogs {
     pub fn open(path: &Path) -> Result<Option<LlmLogs>, Error> {
         // For writing too, or a log in WAL mode would leave files beside it.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(unreadable)?;
-        let confine = || {
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-            for (table, column) in INDEXED {
-                // Without these every reply would read the whole table. Where there is no such table there is no need.
-                let sql = format!("CREATE INDEX IF NOT EXISTS fireside_{table}_{column} ON {table} ({column})");
-                connection.execute(&sql, ()).ok();
-            }
-            connection.execute_batch("PRAGMA query_only = 1; PRAGMA cell_size_check = 1; PRAGMA mmap_size = 0;")
-        };
-        confine().map_err(unreadable)?;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(unreadable)?;
+        let deadline = confine(&mut connection).map_err(unreadable)?;
         let names = |sql: &str| -> Result<HashSet<String>, Error> {
             let mut statement = connection.prepare(sql).map_err(unreadable)?;
             let names = statement.query_map((), |row| row.get(0)).map_err(unreadable)?;
@@ -118,6 +138,8 @@ impl LlmLogs {
             connection,
             tables,
             columns,
+            room: Cell::new(TEXTS_BYTES_MAX),
+            deadline,
         }))
     }
 
@@ -129,18 +151,38 @@ impl LlmLogs {
         let replies = self.list()?;
         for group in replies.chunk_by(|one, other| one.1 == other.1) {
             let id = &group[0].1;
+            self.room.set(TEXTS_BYTES_MAX);
             let item = match self.conversation(id, group) {
-                Ok(Some(conversation)) => LlmItem::Conversation(conversation),
-                Ok(None) => LlmItem::Unreadable(id.clone(), "Its messages have more than 64 MiB"),
+                Ok(conversation) => LlmItem::Conversation(conversation),
+                Err(error) if is_too_large(&error) => LlmItem::Unreadable(
+                    id.clone(),
+                    "It has more than 64 MiB, or one text of it more than 16 MiB",
+                ),
                 // A value is not what its column should hold.
                 Err(rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..)) => {
                     LlmItem::Unreadable(id.clone(), "It holds what is no text")
                 }
                 Err(error) => return Err(unreadable(error)),
             };
+            let begun = Instant::now();
             each(item)?;
+            *self.deadline.get() += begun.elapsed();
         }
         Ok(())
+    }
+
+    /// Counts a text that is kept.
+    fn keep(&self, text: String) -> rusqlite::Result<String> {
+        let room = self.room.get().checked_sub(text.len()).ok_or_else(too_large)?;
+        self.room.set(room);
+        Ok(text)
+    }
+
+    /// Keeps a text of a row, if there is one.
+    fn text(&self, row: &Row<'_>, at: usize) -> rusqlite::Result<Option<String>> {
+        row.get::<_, Option<String>>(at)?
+            .map(|text| self.keep(text))
+            .transpose()
     }
 
     /// The rows of all replies, each with its conversation's id, or its own where it has none; one conversation's
@@ -148,13 +190,13 @@ impl LlmLogs {
     fn list(&self) -> Result<Vec<(i64, String)>, Error> {
         let (conversation, at) = (self.column("conversation_id"), self.column("datetime_utc"));
         let sql = format!(
-            "SELECT rowid, CAST(coalesce({conversation}, id) AS TEXT) AS conversation FROM responses
-             ORDER BY conversation, {at}, rowid LIMIT {}",
+            "SELECT rowid, substr(CAST(coalesce({conversation}, id) AS TEXT), 1, {WORD_CHARS}) AS conversation
+             FROM responses ORDER BY conversation, substr({at}, 1, {WORD_CHARS}), rowid LIMIT {}",
             RESPONSES_MAX + 1
         );
         let list = || -> rusqlite::Result<Vec<(i64, String)>> {
             let mut statement = self.connection.prepare(&sql)?;
-            let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows = statement.query_map((), |row| Ok((row.get(0)?, self.keep(row.get(1)?)?)))?;
             rows.collect()
         };
         let replies = list().map_err(unreadable)?;
@@ -169,33 +211,22 @@ impl LlmLogs {
         if self.columns.contains(name) { name } else { "NULL" }
     }
 
-    fn conversation(&self, id: &str, replies: &[(i64, String)]) -> rusqlite::Result<Option<LlmConversation>> {
+    fn conversation(&self, id: &str, replies: &[(i64, String)]) -> rusqlite::Result<LlmConversation> {
         let mut name = None;
         if self.tables.contains("conversations") {
             let sql = "SELECT CAST(name AS TEXT) FROM conversations WHERE id = ?1";
             let mut statement = self.connection.prepare_cached(sql)?;
-            name = statement.query_row([id], |row| row.get(0)).optional()?.flatten();
+            name = statement.query_row([id], |row| self.text(row, 0)).optional()?.flatten();
         }
         let mut conversation = LlmConversation {
             id: id.to_owned(),
             name,
             responses: Vec::new(),
         };
-        let mut bytes = 0;
         for (row, _) in replies {
-            let sizes = "SELECT coalesce(octet_length(prompt), 0) + coalesce(octet_length(response), 0)
-                 FROM responses WHERE rowid = ?1";
-            let size: i64 = self
-                .connection
-                .prepare_cached(sizes)?
-                .query_row([row], |row| row.get(0))?;
-            bytes += size;
-            if bytes > TEXTS_BYTES_MAX {
-                return Ok(None);
-            }
             conversation.responses.push(self.response(*row)?);
         }
-        Ok(Some(conversation))
+        Ok(conversation)
     }
 
     fn response(&self, row: i64) -> rusqlite::Result<LlmResponse> {
@@ -207,14 +238,14 @@ impl LlmLogs {
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut response = statement.query_row([row], |row| {
-            let text = |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(at)?.unwrap_or_default());
+            let text = |at: usize| self.text(row, at);
             Ok(LlmResponse {
-                id: text(0)?,
-                model: row.get(1)?,
-                prompt: text(2)?,
-                system: row.get(3)?,
-                response: text(4)?,
-                at: row.get(5)?,
+                id: text(0)?.unwrap_or_default(),
+                model: text(1)?,
+                prompt: text(2)?.unwrap_or_default(),
+                system: text(3)?,
+                response: text(4)?.unwrap_or_default(),
+                at: text(5)?,
                 ..LlmResponse::default()
             })
         })?;
@@ -224,14 +255,14 @@ impl LlmLogs {
             "SELECT CAST(coalesce(path, url, type) AS TEXT) FROM prompt_attachments
              JOIN attachments ON attachments.id = attachment_id WHERE response_id = ?1 LIMIT ?2",
             id,
-            |row| row.get::<_, Option<String>>(0).map(Option::unwrap_or_default),
+            |row| self.text(row, 0).map(Option::unwrap_or_default),
         )?;
         response.fragments = self.parts(
             &["prompt_fragments", "fragments"],
             "SELECT CAST(coalesce(source, 'fragment') AS TEXT), CAST(substr(content, 1, 1000000) AS TEXT)
              FROM prompt_fragments JOIN fragments ON fragments.id = fragment_id WHERE response_id = ?1 LIMIT ?2",
             id,
-            |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?.unwrap_or_default())),
+            |row| Ok((self.keep(row.get(0)?)?, self.text(row, 1)?.unwrap_or_default())),
         )?;
         response.calls = self.parts(
             &["tool_calls", "tool_results"],
@@ -240,7 +271,7 @@ impl LlmLogs {
                   WHERE tool_results.tool_call_id = tool_calls.tool_call_id LIMIT 1)
              FROM tool_calls WHERE response_id = ?1 LIMIT ?2",
             id,
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((self.keep(row.get(0)?)?, self.keep(row.get(1)?)?, self.text(row, 2)?)),
         )?;
         Ok(response)
     }
@@ -264,10 +295,95 @@ impl LlmLogs {
     }
 }
 
+/// Keeps a stranger's file from running anything, and from taking more memory and time than it may.
+fn confine(connection: &mut Connection) -> rusqlite::Result<Deadline> {
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)?;
+    let deadline = Deadline(Arc::new(Mutex::new(Instant::now() + READING_MAX)));
+    let own = deadline.clone();
+    connection.progress_handler(STEPS, Some(move || Instant::now() > *own.get()))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    // Nobody can have given an index of theirs this name.
+    let name = uuid::Uuid::new_v4().simple();
+    for (table, column) in INDEXED {
+        // Without these every reply would read the whole table. Where there is no such table there is no need.
+        let sql = format!("CREATE INDEX fireside_{name}_{table} ON {table} ({column})");
+        connection.execute(&sql, ()).ok();
+    }
+    connection.execute_batch("PRAGMA query_only = 1; PRAGMA cell_size_check = 1; PRAGMA mmap_size = 0;")?;
+    Ok(deadline)
+}
+
+/// What SQLite says of a value that is too large, for all of them together.
+fn too_large() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_TOOBIG), None)
+}
+
+fn is_too_large(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::TooBig)
+}
+
 /// Whatever is wrong with it is wrong with the file, unless the disk failed.
 fn unreadable(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::DiskFull) => failed(error),
+        Some(rusqlite::ErrorCode::OperationInterrupted) => {
+            Error::new(Kind::Malformed, "Reading the database takes more than two minutes").caused_by(error)
+        }
         _ => Error::new(Kind::Malformed, "The database is damaged").caused_by(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read of a log that this makes.
+    fn read(name: &str, sql: &str) -> Vec<LlmItem> {
+        let path = std::env::temp_dir().join(format!("fireside-logs-{}-{name}.db", std::process::id()));
+        std::fs::remove_file(&path).ok();
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        let (logs, mut found) = (LlmLogs::open(&path).unwrap().unwrap(), Vec::new());
+        logs.read(|item| {
+            found.push(item);
+            Ok(())
+        })
+        .unwrap();
+        std::fs::remove_file(&path).unwrap();
+        found
+    }
+
+    #[test]
+    fn a_column_that_is_computed_fills_no_memory() {
+        let found = read(
+            "computed",
+            "CREATE TABLE responses (id, model, prompt, response);
+             CREATE TABLE conversations (id, name AS (hex(zeroblob(100000000))));
+             INSERT INTO responses VALUES ('one', 'm', 'p', 'r');
+             INSERT INTO conversations VALUES ('one');",
+        );
+        assert!(
+            matches!(&found[..], [LlmItem::Unreadable(id, _)] if id == "one"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn parts_count_like_the_texts() {
+        let found = read(
+            "parts",
+            "CREATE TABLE responses (id, model, prompt, response);
+             CREATE TABLE tool_calls (response_id, tool_call_id, name, arguments AS (hex(zeroblob(1000000))));
+             CREATE TABLE tool_results (tool_call_id, output);
+             INSERT INTO responses VALUES ('one', 'm', 'p', 'r'), ('two', 'm', 'p', 'r');
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+             INSERT INTO tool_calls SELECT 'one', i, 'name' FROM n;",
+        );
+        let [LlmItem::Unreadable(id, _), LlmItem::Conversation(two)] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!((id.as_str(), two.responses.len()), ("one", 1));
     }
 }

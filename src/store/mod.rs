@@ -76,7 +76,7 @@ pub use messages::{
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{
-    Arrival, MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, date_attachments, derived_uuid,
+    Arrival, Known, MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, date_attachments, derived_uuid,
     find_portable_settings, import_conversations, import_settings, list_portable_attachments,
     list_portable_conversations, list_portable_messages, owner_of_attachment,
 };

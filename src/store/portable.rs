@@ -190,6 +190,15 @@ impl Naming {
     }
 }
 
+/// Which conversations are passed over unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Those that are as they were when they last came in.
+    Unchanged,
+    /// None: there is more for their messages than stands in them.
+    Never,
+}
+
 /// What became of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -378,12 +387,13 @@ pub fn import_conversations(
     tx: &Tx<'_>,
     owner: i64,
     conversations: &[PortableConversation],
+    known: Known,
 ) -> Result<Vec<Arrival>, Error> {
     let mut arrivals = Vec::with_capacity(conversations.len());
     for conversation in conversations {
-        let mut arrival = import_as(tx, owner, conversation, Naming::Kept)?;
+        let mut arrival = import_as(tx, owner, conversation, Naming::Kept, known)?;
         if arrival == Arrival::Taken {
-            arrival = import_as(tx, owner, conversation, Naming::Derived)?;
+            arrival = import_as(tx, owner, conversation, Naming::Derived, known)?;
         }
         arrivals.push(arrival);
     }
@@ -391,9 +401,15 @@ pub fn import_conversations(
 }
 
 /// Under one naming or not at all: what cannot be stored whole is taken back.
-fn import_as(tx: &Tx<'_>, owner: i64, conversation: &PortableConversation, naming: Naming) -> Result<Arrival, Error> {
+fn import_as(
+    tx: &Tx<'_>,
+    owner: i64,
+    conversation: &PortableConversation,
+    naming: Naming,
+    known: Known,
+) -> Result<Arrival, Error> {
     tx.execute("SAVEPOINT conversation", ())?;
-    match import_conversation(tx, owner, conversation, naming) {
+    match import_conversation(tx, owner, conversation, naming, known) {
         Ok(arrival) => {
             tx.execute("RELEASE conversation", ())?;
             Ok(arrival)
@@ -415,6 +431,7 @@ fn import_conversation(
     owner: i64,
     conversation: &PortableConversation,
     naming: Naming,
+    known: Known,
 ) -> Result<Arrival, Error> {
     let name = |uuid: &str| naming.name(owner, uuid);
     let uuid = name(&conversation.uuid);
@@ -428,7 +445,9 @@ fn import_conversation(
         None => (insert_conversation(tx, owner, &uuid, conversation)?, true),
         Some((holder, ..)) if holder != owner => return Ok(Arrival::Taken),
         Some((_, true, ..)) => return Ok(Arrival::Deleted),
-        Some((.., sha256)) if sha256.is_some() && sha256 == conversation.sha256 => return Ok(Arrival::Known),
+        Some((.., sha256)) if known == Known::Unchanged && sha256.is_some() && sha256 == conversation.sha256 => {
+            return Ok(Arrival::Known);
+        }
         Some((_, _, id, _)) => (id, false),
     };
     let mut added = 0;
@@ -443,7 +462,11 @@ fn import_conversation(
         let is_below_deleted = message.parent.as_deref().is_some_and(|parent| deleted.contains(parent));
         match found {
             Some((_, Some(from))) if from == id => drop(deleted.insert(&message.uuid)),
-            Some((conversation_id, _)) if conversation_id == id => {}
+            // Its files may not have come with it the first time.
+            Some((conversation_id, _)) if conversation_id == id => {
+                let (files, _) = find_files(tx, owner, message)?;
+                link(tx, owner, &name(&message.uuid), &files)?;
+            }
             _ if is_below_deleted => drop(deleted.insert(&message.uuid)),
             _ => {
                 insert(tx, owner, id, message, &name)?;
@@ -523,14 +546,9 @@ fn show_leaf(
     Ok(())
 }
 
-fn insert(
-    tx: &Tx<'_>,
-    owner: i64,
-    conversation_id: i64,
-    message: &PortableMessage,
-    name: &dyn Fn(&str) -> String,
-) -> Result<(), Error> {
-    // The files may have come under other names.
+/// The UUIDs of a message's files here, where they may have come under other names, and its addresses with these, as
+/// JSON.
+fn find_files(tx: &Tx<'_>, owner: i64, message: &PortableMessage) -> Result<(Vec<String>, String), Error> {
     let mut files = Vec::new();
     let mut media_urls = json_list(&message.media_urls);
     for uuid in &message.attachments {
@@ -542,14 +560,41 @@ fn insert(
             files.push(uuid.clone());
         }
     }
-    let id = tx.insert(
+    Ok((files, media_urls))
+}
+
+/// Links a message with those of its files that are here, and are not its own yet.
+fn link(tx: &Tx<'_>, owner: i64, message: &str, files: &[String]) -> Result<(), Error> {
+    if !files.is_empty() {
+        tx.execute(
+            "INSERT INTO message_attachments (message_id, attachment_id)
+             SELECT messages.id, attachments.id FROM messages, attachments
+             WHERE messages.uuid = ?1 AND attachments.user_id = ?2
+                 AND attachments.uuid IN (SELECT value FROM json_each(?3))
+             ON CONFLICT DO NOTHING",
+            params![message, owner, json_list(files)],
+        )?;
+    }
+    Ok(())
+}
+
+fn insert(
+    tx: &Tx<'_>,
+    owner: i64,
+    conversation_id: i64,
+    message: &PortableMessage,
+    name: &dyn Fn(&str) -> String,
+) -> Result<(), Error> {
+    let (files, media_urls) = find_files(tx, owner, message)?;
+    let uuid = name(&message.uuid);
+    tx.insert(
         "INSERT INTO messages (uuid, conversation_id, user_id, parent_id, role, content, state, model, error, reasoning,
              tool_calls, summary, type, media_urls, reply_to_id, status, importance_level, created_at,
              sources)
          VALUES (?1, ?2, ?3, (SELECT id FROM messages WHERE uuid = ?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
              ?16, ?17, ?18, ?19)",
         params![
-            name(&message.uuid),
+            uuid,
             conversation_id,
             owner,
             message.parent.as_deref().map(name),
@@ -571,13 +616,7 @@ fn insert(
             Source::json(&message.sources)
         ],
     )?;
-    tx.execute(
-        "INSERT INTO message_attachments (message_id, attachment_id)
-         SELECT ?1, id FROM attachments WHERE user_id = ?2 AND uuid IN (SELECT value FROM json_each(?3))
-         ON CONFLICT DO NOTHING",
-        params![id, owner, json_list(&files)],
-    )?;
-    Ok(())
+    link(tx, owner, &uuid, &files)
 }
 
 /// What the owner has set, as JSON.

@@ -168,6 +168,16 @@ fn files_may_stay_behind() {
         (&report["conversations"], &report["attachments"]),
         (&tally(3, 0), &tally(0, 1))
     );
+    // They may follow: then they belong to the messages that are here already.
+    let whole = export(&desk.server, &desk.token, "");
+    let report = import(&other.server, &other.token, &whole.body).json();
+    assert_eq!(
+        (&report["conversations"], &report["attachments"]),
+        (&tally(0, 3), &tally(1, 0))
+    );
+    let again = content(&export(&other.server, &other.token, ""));
+    assert_eq!(again["attachments"].as_array().map(Vec::len), Some(1));
+    assert_eq!(again["conversations"], content(&whole)["conversations"]);
 }
 
 #[test]
