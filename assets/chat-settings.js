@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { choose, setTags } from "./conversations.js";
 import { el, iconButton } from "./dom.js";
+import { field } from "./fields.js";
 import { words } from "./lang/en.js";
 import { pickModel } from "./model-picker.js";
 import { NEW, chatOf, choiceOf, current, putChat } from "./store.js";
@@ -20,27 +21,25 @@ export async function openChatSettings(id) {
   const close = () => dialog.close();
   const save = async (event) => {
     event.preventDefault();
+    const wrong = [temperature, tokens].filter(({ input }) => !input.checkValidity());
+    for (const { complain, wrongly } of wrong) complain(wrongly);
+    if (wrong.length > 0) return wrong[0].input.focus();
     close();
     await choose(id, {
       model: model.picked(),
       system_prompt: prompt.value.trim() || null,
-      temperature: numberOf(temperature),
-      max_tokens: numberOf(tokens),
+      temperature: numberOf(temperature.input),
+      max_tokens: numberOf(tokens.input),
     });
     const named = [...new Set(tags.value.split(",").map((tag) => tag.trim()))].filter(Boolean);
     if (id !== NEW && named.join("\n") !== (known("tags") || []).join("\n")) await setTags(id, named);
   };
   const form = el(
     "form",
-    { class: "fields", onsubmit: save },
+    { class: "fields", onsubmit: save, novalidate: true },
     model.node,
     labelled(w.prompt, prompt),
-    el(
-      "div",
-      { class: "field-row" },
-      labelled(w.temperature, temperature, w.temperatureHint),
-      labelled(w.tokens, tokens, w.tokensHint),
-    ),
+    el("div", { class: "field-row" }, temperature, tokens),
     // Tags belong to what is there.
     id === NEW ? null : labelled(w.tags, tags),
     el(
@@ -73,15 +72,7 @@ export async function openChatSettings(id) {
 
 const numberOf = (input) => (input.value === "" ? null : Number(input.value));
 
-function labelled(label, input, hint) {
-  return el(
-    "div",
-    { class: "field" },
-    el("label", { for: input.id }, label),
-    input,
-    hint ? el("p", { class: "hint" }, hint) : null,
-  );
-}
+const labelled = (label, input) => el("div", { class: "field" }, el("label", { for: input.id }, label), input);
 
 /** The model, by a button that opens the picker; `picked` is its name, or null for the default. */
 function modelField(name) {
@@ -99,8 +90,8 @@ function modelField(name) {
 
 function inputs(known) {
   const { settings } = current();
-  const number = (id, limits, value) =>
-    el("input", { id, type: "number", placeholder: w.standard, value: String(value), ...limits });
+  const number = (label, wrongly, hint, props) =>
+    Object.assign(field(label, { type: "number", placeholder: w.standard, ...props }, { hint }), { wrongly });
   const prompt = el("textarea", {
     id: "chat-prompt",
     rows: "5",
@@ -110,8 +101,19 @@ function inputs(known) {
   prompt.value = known("system_prompt");
   return {
     prompt,
-    temperature: number("chat-temperature", { min: "0", max: "2", step: "0.1" }, known("temperature")),
-    tokens: number("chat-tokens", { min: "1", max: "1000000" }, known("max_tokens")),
+    temperature: number(w.temperature, w.temperatureWrong, w.temperatureHint, {
+      id: "chat-temperature",
+      min: "0",
+      max: "2",
+      step: "0.1",
+      value: known("temperature"),
+    }),
+    tokens: number(w.tokens, w.tokensWrong, w.tokensHint, {
+      id: "chat-tokens",
+      min: "1",
+      max: "1000000",
+      value: known("max_tokens"),
+    }),
     tags: el("input", {
       id: "chat-tags",
       autocomplete: "off",

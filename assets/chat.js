@@ -25,6 +25,7 @@ export function mount(root, { begin, onSignOut }) {
   conversations.begin(chats);
   drafts.load(begin.user);
   watchDay(life.signal);
+  const toasts = toastRegion(life.signal);
   start(life.signal);
 
   const signOut = async () => {
@@ -46,8 +47,9 @@ export function mount(root, { begin, onSignOut }) {
     el("a", { class: "skip", href: "#main" }, words.skip),
     sidebar({ signOut, showShortcuts, showPalette }),
     main,
-    toastRegion(life.signal),
+    toasts,
   );
+  frame.style.setProperty("--drop-words", JSON.stringify(words.files.drop));
   root.replaceChildren(frame);
   watchSidebar(frame, main, life.signal);
   listenForKeys(life.signal, signOut);
@@ -89,29 +91,50 @@ const isWelcome = (state) => state.route.page === "new" && openThread(state).mes
 /** Shows pages such as the settings in the place of the conversation. Their files come when one is first asked for. */
 function showPages(view, host) {
   let shown = { page: null, close: () => {} };
-  watch(
-    ({ route }) => [route],
-    async (state) => {
-      const { page } = state.route;
-      const isPage = !isChat(state);
-      view.hidden = isPage;
-      host.hidden = !isPage;
-      if (page !== shown.page) {
-        shown.close();
-        shown = { page, close: () => {} };
-        host.replaceChildren();
-        if (!isPage) return;
-        const { pageFor } = await import("./pages.js");
-        const made = await pageFor(page);
-        if (shown.page !== page) return;
-        const life = new AbortController();
-        shown = { page, close: () => life.abort(), turn: made.mount(host, life.signal) };
+  const show = async (state) => {
+    const { page } = state.route;
+    const isPage = !isChat(state);
+    view.hidden = isPage;
+    host.hidden = !isPage;
+    if (page !== shown.page) {
+      shown.close();
+      shown = { page, close: () => {} };
+      host.replaceChildren();
+      if (!isPage) return;
+      const made = await filesOf(page);
+      if (shown.page !== page) return;
+      if (!made) {
+        shown.page = null;
+        return host.replaceChildren(pageFailed(() => show(current())));
       }
-      // By now it may be another section than the one that was asked for first.
-      if (isPage) shown.turn?.(current().route.section);
-    },
-  );
+      const life = new AbortController();
+      shown = { page, close: () => life.abort(), turn: made.mount(host, life.signal) };
+    }
+    // By now it may be another section than the one that was asked for first.
+    if (isPage) shown.turn?.(current().route.section);
+  };
+  watch(({ route }) => [route], show);
 }
+
+/** A page's module; null when the server is away. */
+async function filesOf(page) {
+  try {
+    const { pageFor } = await import("./pages.js");
+    return await pageFor(page);
+  } catch (error) {
+    // Most likely the server is away; if it is anything else, this is the only trace.
+    console.error(error);
+    return null;
+  }
+}
+
+const pageFailed = (retry) =>
+  el(
+    "div",
+    { class: "notice", role: "alert" },
+    el("p", null, words.settings.failed),
+    el("button", { type: "button", class: "button", onclick: retry }, words.tryAgain),
+  );
 
 function arrive(id) {
   // On a touch screen the focus would bring up the keyboard, which hides what was just opened.

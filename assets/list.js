@@ -97,16 +97,18 @@ function group(name) {
   return { ...parts, node: el("section", { "aria-label": w.groups[name] }, el("h2", null, w.groups[name]), rows) };
 }
 
-let lastGrouped = { chats: null, today: null, result: [] };
+let lastGrouped = { chats: null, today: null, tag: null, result: [] };
 
 /** `[name, chats]` of each group there is, in the order in which they are shown. */
-function grouped({ list: { chats }, today }) {
-  if (lastGrouped.chats !== chats || lastGrouped.today !== today) {
-    const byName = Map.groupBy(chats, groupOf(new Date()));
+function grouped({ list: { chats }, today, tag }) {
+  if (lastGrouped.chats !== chats || lastGrouped.today !== today || lastGrouped.tag !== tag) {
+    // The one that is open is known without having the tag.
+    const listed = tag ? chats.filter(({ tags }) => tags?.includes(tag)) : chats;
+    const byName = Map.groupBy(listed, groupOf(new Date()));
     const result = Object.keys(w.groups)
       .filter((name) => byName.has(name))
       .map((name) => [name, byName.get(name)]);
-    lastGrouped = { chats, today, result };
+    lastGrouped = { chats, today, tag, result };
   }
   return lastGrouped.result;
 }
@@ -192,14 +194,16 @@ function keep({ chats, drawn }, at, state) {
   return Object.assign(made, { at, of: chats.length });
 }
 
-function listEnd({ list: { status, chats }, tag }) {
-  if (status === "loading" && chats.length === 0) return [skeleton()];
-  if (status === "failed") {
-    const first = chats.length === 0;
-    const retry = el("button", { type: "button", class: "link", onclick: first ? load : loadMore }, words.tryAgain);
-    return [el("p", { class: "list-note", role: "alert" }, first ? w.failed : w.moreFailed, " ", retry)];
+function listEnd(state) {
+  const { list, tag } = state;
+  const isEmpty = grouped(state).length === 0;
+  if (list.status === "loading" && isEmpty) return [skeleton()];
+  if (list.status === "failed") {
+    const again = isEmpty ? load : loadMore;
+    const retry = el("button", { type: "button", class: "link", onclick: again }, words.tryAgain);
+    return [el("p", { class: "list-note", role: "alert" }, isEmpty ? w.failed : w.moreFailed, " ", retry)];
   }
-  return chats.length === 0 ? [el("p", { class: "list-note" }, tag ? w.emptyTag : w.empty)] : [];
+  return isEmpty ? [el("p", { class: "list-note" }, tag ? w.emptyTag : w.empty)] : [];
 }
 
 const skeleton = () =>

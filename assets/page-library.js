@@ -139,7 +139,8 @@ function adding(again, signal) {
         added += came.documents.length;
         said.push(...came.skipped.map(({ title, reason }) => w.skipped(title, reason)));
       } catch (error) {
-        said.push(w.skipped(file.name, error.detail || w.addFailed));
+        const reason = error.detail || w.addFailed;
+        said.push(reason.includes(file.name) ? reason : w.skipped(file.name, reason));
       }
     }
     bar.hidden = true;

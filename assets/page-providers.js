@@ -49,6 +49,8 @@ export function providers() {
 function providerRow(provider, { again, edit }) {
   const { id, name, base_url: url, source, is_enabled: isEnabled, state, reason, models } = provider;
   const isDown = state === "down";
+  // Without a model there is nothing to ask, however well it answers.
+  const works = state === "up" && models.length > 0;
   const isOurs = source === "stored";
   const change = (ask) => async () => {
     await ask().catch((error) => toast({ text: words.notSaved(error.detail) }));
@@ -77,7 +79,7 @@ function providerRow(provider, { again, edit }) {
   const row = el(
     "li",
     { class: isEnabled ? null : "off" },
-    el("span", { class: isDown ? "light bad" : state === "up" ? "light good" : "light", "aria-hidden": "true" }),
+    el("span", { class: isDown ? "light bad" : works ? "light good" : "light", "aria-hidden": "true" }),
     el(
       "div",
       { class: "row-text" },
@@ -136,6 +138,8 @@ function providerForm(again, find) {
     const { url: address, isLocal } = KINDS[kind.input.value];
     name.input.value = kind.input.value === "other" ? "" : kind.input.value;
     url.input.value = address;
+    // A key is for one provider only.
+    key.input.value = "";
     key.querySelector(".hint").textContent = isLocal ? w.apiKeyLocal : w.apiKeyHint;
   };
   kind.input.addEventListener("change", fit);

@@ -4,6 +4,7 @@
 import { addFiles } from "./app.js";
 import { el } from "./dom.js";
 import { words } from "./lang/en.js";
+import { toast } from "./overlay.js";
 import { pageAddress } from "./router.js";
 import { settleAll } from "./undoable.js";
 
@@ -19,6 +20,7 @@ let styled = null;
 /** The module of a page, whose `mount(host, signal)` fills `host` and returns what is to be called with each section. */
 export async function pageFor(page) {
   styled ??= addFiles("page-files");
+  styled.catch(() => (styled = null));
   const [module] = await Promise.all([FILES[page](), styled]);
   return module;
 }
@@ -56,7 +58,12 @@ export function sectioned(host, page, { makers, names, heading }) {
   let life = new AbortController();
   let shown = null;
   return (section) => {
-    const name = section in makers ? section : "";
+    const isThere = Object.hasOwn(makers, section);
+    if (!isThere) {
+      toast({ text: words.noPage });
+      history.replaceState(null, "", pageAddress(page));
+    }
+    const name = isThere ? section : "";
     if (name === shown) return;
     shown = name;
     settleAll();

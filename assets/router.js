@@ -2,6 +2,8 @@
 // and a link in a new tab all lead where they should.
 
 import { ROOT } from "./api.js";
+import { words } from "./lang/en.js";
+import { toast } from "./overlay.js";
 import { update } from "./store.js";
 
 export const HOME = `${ROOT}/ui/`;
@@ -40,6 +42,7 @@ function follow() {
   const [page, rest = ""] = location.pathname.slice(HOME.length).split("/");
   if (page === "c" && /^[\w-]+$/.test(rest)) return update({ route: { page: "conversation", id: rest } });
   if (PAGES.includes(page)) return update({ route: { page, section: rest } });
+  if (page !== "") toast({ text: words.noPage });
   if (location.pathname !== HOME) history.replaceState(null, "", HOME);
   update({ route: { page: "new" } });
 }

@@ -66,7 +66,11 @@ export function renameField(chat) {
     onblur: () => end(true),
     onkeydown(event) {
       if (event.isComposing) return;
-      if (event.key === "Enter") end(true);
+      if (event.key === "Enter") {
+        // What takes the focus next is not to be pressed by this key.
+        event.preventDefault();
+        end(true);
+      }
       if (event.key !== "Escape") return;
       // Escape closes one thing only: not the drawer as well.
       event.stopPropagation();

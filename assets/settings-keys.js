@@ -39,7 +39,10 @@ export function keys() {
     if (days > 0) key.expires_at = new Date(Date.now() + days * DAY_MS).toISOString();
     made.replaceChildren(newKey(await api.createApiKey(key)));
     for (const { input } of [name, budget, expires]) input.value = "";
-    again();
+    // The list above grows first: it is not to push the key out of the view.
+    await again();
+    made.querySelector("button").focus({ preventScroll: true });
+    made.scrollIntoView({ block: "nearest" });
   };
   const form = formOf([name, el("div", { class: "field-row" }, budget, expires)], {
     label: w.createKey,

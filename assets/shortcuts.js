@@ -2,6 +2,7 @@
 
 import { el, iconButton } from "./dom.js";
 import { words } from "./lang/en.js";
+import { toast } from "./overlay.js";
 import { HOME, go, pageAddress } from "./router.js";
 import { closeDrawer, toggleSidebar } from "./sidebar.js";
 import { current, isChat, openId, openThread } from "./store.js";
@@ -84,12 +85,18 @@ function escape() {
 function newConversation() {
   closeDrawer();
   go(HOME);
-  document.querySelector("#message").focus();
+  // Once the drawer has let go of the focus.
+  queueMicrotask(() => document.querySelector("#message").focus());
 }
 
 export async function showPalette() {
-  const { openPalette } = await import("./palette.js");
-  openPalette({ newConversation, showShortcuts, signOut });
+  try {
+    const { openPalette } = await import("./palette.js");
+    openPalette({ newConversation, showShortcuts, signOut });
+  } catch (error) {
+    console.error(error);
+    toast({ text: words.palette.failed });
+  }
 }
 
 export function showShortcuts() {

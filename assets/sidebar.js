@@ -165,7 +165,10 @@ export function toggleSidebar() {
 export function closeDrawer() {
   if (!narrow.matches || !current().sidebarOpen) return false;
   update({ sidebarOpen: false });
-  queueMicrotask(() => document.activeElement === document.body && document.querySelector(".sidebar-open").focus());
+  queueMicrotask(() => {
+    const at = document.activeElement;
+    if (at === document.body || at.closest(".sidebar")) document.querySelector(".sidebar-open").focus();
+  });
   return true;
 }
 

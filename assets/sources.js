@@ -5,6 +5,8 @@ import { words } from "./lang/en.js";
 import { pageAddress } from "./router.js";
 
 const w = words.sources;
+/** More than fits into one line. */
+const BEGINNING_CHARS = 160;
 
 /** Shows `sources` in `node`; `idOf` gives the id that each has on the page, by its number. */
 export function showSources(node, sources, idOf) {
@@ -13,7 +15,8 @@ export function showSources(node, sources, idOf) {
 }
 
 function sourceItem({ document_id: documentId, position, title, author, heading, text }, number, id) {
-  const about = [author, heading].filter(Boolean).join(" · ");
+  // Passages of one document are told apart by how they begin.
+  const about = [author, heading === title ? "" : heading, text.slice(0, BEGINNING_CHARS)].filter(Boolean).join(" · ");
   return el(
     "details",
     { class: "source", id },
@@ -21,8 +24,12 @@ function sourceItem({ document_id: documentId, position, title, author, heading,
       "summary",
       null,
       el("span", { class: "source-number" }, String(number)),
-      el("span", { class: "source-title", dir: "auto" }, title),
-      about ? el("span", { class: "source-about", dir: "auto" }, about) : null,
+      el(
+        "div",
+        { class: "source-text" },
+        el("p", { class: "source-title", dir: "auto" }, title),
+        el("p", { class: "source-about", dir: "auto" }, about),
+      ),
       icon("chevron"),
     ),
     el("blockquote", { dir: "auto" }, text),

@@ -45,7 +45,9 @@ export function keepInStep(signal) {
     });
   };
   connect();
-  addEventListener("online", connect, { signal });
+  // A socket may have outlived the break: only an answer tells that the server can be reached.
+  addEventListener("online", () => (connect(), api.me().catch(() => {})), { signal });
+  addEventListener("offline", () => update({ online: false }), { signal });
   signal.addEventListener("abort", () => (clearTimeout(timer), socket?.close()));
 }
 

@@ -95,6 +95,7 @@ export const words = {
   edit: "Edit",
   optional: "optional",
   offline: "Offline. Reconnecting…",
+  noPage: "There is no such page.",
 
   signIn: {
     heading: "Sign in to Fireside",
@@ -292,6 +293,7 @@ export const words = {
   files: {
     label: "Files",
     close: "Close",
+    drop: "Drop to attach",
     progress: (name) => `Uploading ${name}`,
     remove: (name) => `Remove ${name}`,
     show: (name) => `Show ${name}`,
@@ -321,8 +323,10 @@ export const words = {
     standard: "Default",
     temperature: "Temperature",
     temperatureHint: "0 is steady, 2 is wild",
+    temperatureWrong: "Enter a number from 0 to 2, such as 0.7.",
     tokens: "Longest reply",
     tokensHint: "In tokens",
+    tokensWrong: "Enter a whole number from 1 to 1000000.",
     tags: "Tags",
     tagsHint: "work, recipes",
   },
@@ -487,7 +491,7 @@ export const words = {
       settings: "The settings",
       file: "Other files",
     },
-    importFailed: (detail) => `Nothing was imported. ${detail || "Try again."}`,
+    importFailed: (detail) => detail || "Nothing was imported. Try again.",
     failed: "This could not be loaded.",
   },
   admin: {
@@ -532,7 +536,8 @@ export const words = {
     apiKeyLocal: "Local servers need none.",
     trying: "Trying…",
     tryProvider: "Try and add",
-    providerAdded: (name, n) => `${name} works: ${count(n, { one: "model", other: "models" })}.`,
+    providerAdded: (name, n) =>
+      n === 0 ? `${name} answers, but lists no model.` : `${name} works: ${count(n, { one: "model", other: "models" })}.`,
     providerWorks: (n) => count(n, { one: "model", other: "models" }),
     providerDown: (reason) => reason || "not reachable",
     fromEnvironment: "Set by the server’s flags or variables; change it there.",
