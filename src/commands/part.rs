@@ -31,8 +31,9 @@ mod tests {
 
     #[test]
     fn what_is_there_by_now_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("export.json");
+        let folder = std::env::temp_dir().join(format!("fireside-part-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("export.json");
         let part = beside(&file);
         assert_ne!(part, beside(&file));
         fs::write(&part, "ours").unwrap();
@@ -42,5 +43,6 @@ mod tests {
         assert_eq!(name(&part, &file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&file).unwrap(), "ours");
         assert_eq!(fs::read_to_string(&part).unwrap(), "later");
+        fs::remove_dir_all(&folder).unwrap();
     }
 }
