@@ -132,9 +132,6 @@ pub fn privacy(path: &Path) -> std::io::Result<Privacy> {
 pub struct Hidden {
     #[cfg(unix)]
     before: libc::termios,
-    /// Those that would leave the terminal so.
-    #[cfg(unix)]
-    signals: Vec<signal_hook::SigId>,
 }
 
 /// Stops the terminal from showing what is typed.
@@ -143,7 +140,7 @@ pub struct Hidden {
 /// The system's; where it has no such thing, that.
 pub fn hide_input() -> std::io::Result<Hidden> {
     #[cfg(unix)]
-    return unix::hide_input().map(|(before, signals)| Hidden { before, signals });
+    return unix::hide_input().map(|before| Hidden { before });
     #[cfg(not(unix))]
     return Err(std::io::ErrorKind::Unsupported.into());
 }
@@ -152,9 +149,6 @@ pub fn hide_input() -> std::io::Result<Hidden> {
 impl Drop for Hidden {
     fn drop(&mut self) {
         unix::set_terminal(&self.before);
-        for signal in self.signals.drain(..) {
-            signal_hook::low_level::unregister(signal);
-        }
     }
 }
 
@@ -311,8 +305,9 @@ mod unix {
         u64::from(found.f_bavail).checked_mul(found.f_frsize as u64)
     }
 
-    /// Returns how the terminal was before, and what sees to it that it is so again when a signal ends the process.
-    pub(super) fn hide_input() -> std::io::Result<(libc::termios, Vec<signal_hook::SigId>)> {
+    /// Returns how the terminal was before. A signal that ends the process sees to it that it is so again, also later:
+    /// without a handler of its own the signal would be ignored from then on.
+    pub(super) fn hide_input() -> std::io::Result<libc::termios> {
         let mut before = std::mem::MaybeUninit::<libc::termios>::uninit();
         #[expect(unsafe_code, reason = "tcgetattr(3) fills the struct, or fails")]
         let before = unsafe {
@@ -323,17 +318,18 @@ mod unix {
         };
         let mut hidden = before;
         hidden.c_lflag &= !libc::ECHO;
-        let mut signals = Vec::new();
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGHUP] {
             let restore = move || {
                 set_terminal(&before);
                 signal_hook::low_level::exit(128 + signal);
             };
             #[expect(unsafe_code, reason = "tcsetattr(3) and _exit(2) are allowed in signal handlers")]
-            signals.push(unsafe { signal_hook::low_level::register(signal, restore)? });
+            unsafe {
+                signal_hook::low_level::register(signal, restore)?
+            };
         }
         set_terminal(&hidden);
-        Ok((before, signals))
+        Ok(before)
     }
 
     pub(super) fn set_terminal(to: &libc::termios) {

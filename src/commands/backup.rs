@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::progress::Progress;
-use super::{Failed, terminal};
+use super::{Failed, part, terminal};
 use crate::backups::stamp;
 use crate::cli::Settings;
 use crate::clock::Clock;
@@ -34,12 +34,10 @@ pub(super) fn backup(settings: &Settings, file: Option<&Path>) -> Result<(), Fai
         return Err(Failed::usage(Error::new(Kind::Conflict, message)));
     }
     let began = Instant::now();
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = part::beside(&file);
     let made = copy(database, &part).and_then(|()| {
         let named =
-            fs::rename(&part, &file).and_then(|()| system::sync_folder(file.parent().unwrap_or(Path::new("."))));
+            part::name(&part, &file).and_then(|()| system::sync_folder(file.parent().unwrap_or(Path::new("."))));
         named.map_err(|error| unwritable(&file, error))
     });
     if let Err(error) = made {
@@ -54,8 +52,6 @@ pub(super) fn backup(settings: &Settings, file: Option<&Path>) -> Result<(), Fai
 }
 
 fn copy(database: &Path, part: &Path) -> Result<(), Error> {
-    // What an attempt that was cut short has left.
-    fs::remove_file(part).ok();
     system::create_private_file(part).map_err(|error| unwritable(part, error))?;
     let total = fs::metadata(database).map_or(0, |file| file.len());
     let grown = part.to_owned();

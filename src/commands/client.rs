@@ -2,10 +2,13 @@
 //! back as an error with the server's own sentence.
 
 use std::io::Read;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::http::{Request, Response, request};
+use ureq::config::ConfigBuilder;
+use ureq::http::{Request, Response, Uri, request};
+use ureq::typestate::AgentScope;
 use ureq::{Agent, Body, SendBody};
 
 use super::Failed;
@@ -23,6 +26,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Bytes of a JSON answer: the longest are pages of messages.
 const JSON_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Digits of a request id, of which the others count.
+const RUN_DIGITS: usize = 8;
+
 /// A body that is read, and what it is.
 pub(super) struct Sent<'b> {
     /// Its media type.
@@ -39,6 +45,8 @@ pub(super) struct Seen {
     pub(super) status: u16,
     /// Whether a Fireside server has answered, and not something that stands before it.
     pub(super) is_ours: bool,
+    /// Which run of it: the part that all its request ids have in common, and no other run's.
+    pub(super) run: String,
 }
 
 /// A server, and who is asking.
@@ -52,8 +60,20 @@ impl Client {
     /// For the server at this address. With `whole`, every answer must be there after so long, else after as long as it
     /// moves.
     pub(super) fn new(base: &str, whole: Option<Duration>) -> Client {
-        let base = base.trim_end_matches('/');
-        let mut config = Agent::config_builder()
+        if is_loopback(base) {
+            return Client::direct(base, whole);
+        }
+        Client::configured(base, Client::patience(whole))
+    }
+
+    /// For the server of this data folder, at whichever of this machine's addresses: no proxy from the environment stands
+    /// between, and none learns the secret of its run.
+    pub(super) fn direct(base: &str, whole: Option<Duration>) -> Client {
+        Client::configured(base, Client::patience(whole).proxy(None))
+    }
+
+    fn patience(whole: Option<Duration>) -> ConfigBuilder<AgentScope> {
+        Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -62,17 +82,13 @@ impl Client {
             .timeout_recv_response(Some(ANSWER_TIME))
             .timeout_per_read(Some(SILENCE_MAX))
             .timeout_per_write(Some(SILENCE_MAX))
-            .timeout_global(whole);
-        // A proxy from the environment cannot reach this machine's own loopback.
-        if ["://127.", "://[::1]", "://localhost"]
-            .iter()
-            .any(|own| base.contains(own))
-        {
-            config = config.proxy(None);
-        }
+            .timeout_global(whole)
+    }
+
+    fn configured(base: &str, config: ConfigBuilder<AgentScope>) -> Client {
         Client {
             agent: Agent::new_with_config(config.build()),
-            base: base.to_owned(),
+            base: base.trim_end_matches('/').to_owned(),
             token: None,
         }
     }
@@ -119,7 +135,7 @@ impl Client {
     /// # Errors
     /// As for [`Client::call`], until the answer begins.
     pub(super) fn fetch(&self, path: &str) -> Result<(Box<dyn Read>, Option<u64>), Failed> {
-        let response = self.run(self.request("GET", path), SendBody::none())?;
+        let response = self.accepted(self.ask(self.request("GET", path), None)?)?;
         let length = response.headers().get("Content-Length");
         let bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
         Ok((Box::new(response.into_body().into_reader()), bytes))
@@ -160,9 +176,12 @@ impl Client {
             .iter()
             .fold(request, |request, (name, value)| request.header(*name, *value));
         let response = self.ask(request, sent)?;
+        let id = response.headers().get("X-Request-Id");
+        let run = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
         Ok(Seen {
             status: response.status().as_u16(),
-            is_ours: response.headers().contains_key("X-Request-Id"),
+            is_ours: id.is_some(),
+            run: run.chars().take(RUN_DIGITS).collect(),
         })
     }
 
@@ -221,6 +240,13 @@ impl Client {
     }
 }
 
+/// Whether this address is the machine's own loopback, which no proxy from the environment reaches.
+pub(super) fn is_loopback(base: &str) -> bool {
+    let Ok(uri) = base.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
+}
+
 /// What a server has refused, in its own words.
 fn refusal(status: u16, body: &Value) -> Error {
     let kind = match status {
@@ -258,9 +284,45 @@ fn issue(issue: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::thread;
+
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn loopback_is_the_whole_host() {
+        for own in ["http://127.0.0.1:8000", "http://[::1]:8000/chat", "https://LOCALHOST"] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in [
+            "http://localhost.example.com",
+            "http://127.example.com",
+            "http://a/?b=://127.0.0.1",
+            "http://192.168.0.2",
+        ] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_fetched_is_never_a_refusal() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            let body = r#"{"detail": "Busy"}"#;
+            let head = format!("HTTP/1.1 503 Busy\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+        });
+        let fetched = Client::new(&base, Some(Duration::from_secs(60))).fetch("/export");
+        let refused = fetched.map(drop).unwrap_err().error;
+        assert_eq!((refused.kind(), refused.message()), (Kind::Unavailable, "Busy"));
+        server.join().unwrap();
+    }
 
     #[test]
     fn refusals_are_said_in_the_servers_words() {

@@ -207,7 +207,7 @@ fn database(inspected: Result<Option<Inspection>, Error>) -> Finding {
 fn port(settings: &Settings) -> Finding {
     let what = "port";
     if let Some(running) = lock::peek(settings) {
-        let health = Client::new(&running.local_url, Some(super::health::DEADLINE)).call("GET", "/health");
+        let health = Client::direct(&running.local_url, Some(super::health::DEADLINE)).call("GET", "/health");
         return match health {
             Ok(_) => Finding::ok(what, format!("the server answers at {}", running.local_url)),
             Err(failed) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
 use super::reach::Reach;
-use super::{Failed, terminal};
+use super::{Failed, part, terminal};
 use crate::cli::{Export, ExportTo, Settings};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
@@ -45,10 +45,7 @@ pub(super) fn export(settings: &Settings, export: &Export) -> Result<(), Failed>
             Ok(())
         }
         ExportTo::Markdown(folder) => {
-            let mut archive = folder.as_os_str().to_owned();
-            archive.push(".zip.part");
-            let archive = PathBuf::from(archive);
-            fs::remove_file(&archive).ok();
+            let archive = part::beside(folder);
             fetch(&reach, "/export?format=markdown", &archive)?;
             let unpacked = portable::unpack(&archive, folder);
             fs::remove_file(&archive).ok();
@@ -64,10 +61,7 @@ fn fetch(reach: &Reach, path: &str, to: &Path) -> Result<(), Failed> {
         return Err(taken(to, "is there already; name another file"));
     }
     let (answer, bytes) = reach.client().fetch(path)?;
-    let mut part = to.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    fs::remove_file(&part).ok();
+    let part = part::beside(to);
     let write = || {
         let mut file = system::create_private_file(&part)?;
         let progress = Progress::new("Exporting", bytes.unwrap_or(0), None);
@@ -76,7 +70,7 @@ fn fetch(reach: &Reach, path: &str, to: &Path) -> Result<(), Failed> {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server broke off"));
         }
         file.sync_all()?;
-        fs::rename(&part, to)
+        part::name(&part, to)
     };
     write().map_err(|error| {
         fs::remove_file(&part).ok();

@@ -84,6 +84,25 @@ pub(super) fn lock(settings: &Settings) -> Result<Lock, Error> {
     }
 }
 
+/// Refuses a folder of another user's: what this process (root's, say) would make there, whoever serves it could not
+/// write to.
+pub(super) fn check_owner(settings: &Settings) -> Result<(), Error> {
+    let folder = &settings.location.folder;
+    if system::privacy(folder).is_ok_and(|privacy| !privacy.is_ours) {
+        let message = format!(
+            "{} is another user's, and no server runs on it: start the server, or run this as that user",
+            folder.display()
+        );
+        return Err(Error::new(Kind::Forbidden, message));
+    }
+    Ok(())
+}
+
+/// Whether there has been a lock of this folder yet.
+pub(super) fn is_made(settings: &Settings) -> bool {
+    settings.location.folder.join(LOCK_FILE).exists()
+}
+
 /// What the server that runs, or the one that was killed, has written. Takes nothing and makes nothing: whoever only looks
 /// must not be in the way of a server that is just starting.
 pub(super) fn peek(settings: &Settings) -> Option<Running> {

@@ -11,6 +11,7 @@ mod import;
 mod key;
 mod lock;
 mod logger;
+mod part;
 mod progress;
 mod reach;
 mod restore;

@@ -18,13 +18,12 @@ use serde_json::{Value, json};
 
 use super::Failed;
 use super::client::Client;
-use super::lock::{Held, Lock, Running, lock};
+use super::lock::{Held, Lock, Running, check_owner, is_made, lock};
 use super::serve::{Ready, in_between, listen};
 use crate::app::App;
 use crate::cli::{Door, Settings};
 use crate::error::{Error, Kind};
 use crate::http::Nudge;
-use crate::system;
 
 /// How long a server may take to start or stop, or another command to finish, before this one gives up.
 const TURN_TIME: Duration = Duration::from_secs(30);
@@ -71,6 +70,10 @@ impl Reach {
         if let Some(url) = &door.url {
             return elsewhere(url, settings, door);
         }
+        // A lock that this made would be in the way of the server that the folder belongs to.
+        if !is_made(settings) {
+            check_owner(settings).map_err(Failed::unreachable)?;
+        }
         let deadline = Instant::now() + TURN_TIME;
         loop {
             match lock(settings).map_err(Failed::unreachable)? {
@@ -94,7 +97,7 @@ impl Reach {
             return self.client.call("GET", "/users/me");
         };
         let body = json!({ "secret": secret, "account": account });
-        let hurried = Client::new(self.client.base(), Some(SIGN_TIME));
+        let hurried = Client::direct(self.client.base(), Some(SIGN_TIME));
         let session = hurried.send("POST", "/auth/local", &body)?;
         let token = session["access_token"].as_str().unwrap_or_default();
         self.client.sign_in(token);
@@ -158,7 +161,7 @@ impl Drop for Own {
 /// The server that runs on the data folder.
 fn here(running: Running) -> Reach {
     Reach {
-        client: Client::new(&running.local_url, None),
+        client: Client::direct(&running.local_url, None),
         secret: Some(running.secret),
         is_signed_in: false,
         own: None,
@@ -199,15 +202,7 @@ fn read_key(path: &Path) -> Result<String, Failed> {
 /// This process as the server, for nobody but itself: it does not say where it is, so that no other command stands in
 /// the middle of its work when it ends.
 fn own(settings: &Settings, held: Held) -> Result<Reach, Error> {
-    let folder = &settings.location.folder;
-    if system::privacy(folder).is_ok_and(|privacy| !privacy.is_ours) {
-        // Files that this process makes beside the database could not be written to by whoever serves it.
-        let message = format!(
-            "{} is another user's, and no server runs on it: start the server, or run this as that user",
-            folder.display()
-        );
-        return Err(Error::new(Kind::Forbidden, message));
-    }
+    check_owner(settings)?;
     let mut settings = settings.clone();
     settings.host = IpAddr::V4(Ipv4Addr::LOCALHOST);
     settings.port = 0;

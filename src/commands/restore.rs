@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::lock::{Lock, lock};
+use super::lock::{Lock, check_owner, lock};
 use super::progress::Progress;
 use super::serve::in_between;
 use super::{Failed, terminal};
@@ -26,6 +26,7 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
     let database = &settings.location.database;
     let backup = &restore.file;
     check_source(backup)?;
+    check_owner(settings)?;
     let _lock = match lock(settings)? {
         Lock::Held(held) => held,
         Lock::Taken(Some(running)) => {

@@ -144,12 +144,30 @@ fn find(reach: &Reach, who: &str) -> Result<(String, String), Failed> {
             .any(|name| user[*name].as_str().is_some_and(|text| text.eq_ignore_ascii_case(who)))
     };
     let users = all(reach)?;
-    let Some(user) = users.iter().find(is_it) else {
-        let message = format!("There is no account {who:?}; fireside user list shows them");
-        return Err(Failed::from(Error::new(Kind::NotFound, message)));
-    };
-    let text = |name: &str| user[name].as_str().unwrap_or_default();
-    Ok((text("id").to_owned(), terminal::harmless(text("username"))))
+    let text = |user: &Value, name: &str| user[name].as_str().unwrap_or_default().to_owned();
+    let found: Vec<&Value> = users.iter().filter(is_it).collect();
+    match found[..] {
+        [] => {
+            let message = format!("There is no account {who:?}; fireside user list shows them");
+            Err(Failed::from(Error::new(Kind::NotFound, message)))
+        }
+        [user] => {
+            let name = ["email", "external_id", "username"]
+                .map(|name| text(user, name))
+                .into_iter()
+                .find(|name| !name.is_empty());
+            Ok((text(user, "id"), terminal::harmless(&name.unwrap_or_default())))
+        }
+        // People choose their own names, also such as are somebody else's address.
+        _ => {
+            let ids: Vec<String> = found.iter().map(|user| text(user, "id")).collect();
+            let message = format!(
+                "{who:?} may be any of these accounts; name one by its id: {}",
+                ids.join(", ")
+            );
+            Err(Failed::usage(Error::new(Kind::Conflict, message)))
+        }
+    }
 }
 
 fn change(reach: &mut Reach, who: &str, patch: &Value) -> Result<String, Failed> {
@@ -162,7 +180,7 @@ fn change(reach: &mut Reach, who: &str, patch: &Value) -> Result<String, Failed>
 fn delete(reach: &mut Reach, who: &str, consent: Consent) -> Result<(), Failed> {
     administer(reach)?;
     let (id, name) = find(reach, who)?;
-    let question = format!("Delete {name} and everything it holds, for good?");
+    let question = format!("Delete {name} ({id}) and everything it holds, for good?");
     if consent == Consent::Asked && !terminal::agrees(&question)? {
         return Err(Failed::from(Error::new(Kind::Malformed, "Nothing was deleted")));
     }

@@ -94,7 +94,7 @@ impl Engine {
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)
             .map_err(failed)?;
-        // Request ids differ from one run of the server to the next.
+        // Request ids differ from one run of the server to the next: doctor knows this one by the upper half.
         let first = uuid::Uuid::new_v4().as_u64_pair().0 & !0xffff_ffff;
         let jobs = Jobs::new(limits.workers, limits.workers_for_reads, limits.waiting_writes_max);
         let shared = Arc::new(Shared {

@@ -3,9 +3,13 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use super::super::client::{Client, Seen, Sent};
+use super::super::Failed;
+use super::super::client::{Client, Seen, Sent, is_loopback};
 use super::super::reach::Reach;
 use super::Finding;
+
+/// What is looked at first.
+const PUBLIC: &str = "public address";
 
 /// Of an answer that should come at once.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -27,6 +31,9 @@ const HANDSHAKE: &[(&str, &str)] = &[
 /// Tries the address. The server behind it must be the one that `reach` has reached.
 pub(super) fn check(reach: &Reach, url: &str) -> Vec<Finding> {
     let mut client = Client::new(url, Some(DEADLINE));
+    if let Err(finding) = is_same(reach, &client) {
+        return vec![finding];
+    }
     if let Some(token) = reach.client().token() {
         client.sign_in(token);
     }
@@ -40,30 +47,38 @@ pub(super) fn check(reach: &Reach, url: &str) -> Vec<Finding> {
     findings
 }
 
+/// Whoever answers must be known before an administrator's token is sent there.
+fn is_same(reach: &Reach, client: &Client) -> Result<(), Finding> {
+    let look = |client: &Client| client.try_out("GET", "/health", &[], None);
+    let lost = |failed: Failed| {
+        let advice = "check its name, its certificate and the proxy's address for this server";
+        Finding::fail(PUBLIC, failed.error, advice)
+    };
+    let (seen, own) = (look(client).map_err(lost)?, look(reach.client()).map_err(lost)?);
+    if !seen.is_ours {
+        let says = format!("what answers is no Fireside server (status {})", seen.status);
+        let advice = "Caddy: reverse_proxy 127.0.0.1:8000; nginx: proxy_pass http://127.0.0.1:8000;";
+        return Err(Finding::fail(PUBLIC, says, advice));
+    }
+    if seen.run != own.run {
+        let advice = "let the proxy point at this server";
+        return Err(Finding::fail(PUBLIC, "it reaches another Fireside server", advice));
+    }
+    Ok(())
+}
+
 fn reachable(client: &Client) -> Finding {
-    let what = "public address";
+    let what = PUBLIC;
     match client.try_out("GET", "/users/me", &[], None) {
-        Err(failed) => Finding::fail(
-            what,
-            failed.error,
-            "check its name, its certificate and the proxy's address for this server",
-        ),
+        Err(failed) => Finding::fail(what, failed.error, "see the server's log"),
         Ok(Seen { status: 421, .. }) => {
             let advice = format!("start the server with --public-url {}", client.base());
             Finding::fail(what, "the server does not know this name", advice)
         }
-        Ok(seen) if !seen.is_ours => {
-            let says = format!("what answers is no Fireside server (status {})", seen.status);
-            Finding::fail(
-                what,
-                says,
-                "Caddy: reverse_proxy 127.0.0.1:8000; nginx: proxy_pass http://127.0.0.1:8000;",
-            )
-        }
         Ok(Seen { status: 200, .. }) => Finding::ok(what, format!("{} reaches this server", client.base())),
         Ok(Seen { status: 401, .. }) => {
-            let advice = "let the proxy point at this server, and pass Authorization on";
-            Finding::fail(what, "it reaches another Fireside server, or loses who asks", advice)
+            let advice = "let the proxy pass Authorization on";
+            Finding::fail(what, "it loses who asks", advice)
         }
         Ok(seen) => Finding::fail(what, format!("status {}", seen.status), "see the server's log"),
     }
@@ -71,10 +86,7 @@ fn reachable(client: &Client) -> Finding {
 
 fn security(url: &str) -> Option<Finding> {
     let advice = "use https: Caddy does it by itself, nginx with a certificate";
-    let is_open = url.starts_with("http://")
-        && !["localhost", "127.", "[::1]"]
-            .iter()
-            .any(|own| url[7..].starts_with(own));
+    let is_open = url.starts_with("http://") && !is_loopback(url);
     is_open.then(|| Finding::warn("encryption", "passwords go over the net as they are typed", advice))
 }
 
@@ -111,6 +123,7 @@ fn sockets(client: &Client) -> Finding {
         Ok(Seen {
             status: 403,
             is_ours: true,
+            ..
         }) => Finding::ok(what, "handshakes arrive"),
         Ok(Seen { status, .. }) => Finding::fail(what, format!("handshakes do not arrive (status {status})"), advice),
         Err(failed) => Finding::fail(what, failed.error, advice),
