@@ -2,6 +2,7 @@
 //!
 //! It runs no handler and touches no disk, so neither a slow client nor a slow query delays anybody else.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,9 +43,10 @@ pub(super) struct Poll<'e> {
     poll: mio::Poll,
     shared: &'e Arc<Shared>,
     listener: Option<TcpListener>,
-    conns: Vec<Option<Arc<Conn>>>,
-    free: Vec<usize>,
-    open: usize,
+    conns: HashMap<usize, Arc<Conn>>,
+    /// The key of the next connection. None is given twice: what is announced of one that has been let go (its socket may
+    /// outlive that by a moment) must not be taken for another's.
+    next_key: usize,
     /// Somebody may be waiting to be let in: at once, or at the next tick when no descriptor could be had.
     knocking: Knocking,
     scratch: Vec<u8>,
@@ -65,9 +67,8 @@ impl<'e> Poll<'e> {
             poll,
             shared,
             listener: Some(listener),
-            conns: Vec::new(),
-            free: Vec::new(),
-            open: 0,
+            conns: HashMap::new(),
+            next_key: 0,
             knocking: Knocking::Nobody,
             scratch: vec![0; READ_BYTES],
             gone: Vec::new(),
@@ -165,37 +166,33 @@ impl<'e> Poll<'e> {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        if self.open >= self.shared.limits.connections_max && self.shed() == 0 {
+        if self.conns.len() >= self.shared.limits.connections_max && self.shed() == 0 {
             let body = json!({ "detail": "Too many connections; try again" });
             let reply = Reply::detail(503, &body).header("Retry-After", "1");
             // A new socket's buffer holds these few bytes.
             drop((&stream).write(&self.shared.print_last(reply)));
             return;
         }
-        let key = self.free.pop().unwrap_or(self.conns.len());
+        let key = self.next_key;
+        self.next_key += 1;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, Token(key), interest) {
             log::warn!("a connection cannot be watched: {error}");
-            self.free.push(key);
             return;
         }
         let conn = Arc::new(Conn::new(stream, key, peer, &self.shared.limits));
-        if key == self.conns.len() {
-            self.conns.push(Some(conn));
-        } else {
-            self.conns[key] = Some(conn);
-        }
-        self.open += 1;
-        self.shared
-            .limits
-            .figures
-            .connections
-            .store(self.open, Ordering::Relaxed);
+        self.conns.insert(key, conn);
+        self.count();
+    }
+
+    fn count(&self) {
+        let open = &self.shared.limits.figures.connections;
+        open.store(self.conns.len(), Ordering::Relaxed);
     }
 
     /// A connection's socket has moved. It is announced once: what is not read now is remembered.
     fn look(&mut self, key: usize, event: Option<&Event>) {
-        let Some(Some(conn)) = self.conns.get(key) else {
+        let Some(conn) = self.conns.get(&key) else {
             return;
         };
         let conn = &Arc::clone(conn);
@@ -270,16 +267,8 @@ impl<'e> Poll<'e> {
         state.output = Outbox::default();
         self.gone.extend(state.on_gone.take());
         conn.shut_down();
-        if let Some(slot) = self.conns.get_mut(conn.key)
-            && slot.take().is_some()
-        {
-            self.free.push(conn.key);
-            self.open -= 1;
-            self.shared
-                .limits
-                .figures
-                .connections
-                .store(self.open, Ordering::Relaxed);
+        if self.conns.remove(&conn.key).is_some() {
+            self.count();
         }
     }
 
@@ -290,10 +279,8 @@ impl<'e> Poll<'e> {
         }
         let now = Instant::now();
         let mut has_guests = false;
-        for key in 0..self.conns.len() {
-            let Some(conn) = self.conns[key].clone() else {
-                continue;
-            };
+        let all: Vec<Arc<Conn>> = self.conns.values().cloned().collect();
+        for conn in all {
             let Some(mut state) = conn.try_lock() else {
                 continue;
             };
@@ -330,7 +317,7 @@ impl<'e> Poll<'e> {
             parked.select_nth_unstable(count - 1);
         }
         for &(_, key) in &parked[..count] {
-            if let Some(conn) = self.conns[key].clone() {
+            if let Some(conn) = self.conns.get(&key).cloned() {
                 let mut state = conn.lock();
                 self.remove(&conn, &mut state);
             }
@@ -340,7 +327,7 @@ impl<'e> Poll<'e> {
 
     /// The connections in such a phase, and since when.
     fn since(&self, is_meant: impl Fn(&Phase) -> bool) -> Vec<(Instant, usize)> {
-        let states = self.conns.iter().flatten().filter_map(|conn| {
+        let states = self.conns.values().filter_map(|conn| {
             let state = conn.try_lock()?;
             is_meant(&state.phase).then_some((state.since, conn.key))
         });
@@ -352,7 +339,8 @@ impl<'e> Poll<'e> {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.listener = None;
         self.knocking = Knocking::Nobody;
-        for conn in self.conns.clone().into_iter().flatten() {
+        let all: Vec<Arc<Conn>> = self.conns.values().cloned().collect();
+        for conn in all {
             let Some(mut state) = conn.try_lock() else {
                 continue;
             };
@@ -365,7 +353,7 @@ impl<'e> Poll<'e> {
     }
 
     fn is_in_flight(&self) -> bool {
-        self.conns.iter().flatten().any(|conn| {
+        self.conns.values().any(|conn| {
             conn.try_lock().is_none_or(|state| {
                 matches!(
                     state.phase,

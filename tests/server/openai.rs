@@ -191,8 +191,9 @@ fn pieces_are_passed_on_as_they_come() {
     let expected: String = (0..50).map(|index| format!("w{index} ")).collect();
     assert_eq!(content(&events), expected);
     assert!(events.len() > 25, "only {} chunks", events.len());
-    let whole = desk.complete(&question("fake-n50-gap1", "Hi")).json();
-    assert_eq!(whole["choices"][0]["message"]["content"], json!(expected));
+    let whole = desk.complete(&question("fake-n50-gap1", "Hi"));
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    assert_eq!(whole.json()["choices"][0]["message"]["content"], json!(expected));
 }
 
 #[test]
