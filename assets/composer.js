@@ -2,7 +2,7 @@
 // nothing of how messages look.
 
 import { choose } from "./conversations.js";
-import { el, icon, iconButton, keepFocus, memo, place } from "./dom.js";
+import { el, grow, icon, iconButton, keepFocus, memo, place, takeDrops } from "./dom.js";
 import { draftOf, filesOf, write } from "./drafts.js";
 import { shortModel, words } from "./lang/en.js";
 import { composes, sends } from "./shortcuts.js";
@@ -248,26 +248,12 @@ function takeFiles(input, signal) {
     event.preventDefault();
     take(openId(), files);
   });
-  const hasFiles = (event) => isChat() && event.dataTransfer?.types.includes("Files");
-  const over = (on) => document.documentElement.toggleAttribute("data-dropping", on);
-  addEventListener("dragover", (event) => hasFiles(event) && (event.preventDefault(), over(true)), { signal });
-  addEventListener("dragleave", (event) => event.relatedTarget === null && over(false), { signal });
-  addEventListener(
-    "drop",
-    (event) => {
-      over(false);
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      take(openId(), [...event.dataTransfer.files]);
+  takeDrops(signal, {
+    isWanted: isChat,
+    over: (on) => document.documentElement.toggleAttribute("data-dropping", on),
+    take: (files) => {
+      take(openId(), files);
       input.focus();
     },
-    { signal },
-  );
-}
-
-/** Gives the field the height of its text; the style sheet says how far. */
-function grow(input) {
-  if (!input.isConnected) return;
-  input.style.height = "auto";
-  input.style.height = `${input.scrollHeight}px`;
+  });
 }

@@ -63,6 +63,30 @@ export function keepFocus(parent, draw, next) {
   if (isHeld && !held.isConnected) next(held)?.focus({ preventScroll: true });
 }
 
+/** Gives a field the height of its text; the style sheet says how far. */
+export function grow(input) {
+  if (!input.isConnected) return;
+  input.style.height = "auto";
+  input.style.height = `${input.scrollHeight}px`;
+}
+
+/** Takes files that are dropped anywhere on the page while `isWanted`; `over` is told whether some are held above it. */
+export function takeDrops(signal, { isWanted, over, take }) {
+  const hasFiles = (event) => isWanted() && event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => hasFiles(event) && (event.preventDefault(), over(true)), { signal });
+  addEventListener("dragleave", (event) => event.relatedTarget === null && over(false), { signal });
+  addEventListener(
+    "drop",
+    (event) => {
+      over(false);
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      take([...event.dataTransfer.files]);
+    },
+    { signal },
+  );
+}
+
 /** Calls `make` again only when what the node is about has changed: a node that stays keeps its focus and its place. */
 export function memo(make) {
   let seen = null;

@@ -1,7 +1,7 @@
 // One message: what was said and with which files, quietly what became of it and what it cost, and what can be done with it.
 
 import * as api from "./api.js";
-import { el, icon, iconButton, memo, place } from "./dom.js";
+import { el, grow, icon, iconButton, memo, place } from "./dom.js";
 import { copyText, showHtml } from "./html.js";
 import { bytes, cost, shortModel, time, words } from "./lang/en.js";
 import { openMenu } from "./overlay.js";
@@ -252,12 +252,8 @@ function editField(message) {
     endEdit();
     if (text !== "" && text !== message.text) edit(openId(), message, text);
   };
-  const grow = () => {
-    input.style.height = "auto";
-    input.style.height = `${input.scrollHeight}px`;
-  };
   input.addEventListener("input", () => {
-    grow();
+    grow(input);
     // Whoever looks at another conversation meanwhile finds it as it was.
     update({ edited: input.value });
   });
@@ -272,7 +268,7 @@ function editField(message) {
     }
   });
   queueMicrotask(() => {
-    grow();
+    grow(input);
     input.focus({ preventScroll: true });
     input.scrollIntoView({ block: "nearest" });
   });

@@ -1,7 +1,7 @@
 // The library page: the documents that replies may draw on. Adding, reading, filtering and deleting them.
 
 import * as api from "./api.js";
-import { el, icon, iconButton, place } from "./dom.js";
+import { el, icon, iconButton, place, takeDrops } from "./dom.js";
 import { field, fold, formOf, showProgress } from "./fields.js";
 import { ago, bytes, words } from "./lang/en.js";
 import { loading, pageFrame } from "./pages.js";
@@ -163,19 +163,7 @@ function adding(again, signal) {
     status,
   );
   const over = (on) => zone.toggleAttribute("data-over", on);
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files") && zone.isConnected;
-  addEventListener("dragover", (event) => hasFiles(event) && (event.preventDefault(), over(true)), { signal });
-  addEventListener("dragleave", (event) => event.relatedTarget === null && over(false), { signal });
-  addEventListener(
-    "drop",
-    (event) => {
-      over(false);
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      add([...event.dataTransfer.files]);
-    },
-    { signal },
-  );
+  takeDrops(signal, { isWanted: () => zone.isConnected, over, take: add });
   return el("div", { class: "adding" }, zone, note(again));
 }
 
