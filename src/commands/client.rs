@@ -151,15 +151,6 @@ impl Client {
         Ok(Box::new(response.into_body().into_reader()))
     }
 
-    /// Reads what a route answers as it comes.
-    ///
-    /// # Errors
-    /// As for [`Client::call`], until the answer begins.
-    pub(super) fn read(&self, path: &str) -> Result<Box<dyn Read>, Failed> {
-        let response = self.accepted(self.ask(self.request("GET", path), None)?)?;
-        Ok(Box::new(response.into_body().into_reader()))
-    }
-
     /// Looks whether something arrives, and at who answers.
     ///
     /// # Errors

@@ -185,6 +185,11 @@ impl<'e> Poll<'e> {
         self.count();
     }
 
+    /// Those that are open now: each may be let go while they are gone through.
+    fn all(&self) -> Vec<Arc<Conn>> {
+        self.conns.values().cloned().collect()
+    }
+
     fn count(&self) {
         let open = &self.shared.limits.figures.connections;
         open.store(self.conns.len(), Ordering::Relaxed);
@@ -279,8 +284,7 @@ impl<'e> Poll<'e> {
         }
         let now = Instant::now();
         let mut has_guests = false;
-        let all: Vec<Arc<Conn>> = self.conns.values().cloned().collect();
-        for conn in all {
+        for conn in self.all() {
             let Some(mut state) = conn.try_lock() else {
                 continue;
             };
@@ -339,8 +343,7 @@ impl<'e> Poll<'e> {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.listener = None;
         self.knocking = Knocking::Nobody;
-        let all: Vec<Arc<Conn>> = self.conns.values().cloned().collect();
-        for conn in all {
+        for conn in self.all() {
             let Some(mut state) = conn.try_lock() else {
                 continue;
             };

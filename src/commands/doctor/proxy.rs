@@ -95,8 +95,8 @@ fn streams(client: &Client) -> Finding {
     let what = "streams";
     let advice = "nginx: proxy_buffering off; Caddy: flush_interval -1";
     let begun = Instant::now();
-    let mut reply = match client.read("/admin/pace") {
-        Ok(reply) => reply,
+    let mut reply = match client.fetch("/admin/pace") {
+        Ok((reply, _)) => reply,
         Err(failed) => return Finding::fail(what, failed.error, advice),
     };
     let mut piece = [0; 256];
