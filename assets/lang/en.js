@@ -203,7 +203,11 @@ export const words = {
     },
     change: "Change",
     connect: { label: "Connect a model", about: "Paste a provider’s key, or name a server such as Ollama" },
-    tryEcho: { label: "Try it with echo", about: "It says back what you say, and nothing leaves this server", text: "Hello, fire" },
+    tryEcho: {
+      label: "Try it with echo",
+      about: "It says back what you say, and nothing leaves this server",
+      text: "Hello, fire",
+    },
     tryLibrary: { label: "Ask a library", about: "Add documents, then ask: replies quote them, with no model" },
     suggestions: [
       "Explain the borrow checker with an everyday picture",
@@ -265,10 +269,11 @@ export const words = {
     tooLong: "The message was not sent: it is too long. It is still here; shorten it, or attach the text as a file.",
     busy: (seconds) =>
       `The message was not sent: too many at once. It is still here; try again in ${duration(seconds)}.`,
+    usedUp: (until) =>
+      `The message was not sent: what you may send is used up until ${time(until)}. It is still here; the usage page shows your limits.`,
     notAgain: (detail) => `There is no other reply${detail ? `: ${ended(detail)}` : " yet."} What was there is kept.`,
     noReply: "No reply came. Your message is kept.",
-    failedReply: (detail) =>
-      `No reply came${detail ? `: ${ended(detail)}` : "."} Your message is kept.`,
+    failedReply: (detail) => `No reply came${detail ? `: ${ended(detail)}` : "."} Your message is kept.`,
   },
   composer: {
     label: "Message",
@@ -404,6 +409,12 @@ export const words = {
     empty: "Nothing was used in this time.",
     failed: "The usage could not be loaded.",
     at: (label, value) => `${label}: ${value}`,
+    limits: "Your limits",
+    today: "Sent today",
+    thisMonth: "Spent this month",
+    files: "Uploaded files",
+    of: (used, limit) => `${used} of ${limit}`,
+    messages: (n) => count(n, { one: "message", other: "messages" }),
   },
   settings: {
     heading: "Settings",
@@ -496,7 +507,7 @@ export const words = {
   },
   admin: {
     heading: "Administration",
-    sections: { "": "Users", access: "Access", providers: "Providers", models: "Models", server: "Server" },
+    sections: { "": "Users", access: "Access", providers: "Providers", models: "Models", log: "Log", server: "Server" },
     usersLead: "Everybody with an account on this server.",
     addUser: "Add a user",
     role: "Role",
@@ -517,11 +528,30 @@ export const words = {
     limits: "Limits",
     limitNames: {
       messages_per_minute: "Messages a minute, each user",
+      messages_per_day: "Messages a day, each user",
+      budget_usd_month: "Budget a month in US dollars, each user",
       upload_quota_mib: "Room for uploaded files in MiB, each user",
     },
     limitHints: {
       messages_per_minute: "0 for no limit; empty for the default: none on this machine alone, else 60.",
+      messages_per_day: "Days begin at midnight UTC. 0 or empty for no limit.",
+      budget_usd_month: "Months begin on the 1st, UTC. 0 or empty for no limit.",
       upload_quota_mib: "Empty for the default.",
+    },
+    setLimits: "Limits",
+    limitsOf: (name) => `Limits of ${name}`,
+    asEverybody: "As for everybody",
+    ownLimitNames: {
+      messages_per_day: "Messages a day",
+      budget_usd_month: "Budget a month in US dollars",
+      upload_quota_mib: "Room for uploaded files in MiB",
+    },
+    ownLimitHints: { messages_per_day: "0 for no limit.", budget_usd_month: "0 for no limit." },
+    ownLimits: {
+      messages_per_day: (n) =>
+        n === 0 ? "no limit a day" : `${count(n, { one: "message", other: "messages" })} a day`,
+      budget_usd_month: (usd) => (usd === 0 ? "no budget" : `${money(usd)} a month`),
+      upload_quota_mib: (mib) => `${number(mib)} MiB of files`,
     },
     providersLead: "Where replies come from. Pasting a key tries it at once and lists the models.",
     addProvider: "Add a provider",
@@ -537,7 +567,9 @@ export const words = {
     trying: "Trying…",
     tryProvider: "Try and add",
     providerAdded: (name, n) =>
-      n === 0 ? `${name} answers, but lists no model.` : `${name} works: ${count(n, { one: "model", other: "models" })}.`,
+      n === 0
+        ? `${name} answers, but lists no model.`
+        : `${name} works: ${count(n, { one: "model", other: "models" })}.`,
     providerWorks: (n) => count(n, { one: "model", other: "models" }),
     providerDown: (reason) => reason || "not reachable",
     fromEnvironment: "Set by the server’s flags or variables; change it there.",
@@ -569,5 +601,46 @@ export const words = {
     states: { healthy: "works", failing: "fails", up: "answers", down: "down", unknown: "not asked yet" },
     healthy: "Everything works",
     failing: "Something is wrong",
+  },
+  audit: {
+    lead: "What administrators have changed. Entries are kept for 400 days, and nobody can change them.",
+    show: "Show",
+    all: "Everything",
+    empty: "Nothing of this kind was done.",
+    failed: "The log could not be loaded.",
+    acts: {
+      "user.create": "Made an account",
+      "user.update": "Changed an account",
+      "user.delete": "Deleted an account",
+      "signup.update": "Changed who may sign up",
+      "limits.update": "Changed the limits",
+      "provider.create": "Added a provider",
+      "provider.update": "Changed a provider",
+      "provider.delete": "Removed a provider",
+      "provider.test": "Tried a provider",
+      "model.update": "Changed the default model",
+      "alias.update": "Changed an alias",
+      "alias.delete": "Removed an alias",
+      "backup.create": "Took a backup",
+      "database.restore": "Restored a backup",
+    },
+    means: { command_line: "by command", setup: "as the server was set up" },
+    fields: {
+      role: "Role",
+      disabled: "Disabled",
+      display_name: "Name",
+      password: "Password",
+      api_key: "API key",
+      base_url: "Address",
+      is_enabled: "Enabled",
+      messages_per_minute: "Messages a minute",
+      messages_per_day: "Messages a day",
+      budget_usd_month: "Budget a month in US dollars",
+      upload_quota_mib: "Room for files in MiB",
+    },
+    values: { true: "yes", false: "no", admin: "administrator" },
+    none: "none",
+    secret: (name) => `${name} set anew`,
+    changed: (name, to, from) => (from ? `${name}: ${to}, was ${from}` : `${name}: ${to}`),
   },
 };

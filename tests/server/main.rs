@@ -16,6 +16,8 @@ mod ai_chat;
 #[cfg(test)]
 mod api_keys;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod base_path;
 #[cfg(test)]
 mod captures;
@@ -41,6 +43,8 @@ mod flutter;
 mod imports;
 #[cfg(test)]
 mod library;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod openai;
 #[cfg(test)]
