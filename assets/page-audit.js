@@ -29,7 +29,7 @@ export function log() {
         ];
   const again = loading(list, () => page(0), draw, w.failed);
   act.input.addEventListener("change", again);
-  return part(words.admin.sections.log, w.lead, act, list);
+  return part(words.admin.sections.log, w.lead, el("div", { class: "fields" }, act), list);
 }
 
 function row({ at, user_name: who, address, means, act, subject, changes }) {
@@ -56,7 +56,7 @@ function row({ at, user_name: who, address, means, act, subject, changes }) {
 function change({ field, from, to }) {
   const name = w.fields[field] ?? field.replaceAll("_", " ");
   if (to === undefined) return w.secret(name);
-  return w.changed(name, said(to), from === null ? "" : said(from));
+  return w.changed(name, said(to), from === null || from.length === 0 ? "" : said(from));
 }
 
 const said = (value) =>
