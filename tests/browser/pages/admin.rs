@@ -218,7 +218,8 @@ fn access(page: &Page) {
         "document.querySelector('.page input[value=open]').checked",
     );
     page.fill("#limit-messages_per_minute", "1");
-    page.click(".page form .button");
+    // Not where a message at the foot of the page may lie over it.
+    page.press_button("document.querySelector('.page form .button')");
     page.wait(
         "the limit",
         "(fetch('/admin/limits').then((got) => got.json()).then((limits) => window.limits = limits), window.limits?.messages_per_minute === 1)",
@@ -226,7 +227,8 @@ fn access(page: &Page) {
     let say = || ask(page, "POST", "/chat", &json!({ "message": "Hello", "model": "echo" })).0;
     assert_eq!((say(), say()), (200, 429));
     page.fill("#limit-messages_per_minute", "0");
-    page.click(".page form .button");
+    // Not where a message at the foot of the page may lie over it.
+    page.press_button("document.querySelector('.page form .button')");
     page.wait(
         "no limit",
         "(fetch('/admin/limits').then((got) => got.json()).then((limits) => window.limits = limits), window.limits?.messages_per_minute === 0)",
