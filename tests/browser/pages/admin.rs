@@ -240,7 +240,7 @@ fn access(page: &Page) {
 /// What the tests before this one have done stands in it.
 fn log(page: &Page) {
     open(page, "admin/log", ".rows li");
-    wait_for_words(page, ".rows", "Budget a month in US dollars: 2.5; Messages a day: 5");
+    wait_for_words(page, ".rows", "Messages a day: 5; Budget a month in US dollars: 2.5");
     wait_for_words(page, ".rows li:last-child", "Made an account");
     wait_for_words(page, ".rows li:last-child .hint", "as the server was set up");
     page.eval(
