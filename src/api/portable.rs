@@ -130,6 +130,7 @@ fn import(ctx: &Ctx, (Query(asked), FormFile(file)): (Query<Rehearsal>, FormFile
             store: Arc::clone(&app.store),
             owner: user.id,
             quota_bytes: app.policy.upload_quota_bytes(),
+            file_bytes_max: app.settings.max_upload_bytes,
             scratch: app.settings.spool(),
             mode: if asked.dry_run { Mode::Rehearse } else { Mode::Store },
         };

@@ -267,8 +267,8 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<usize, Error> {
         Error::new(kind, format!("{} cannot be written", path.display())).caused_by(error)
     };
     let open = || File::open(archive).map_err(|error| failed(archive, error));
-    let listing = zip::list(open()?, |_| true)?;
-    for entry in &listing.wanted {
+    let entries = zip::list(open()?)?;
+    for entry in &entries {
         let relative = Path::new(&entry.name);
         let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_inside || entry.name.contains('\\') {
@@ -285,7 +285,7 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<usize, Error> {
         let mut file = made.map_err(|error| failed(&path, error))?;
         io::copy(&mut zip::open(open()?, entry)?, &mut file).map_err(|error| failed(&path, error))?;
     }
-    Ok(listing.wanted.len())
+    Ok(entries.len())
 }
 
 #[cfg(test)]

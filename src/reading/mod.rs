@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use crate::floor::floor;
 
 pub use child::{asked_to_read, run};
-pub use formats::{Format, is_picture, picture_type};
+pub use formats::{Format, is_picture, media_type, picture_type};
 
 /// Bytes of a text that are kept. More than any prompt is given of one file: some 16 000 tokens.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
