@@ -26,7 +26,12 @@ const SHOWN_MAX: usize = 20;
 /// That no server can be reached, or nobody signed in.
 pub(super) fn import(settings: &Settings, import: &Import) -> Result<u8, Failed> {
     if let Some(missing) = import.files.iter().find(|file| !file.is_file()) {
-        let message = format!("{} cannot be read: there is no such file", missing.display());
+        let why = if missing.is_dir() {
+            "it is a folder; name the archive that it was unpacked from, or the files in it"
+        } else {
+            "there is no such file"
+        };
+        let message = format!("{} cannot be read: {why}", missing.display());
         return Err(Failed::usage(Error::new(Kind::Malformed, message)));
     }
     let mut reach = Reach::open(settings, &import.door)?;

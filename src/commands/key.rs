@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::reach::Reach;
 use super::{Failed, terminal};
 use crate::cli::{Door, Form, KeyTask, Settings};
+use crate::clock::Moment;
 use crate::error::{Error, Kind};
 
 /// Does what was asked for with an account's keys.
@@ -20,6 +21,10 @@ pub(super) fn key(settings: &Settings, account: Option<&str>, task: &KeyTask) ->
             expires_at,
             budget_usd_month,
         } => {
+            if let Some(end) = expires_at.as_deref().filter(|end| Moment::parse(end).is_none()) {
+                let message = format!("--expires: {end:?} is no time, such as 2030-01-01T00:00:00Z");
+                return Err(Failed::usage(Error::new(Kind::Malformed, message)));
+            }
             let budget = budget_usd_month.as_deref().map(dollars).transpose()?;
             let new = json!({ "name": name, "expires_at": expires_at, "budget_usd_month": budget });
             create(&reach, &new)
@@ -30,9 +35,9 @@ pub(super) fn key(settings: &Settings, account: Option<&str>, task: &KeyTask) ->
 }
 
 fn dollars(text: &str) -> Result<f64, Failed> {
-    text.parse().map_err(|error: std::num::ParseFloatError| {
-        let message = format!("--budget: {text:?} is not a number of US dollars");
-        Failed::usage(Error::new(Kind::Malformed, message).caused_by(error))
+    text.parse().map_err(|_| {
+        let message = format!("--budget: {text:?} is not a number of US dollars, such as 5 or 2.50");
+        Failed::usage(Error::new(Kind::Malformed, message))
     })
 }
 

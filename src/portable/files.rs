@@ -20,8 +20,11 @@ const NAMES: &str = "conversation_asset_file_names.json";
 /// Bytes by which a picture is told.
 const START_BYTES: u64 = 16;
 
+/// A file of the archive, from its beginning.
+pub(super) type Opened = Result<Box<dyn Read>, Error>;
+
 /// Opens a file of the archive.
-type Open<'o> = dyn Fn(&Entry) -> Result<Box<dyn Read>, Error> + 'o;
+type Open<'o> = dyn Fn(&Entry) -> Opened + 'o;
 
 /// The files of an archive, or none.
 #[derive(Default)]
@@ -36,7 +39,7 @@ pub(super) struct Found<'f> {
     pub(super) id: &'f str,
     pub(super) bytes: u64,
     entry: &'f Entry,
-    open: &'f dyn Fn(&Entry) -> Result<Box<dyn Read>, Error>,
+    open: &'f Open<'f>,
     name: Option<&'f str>,
 }
 

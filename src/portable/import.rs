@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use super::files::{self, Files};
+use super::files::{self, Files, Opened};
 use super::intake::{Destination, Intake};
 use super::items::{Item, check, items};
 use super::report::{Label, Outcome, Report};
@@ -144,7 +144,7 @@ fn import_archive<R: Read + Seek + 'static>(to: &Destination, open: impl Fn() ->
         return Err(malformed("it is an archive without a list of conversations"));
     };
     let files_count = contents.files.len();
-    let unpack = |entry: &Entry| -> Result<Box<dyn Read>, Error> { Ok(Box::new(zip::open(open(), entry)?)) };
+    let unpack = |entry: &Entry| -> Opened { Ok(Box::new(zip::open(open(), entry)?)) };
     let mut files = Files::new(contents.files, &unpack);
     if let Some(entry) = &contents.names {
         files.learn_names(unpack(entry)?)?;
