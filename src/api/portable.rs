@@ -29,7 +29,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Add what a file holds, an export of Fireside or another program; what is here already stays as it is",
         &Deferred(import),
     )
-    .reads(IMPORT_BYTES_MAX)
+    .transfers()
     .fails(&[Kind::Unavailable]),
     // By GET as well: a page can offer that as a link, and the browser writes to disk what it would else gather.
     get(
@@ -47,10 +47,6 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     )
     .fails(&[Kind::Unavailable, Kind::StorageFull]),
 ];
-
-/// Bytes of an exported file that is imported: what the server takes of one body at its default. More is brought in
-/// parts.
-const IMPORT_BYTES_MAX: u64 = 250 * 1024 * 1024;
 
 /// Bytes that are gathered before they are written to a file.
 const BUFFER_BYTES: usize = 256 * 1024;

@@ -23,6 +23,9 @@ pub(super) fn export(settings: &Settings, export: &Export) -> Result<(), Failed>
         ExportTo::Markdown(folder) if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) => {
             return Err(taken(folder, "holds something already; name a new folder"));
         }
+        ExportTo::Markdown(folder) if folder.is_file() => {
+            return Err(taken(folder, "is a file; name a new folder"));
+        }
         ExportTo::Json(Some(file)) if file.exists() && file != Path::new("-") => {
             return Err(taken(file, "is there already; name another file"));
         }

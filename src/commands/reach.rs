@@ -217,6 +217,8 @@ fn own(settings: &Settings, held: Held) -> Result<Reach, Error> {
     settings.allowed_hosts.clear();
     settings.trusted_proxies.clear();
     settings.workers = OWN_WORKERS;
+    // Whoever owns the disk decides what it is filled with.
+    settings.max_import_bytes = u64::MAX / 64;
     let listener = listen(settings.host, settings.port)?;
     let ready = Ready::new(settings, held, listener)?;
     let running = ready.running();
