@@ -116,14 +116,17 @@ fn explain(failed: Failed, reach: &Reach, ask: &cli::Ask) -> Failed {
     let (kind, said) = (failed.error.kind(), failed.error.message());
     let message = match (&ask.model, &ask.conversation) {
         (Some(model), _) if kind == Kind::Invalid && said.starts_with("model:") => {
-            let listed = reach.client().call("GET", "/models").unwrap_or_default();
-            let listed = listed["chat"]
+            let listed = reach.client().call("GET", "/v1/models").unwrap_or_default();
+            let ids = listed["data"]
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter_map(Value::as_str);
-            let some: Vec<&str> = listed.take(MODELS_SHOWN).collect();
-            format!("There is no model {model:?}; there are {} …", some.join(", "))
+                .map(|model| &model["id"]);
+            let some: Vec<&str> = ids.filter_map(Value::as_str).take(MODELS_SHOWN).collect();
+            format!(
+                "There is no model {model:?}; there are, for instance: {}",
+                some.join(", ")
+            )
         }
         (_, Some(id)) if said == "Conversation not found" || said.starts_with("conversation_id:") => {
             format!("There is no conversation {id:?}; -c last goes on with the newest one")
