@@ -54,8 +54,10 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
         store::check_backup(&part).map_err(|error| {
             // The copy is what was looked at; the backup is what people know.
             let why = error.to_string().replace(&part.display().to_string(), "it");
+            // What the database says goes on with what to do about one that is in use.
+            let why = why.split(". ").next().unwrap_or_default();
             let message = format!(
-                "{} cannot be restored, and nothing was changed: {why}",
+                "{} cannot be restored, and nothing was changed: {why}. Name another backup, or use the Fireside that wrote it",
                 backup.display()
             );
             Error::new(error.kind(), message)

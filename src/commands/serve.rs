@@ -29,7 +29,10 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
         Lock::Held(lock) => lock,
         Lock::Taken(Some(running)) => {
             let folder = settings.location.folder.display();
-            let message = format!("Fireside is already running on {folder} at {}", running.url);
+            let message = format!(
+                "Fireside is already running on {folder} at {}; open that, or name another folder with --data",
+                running.url
+            );
             return Err(Error::new(Kind::Conflict, message));
         }
         Lock::Taken(None) => return Err(in_between(&settings)),
