@@ -17,6 +17,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("messages", include_str!("../messages.rs")),
     ("portable", include_str!("../portable.rs")),
     ("search", include_str!("../search.rs")),
+    ("seek", include_str!("../seek.rs")),
     ("sessions", include_str!("../sessions.rs")),
     ("settings", include_str!("../settings.rs")),
     ("tags", include_str!("../tags.rs")),
