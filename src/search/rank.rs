@@ -205,8 +205,8 @@ mod tests {
         let year = 365 * 24;
         let all = vec![
             one(1, 10 * year, (false, false), 0.9),
-            one(2, 10 * year, (true, false), 0.5),
-            one(3, year, (true, false), 0.5),
+            one(2, 10 * year, (true, false), 0.4),
+            one(3, year, (true, false), 0.4),
             one(4, year, (true, true), 0.1),
             one(5, year, (true, false), 0.99),
         ];

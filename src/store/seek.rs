@@ -247,7 +247,8 @@ fn quoted(term: &str) -> String {
 pub fn list_texts(read: &Read<'_>, among: Among, owner: i64, ids: &[i64]) -> Result<Vec<(i64, String)>, Error> {
     let sql = match among {
         Among::Messages => {
-            "SELECT id, content FROM json_each(?1) CROSS JOIN messages ON id = json_each.value WHERE user_id = ?2"
+            "SELECT messages.id, content FROM json_each(?1) CROSS JOIN messages ON messages.id = json_each.value
+             WHERE user_id = ?2"
         }
         Among::Titles => {
             "SELECT conversations.id, title FROM json_each(?1) CROSS JOIN conversations
