@@ -19,7 +19,8 @@ const COUNTED_TEXT_BYTES: i64 = 32 * 1024;
 /// Places of a word that are counted: more of them say no more.
 const COUNT_MAX: usize = 20;
 
-/// Bytes of an ordinary text, beside which others are long or short.
+/// Bytes of an ordinary text, beside which others are long. Shorter ones count as ordinary: a title would else come before
+/// every message.
 const ORDINARY_BYTES: f64 = 600.0;
 
 /// Hours after which being new counts half as much.
@@ -147,6 +148,7 @@ fn weigh(read: &Read<'_>, among: Among, sought: &Sought<'_>, found: &[Candidate]
     let weigh = |candidate: &Candidate| {
         let text = texts.get(&candidate.id).map(|text| text.to_lowercase());
         let length = f64::from(u32::try_from(candidate.bytes).unwrap_or(u32::MAX)) / ORDINARY_BYTES;
+        let length = length.max(1.0);
         let half = SATURATION * (1.0 - LENGTH_SHARE + LENGTH_SHARE * length);
         let of_word = |word: &String| {
             let count = text.as_deref().map_or(1, |text| count(text, word));

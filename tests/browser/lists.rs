@@ -52,7 +52,6 @@ fn a_thousand_conversations_cost_what_a_screenful_does() {
     page.assert_accessible();
     page.shot("list-end-light");
     found_page_by_page(&page);
-    filters(&page);
     page.resize(PHONE);
     page.click(".sidebar-open");
     page.wait("rows in the drawer", &format!("{ROWS} > 10"));
@@ -204,6 +203,8 @@ fn everything_is_done_by_keyboard() {
     tags(&page);
     palette(&page);
     page.assert_quiet(&server.origin, "/palette.js");
+    // The browser itself complains of the query that is refused.
+    filters(&page);
 }
 
 fn titles() -> &'static str {
@@ -409,7 +410,7 @@ fn filters(page: &Page) {
         "the filters",
         &format!("{chips}.join(' ') === 'in: model: role: before: after:'"),
     );
-    page.fill(".palette .search", "777");
+    page.fill(".palette .search", "Larch");
     press("in:");
     page.wait(
         "what it takes",
@@ -418,11 +419,11 @@ fn filters(page: &Page) {
     press("titles");
     page.wait(
         "both in the field, in focus",
-        &format!("{value} === '777 in:titles ' && document.activeElement.matches('.palette .search')"),
+        &format!("{value} === 'Larch in:titles ' && document.activeElement.matches('.palette .search')"),
     );
     let names = "[...document.querySelectorAll('.palette .option-name')].map((name) => name.textContent)";
-    page.wait("what was found", &format!("{names}.join() === 'Number 777'"));
-    page.fill(".palette .search", "777 role:model");
+    page.wait("what was found", &format!("{names}.join() === 'Larch'"));
+    page.fill(".palette .search", "Larch role:model");
     page.wait(
         "what is wrong",
         "document.querySelector('.palette .list-note')?.textContent === 'role: takes user or assistant'",

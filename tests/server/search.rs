@@ -181,7 +181,7 @@ fn whales() -> Value {
         json!({
             "uuid": id(number), "parent": is_reply.then(|| id(number - 1)), "state": "complete",
             "role": if is_reply { "assistant" } else { "user" },
-            "model": is_reply.then(|| if year % 2 == 0 { "maker/Even" } else { "maker/odd" }),
+            "model": is_reply.then_some(if year.is_multiple_of(2) { "maker/Even" } else { "maker/odd" }),
             "content": format!("A whale of {year}"), "created_at": format!("{year}-06-30T23:30:00Z")
         })
     };
