@@ -1,6 +1,6 @@
 //! What only the operating system can do, and does differently elsewhere: the one module with Unix-only code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -25,11 +25,39 @@ pub fn trim_memory() {
 pub fn raise_descriptor_limit() -> usize {
     #[cfg(unix)]
     let limit = unix::raise_descriptor_limit();
+    // Windows has no limit of its own; this is what one process can poll in reasonable time.
     #[cfg(not(unix))]
-    let limit = 8192;
+    let limit: u64 = 8192;
     // At very low limits half is better than nothing.
     let left = limit.saturating_sub(DESCRIPTORS_RESERVED).max(limit / 2);
     usize::try_from(left).unwrap_or(usize::MAX)
+}
+
+/// Whether the system has no descriptors or memory left for a further connection, which closing another one would help.
+pub fn is_exhausted(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    return unix::is_exhausted(error);
+    #[cfg(not(unix))]
+    return error.kind() == std::io::ErrorKind::OutOfMemory;
+}
+
+/// Whether a listening socket should ask for its address again while connections of the server before it linger. On
+/// Windows the same option would let two servers share a port.
+pub const REUSES_ADDRESS: bool = cfg!(unix);
+
+/// Whether new bytes on a socket are announced only once somebody has asked for them in vain, as on Windows.
+pub const ANNOUNCES_AFTER_ASKING: bool = cfg!(windows);
+
+/// A path that this program can be started by, also after an update has replaced its file where the system allows that.
+///
+/// # Errors
+/// The system's.
+pub fn own_program() -> std::io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.to_owned());
+    }
+    std::env::current_exe()
 }
 
 /// Sets `stop` on SIGTERM or SIGINT; a second signal ends the process at once.
@@ -254,6 +282,11 @@ mod unix {
             }
             let before = limit.rlim_cur;
             limit.rlim_cur = limit.rlim_max;
+            // macOS names no limit here and then refuses more than this.
+            #[cfg(target_os = "macos")]
+            {
+                limit.rlim_cur = limit.rlim_max.min(10_240);
+            }
             if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0 {
                 return before;
             }
@@ -278,6 +311,13 @@ mod unix {
             libc::setrlimit(libc::RLIMIT_CORE, &raw const core);
             libc::alarm(seconds);
         }
+    }
+
+    pub(super) fn is_exhausted(error: &std::io::Error) -> bool {
+        matches!(
+            error.raw_os_error(),
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+        )
     }
 
     pub(super) fn user() -> u32 {

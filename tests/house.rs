@@ -57,7 +57,7 @@ fn each_library_is_named_in_its_room_alone() {
         ("unicode_segmentation", &["src/words.rs", "src/library"]),
         ("unicode_normalization", &["src/words.rs"]),
         ("webbrowser", &["src/commands"]),
-        ("libc", &["src/system.rs", "src/http/poll.rs"]),
+        ("libc", &["src/system.rs"]),
         ("signal_hook", &["src/system.rs"]),
     ]);
     let mut sources = sources(&root().join("src"));
@@ -89,6 +89,35 @@ fn each_library_is_named_in_its_room_alone() {
             "nobody names {library}: it is a dependency too many, or this test looks for the wrong word"
         );
     }
+}
+
+#[test]
+fn what_differs_between_systems_stands_in_one_file() {
+    let mut checked = 0;
+    for (path, text) in sources(&root().join("src")) {
+        if path.ends_with("src/system.rs") || path.components().any(|part| part.as_os_str() == "tests") {
+            continue;
+        }
+        // Tests may look at what a system alone shows.
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        for word in [
+            "os::unix",
+            "os::linux",
+            "os::windows",
+            "(unix)",
+            "(windows)",
+            "target_os",
+            "libc::",
+        ] {
+            assert!(
+                !code.contains(word),
+                "{} says {word}: that belongs into src/system.rs",
+                path.display()
+            );
+        }
+        checked += 1;
+    }
+    assert!(checked > 40, "only {checked} files were found");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::parse::{self, BodyLength, Head, Refusal, refuse};
 use super::push::Stream;
 use super::socket::Link;
 use super::{Handler, Limits};
+use crate::system;
 
 /// After a refusal the client may still be sending. We read on for a moment so that it gets to read our answer
 /// (closing at once would reset the connection under it).
@@ -178,8 +179,8 @@ impl Conn {
             match (&self.stream).read(scratch) {
                 Ok(count) => {
                     // A buffer that is not full has emptied the socket: what comes next is announced anew. An end that
-                    // was announced together with the bytes is not; and Windows announces only what was asked for in vain.
-                    state.is_ready = count == scratch.len() || state.is_ended || cfg!(windows);
+                    // was announced together with the bytes is not.
+                    state.is_ready = count == scratch.len() || state.is_ended || system::ANNOUNCES_AFTER_ASKING;
                     return Ok(Some(count));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

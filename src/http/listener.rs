@@ -23,6 +23,7 @@ use super::spool::Spools;
 use super::workers::{self, Job, Jobs, Line};
 use super::{Handler, Limits};
 use crate::error::Error;
+use crate::system;
 
 /// The listening socket; connections have the smaller tokens.
 pub(super) const LISTENER: Token = Token(usize::MAX);
@@ -75,8 +76,9 @@ impl Engine {
     pub fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
         let domain = socket2::Domain::for_address(address);
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
+        if system::REUSES_ADDRESS {
+            socket.set_reuse_address(true)?;
+        }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;

@@ -22,6 +22,7 @@ use super::reply::Reply;
 use super::workers::{Job, Line, TURNS_GIVEN_MAX};
 use super::{push, respond, socket};
 use crate::error::Error;
+use crate::system;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -149,7 +150,7 @@ impl<'e> Poll<'e> {
                     self.knocking = Knocking::Nobody;
                     return;
                 }
-                Err(error) if is_out_of_descriptors(&error) => {
+                Err(error) if system::is_exhausted(&error) => {
                     if self.shed() == 0 {
                         // Nobody is idle. Trying again at once would only spin.
                         self.knocking = Knocking::Later;
@@ -365,14 +366,4 @@ impl<'e> Poll<'e> {
             })
         })
     }
-}
-
-fn is_out_of_descriptors(error: &std::io::Error) -> bool {
-    #[cfg(unix)]
-    return matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    );
-    #[cfg(not(unix))]
-    return error.kind() == ErrorKind::OutOfMemory;
 }

@@ -8,7 +8,7 @@ mod child;
 mod formats;
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::floor::floor;
+use crate::system;
 
 pub use child::{asked_to_read, run};
 pub use formats::{Format, is_picture, picture_type};
@@ -69,13 +70,7 @@ pub struct Reader {
 
 impl Default for Reader {
     fn default() -> Reader {
-        // By this name the program is found also after an update has replaced its file.
-        let own = Path::new("/proc/self/exe");
-        let program = if own.exists() {
-            own.to_owned()
-        } else {
-            std::env::current_exe().unwrap_or_else(|_| "fireside".into())
-        };
+        let program = system::own_program().unwrap_or_else(|_| "fireside".into());
         Reader {
             program,
             running: Mutex::new(0),

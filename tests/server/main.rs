@@ -16,6 +16,8 @@ mod ai_chat;
 #[cfg(test)]
 mod api_keys;
 #[cfg(test)]
+mod arm64;
+#[cfg(test)]
 mod base_path;
 #[cfg(test)]
 mod captures;

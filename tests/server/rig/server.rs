@@ -74,6 +74,12 @@ impl Launch {
         self
     }
 
+    /// Another build of the program, and the shell command that runs it, where `"$0" "$@"` is the program and its words.
+    pub(crate) fn program(mut self, program: &Path, command: &str) -> Launch {
+        self.program = program.to_path_buf();
+        self.prelude(&format!("exec {command}"))
+    }
+
     /// The `.env` file of the working directory.
     pub(crate) fn dotenv(self, text: &str) -> Launch {
         std::fs::write(self.home.join("work/.env"), text).expect("a .env file");
