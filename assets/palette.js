@@ -48,9 +48,10 @@ export function openPalette(acts) {
     pointAt(list, input, at);
   };
   const take = (i) => {
-    if (rows[i]?.isMore) return further();
+    if (!rows[i]) return;
+    if (rows[i].isMore) return further();
     dialog.close();
-    rows[i]?.run();
+    rows[i].run();
   };
   const seek = async () => {
     const mine = ++run;
@@ -116,7 +117,8 @@ function rowsOf(found) {
   return [...byKind(found.map(resultRow)), ...(found.length < PAGE ? [] : [more])];
 }
 
-const note = (text) => el("li", { role: "presentation", class: "list-note" }, text);
+/** In the place of options: a list of them may not be without any. */
+const note = (text) => el("li", { role: "option", "aria-disabled": "true", class: "list-note" }, text);
 
 /** The rows from `first` on, with a heading before each kind. */
 function nodesOf(rows, first, take) {
@@ -130,7 +132,7 @@ function nodesOf(rows, first, take) {
 
 /** Marks the row that Enter takes. */
 function pointAt(list, input, at) {
-  const options = list.querySelectorAll("[role=option]");
+  const options = list.querySelectorAll("[role=option]:not([aria-disabled])");
   options.forEach((node, i) => {
     node.toggleAttribute("data-active", i === at);
     node.setAttribute("aria-selected", String(i === at));

@@ -390,7 +390,7 @@ fn found_page_by_page(page: &Page) {
         &format!("{found} > 31 && {active} === 'found-30' && {is_focused}"),
     );
     page.eval("((list) => (list.scrollTop = list.scrollHeight))(document.querySelector('#found'))");
-    page.wait("a page further", &format!("{found} > 91 && {is_focused}"));
+    page.wait("a page further", &format!("{found} > 61 && {is_focused}"));
     page.assert_accessible();
     page.press("Escape");
     page.wait("no palette", "document.querySelector('.palette') === null");
