@@ -332,3 +332,34 @@ ALTER TABLE conversations ADD COLUMN cut_from_id INTEGER;  -- the conversation t
 ALTER TABLE conversations ADD COLUMN cut_below_id INTEGER; -- the message that it stood below
 
 ALTER TABLE messages ADD COLUMN sources TEXT CHECK (json_valid(sources)); -- JSON: [{document_id, position, title, author, heading, text}]
+
+-- What administrators allow a single user; null: as everybody. 0 of the first two is no limit.
+ALTER TABLE users ADD COLUMN messages_per_day INTEGER;
+ALTER TABLE users ADD COLUMN budget_usd_month REAL;
+ALTER TABLE users ADD COLUMN upload_quota_mib INTEGER;
+
+CREATE TABLE consumption (                             -- kept, not counted: it is held against the limits on every send
+    user_id  INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    day      TEXT NOT NULL DEFAULT '',                 -- 2026-11-22 (UTC): the last one on which something was sent
+    messages INTEGER NOT NULL DEFAULT 0,               -- sent on that day
+    month    TEXT NOT NULL DEFAULT '',                 -- 2026-11 (UTC): the last one in which something was paid for
+    usd      REAL NOT NULL DEFAULT 0                   -- spent in that month
+);
+INSERT INTO consumption (user_id, month, usd)
+SELECT user_id, strftime('%Y-%m', 'now'), total(price) FROM usage_details
+WHERE created_at >= strftime('%Y-%m-01', 'now') GROUP BY user_id;
+
+ALTER TABLE sessions ADD COLUMN is_owners INTEGER NOT NULL DEFAULT 0; -- 1: begun with the secret of the data folder (the command line)
+
+CREATE TABLE audit (                                   -- what administrators did; nothing refers to it, so it outlasts its people
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    at         TEXT NOT NULL,
+    user_id    TEXT,                                   -- UUID of who did it; null: whoever owns the data folder
+    user_name  TEXT NOT NULL,                          -- as it was then
+    address    TEXT,                                   -- null: not over the network
+    means      TEXT NOT NULL CHECK (means IN ('session', 'command_line', 'setup')),
+    act        TEXT NOT NULL,
+    subject_id TEXT,                                   -- UUID of the user that it was done to, if it was one
+    subject    TEXT,                                   -- the name of what it was done to, as it was then
+    changes    TEXT NOT NULL CHECK (json_valid(changes)) -- JSON: [{field, from, to}]; of secrets only the field
+);

@@ -23,6 +23,7 @@ const CONVERSATIONS_FURTHER = 100;
 const MESSAGES_PAGE = 50;
 const DOCUMENTS_PAGE = 50;
 const USERS_PAGE = 100;
+const AUDIT_PAGE = 50;
 
 let session = new AbortController();
 let whenSignedOut = () => {};
@@ -145,6 +146,8 @@ export const importFile = (file, onProgress) => sendFiles("/import", "file", [fi
 export const EXPORT_URL = `${ROOT}/export`;
 export const usage = (from, to, group) => get(`/usage${query({ from, to, group })}`);
 
+export const ownLimits = () => get("/limits");
+
 /* Administration */
 
 export const health = () => get("/health?verbose=1");
@@ -165,6 +168,8 @@ export const adminModels = () => get("/admin/models");
 export const setDefaultModel = (name) => put("/admin/models", { default_model: name });
 export const setAlias = (name, models) => put(`/admin/models/${part(name)}`, { models });
 export const deleteAlias = (name) => remove(`/admin/models/${part(name)}`);
+export const audit = (offset, act) =>
+  get(`/admin/audit${query({ limit: AUDIT_PAGE, offset: String(offset), ...(act && { act }) })}`);
 export const BACKUP_URL = `${ROOT}/admin/backup`;
 
 /* How it is done */

@@ -1,11 +1,13 @@
 // The administration: users, who may sign up and how much may be used, where replies come from, and the server's health.
-// Providers and models have a file of their own.
+// Providers and models, limits and the log have files of their own.
 
 import * as api from "./api.js";
 import { el, icon, iconButton } from "./dom.js";
 import { field, formOf, choices, select } from "./fields.js";
 import { date, words } from "./lang/en.js";
+import { LIMIT_STEPS, limitsOf, openUserLimits } from "./limits.js";
 import { openMenu, toast } from "./overlay.js";
+import { log } from "./page-audit.js";
 import { models, providers } from "./page-providers.js";
 import { loading, part, sectioned } from "./pages.js";
 import { current } from "./store.js";
@@ -15,7 +17,7 @@ const w = words.admin;
 
 export function mount(host, signal) {
   signal.addEventListener("abort", settleAll);
-  const makers = { "": users, access, providers, models, server };
+  const makers = { "": users, access, providers, models, log, server };
   return sectioned(host, "admin", { makers, names: w.sections, heading: w.heading });
 }
 
@@ -72,6 +74,7 @@ function userRow(user, again) {
     isSelf ? w.you : null,
     w.joined(date(user.created_at)),
     w.conversations(user.conversation_count),
+    limitsOf(user),
   ]
     .filter(Boolean)
     .join(" · ");
@@ -92,13 +95,14 @@ function userRow(user, again) {
     });
   const more = iconButton("more", words.sidebar.more(name), { "aria-haspopup": "menu" });
   const isAdmin = user.role === "admin";
-  more.addEventListener("click", () =>
-    openMenu(more, [
-      { icon: "admin", label: isAdmin ? w.makeUser : w.makeAdmin, run: change({ role: isAdmin ? "user" : "admin" }) },
-      { icon: "hide", label: user.disabled ? w.enable : w.disable, run: change({ disabled: !user.disabled }) },
-      { icon: "delete", label: words.menu.delete, run: remove, danger: true },
-    ]),
-  );
+  const limits = { icon: "usage", label: w.setLimits, run: () => openUserLimits(user, name, again) };
+  const others = [
+    { icon: "admin", label: isAdmin ? w.makeUser : w.makeAdmin, run: change({ role: isAdmin ? "user" : "admin" }) },
+    { icon: "hide", label: user.disabled ? w.enable : w.disable, run: change({ disabled: !user.disabled }) },
+    { icon: "delete", label: words.menu.delete, run: remove, danger: true },
+  ];
+  // Nobody locks themselves out.
+  more.addEventListener("click", () => openMenu(more, isSelf ? [limits] : [limits, ...others]));
   const row = el(
     "li",
     null,
@@ -115,7 +119,7 @@ function userRow(user, again) {
       ),
       el("span", { class: "hint" }, about),
     ),
-    isSelf ? null : more,
+    more,
   );
   return row;
 }
@@ -150,7 +154,15 @@ function drawLimits({ given, ...limits }) {
     const isGiven = given.includes(name);
     return field(
       w.limitNames[name] ?? name.replaceAll("_", " "),
-      { id: `limit-${name}`, name, type: "number", min: "0", value: value ?? "", disabled: isGiven },
+      {
+        id: `limit-${name}`,
+        name,
+        type: "number",
+        min: "0",
+        step: LIMIT_STEPS[name],
+        value: value ?? "",
+        disabled: isGiven,
+      },
       { hint: isGiven ? w.fromEnvironment : w.limitHints[name] },
     );
   });

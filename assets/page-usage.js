@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el } from "./dom.js";
 import { choices, fold } from "./fields.js";
-import { compact, day, money, month, number, words } from "./lang/en.js";
+import { bytes, compact, day, money, month, number, words } from "./lang/en.js";
 import { loading, pageFrame, part } from "./pages.js";
 import { barPlot, rowPlot } from "./plot.js";
 
@@ -52,12 +52,29 @@ export function mount(host) {
     measure = value;
     redraw();
   });
-  host.replaceChildren(pageFrame(w.heading, w.lead, el("div", { class: "choice-rows" }, range, show), box));
+  const own = el("div", { class: "list-box" });
+  loading(own, api.ownLimits, drawLimits, w.failed);
+  host.replaceChildren(
+    pageFrame(w.heading, w.lead, part(w.limits, "", own), el("div", { class: "choice-rows" }, range, show), box),
+  );
   host.querySelector("h1").focus({ preventScroll: true });
   return () => {};
 }
 
 const isoDay = (time) => new Date(time).toISOString().slice(0, 10);
+
+/** What was sent, spent and kept, and how much of each there may be. */
+function drawLimits(own) {
+  const fact = (name, used, limit) => [el("dt", null, name), el("dd", null, limit === null ? used : w.of(used, limit))];
+  const limitOf = (limit, format) => (limit === null ? null : format(limit));
+  return el(
+    "dl",
+    { class: "facts" },
+    fact(w.today, number(own.messages_today), limitOf(own.messages_per_day, w.messages)),
+    fact(w.thisMonth, money(own.spent_usd_month), limitOf(own.budget_usd_month, money)),
+    fact(w.files, bytes(own.upload_bytes), bytes(own.upload_quota_bytes)),
+  );
+}
 
 function figures(rows) {
   const total = { input_tokens: 0, output_tokens: 0, price: 0 };

@@ -14,6 +14,8 @@ import { toast } from "./overlay.js";
 const w = words.conversation;
 const UNDO_MS = 8000;
 const TITLE_CHARS = 60;
+/** Longer waits are those for a new day or month, not for the next message. */
+const MINUTE_S = 60;
 /** What a conversation can be given before it exists. */
 const CHOICES = ["model", "library", "system_prompt", "temperature", "max_tokens"];
 
@@ -241,6 +243,7 @@ async function hasArrived(id, text, known) {
 function reasonOf({ status, detail, retryAfterS }, refused) {
   if (status === 0) return w.unreachable;
   if (status === 413) return w.tooLong;
+  if (status === 429 && retryAfterS > MINUTE_S) return w.usedUp(Date.now() + retryAfterS * 1000);
   if (status === 429 && retryAfterS) return w.busy(retryAfterS);
   return refused(detail);
 }

@@ -53,6 +53,12 @@ impl Moment {
         Moment(self.0 - self.0.rem_euclid(DAY))
     }
 
+    /// The beginning of the next day in UTC.
+    #[must_use]
+    pub fn tomorrow(self) -> Moment {
+        self.day().plus_us(DAY)
+    }
+
     /// Microseconds from `earlier` until this moment.
     pub fn since_us(self, earlier: Moment) -> i64 {
         self.0.saturating_sub(earlier.0)
@@ -70,6 +76,14 @@ impl Moment {
         // All in front of the day has a fixed width.
         text.replace_range(7.., "-01T00:00:00.000000+00:00");
         text
+    }
+
+    /// When the next calendar month begins (UTC).
+    #[must_use]
+    pub fn next_month(self) -> Moment {
+        let begin = |moment: Moment| Moment::parse(&moment.month_text()).unwrap_or(moment);
+        // No month is as long.
+        begin(begin(self).plus_us(32 * DAY))
     }
 
     /// So many seconds after 1970, as other programs count them. `None`: that is no moment from then until the year 9999.
@@ -131,6 +145,9 @@ mod tests {
             assert_eq!(Moment::parse_day(text), None, "{text}");
         }
         assert_eq!(moment.month_text(), "2026-11-01T00:00:00.000000+00:00");
+        assert_eq!(moment.next_month().text(), "2026-12-01T00:00:00.000000+00:00");
+        let last = Moment::parse("2026-12-31T23:59:59Z").unwrap();
+        assert_eq!(last.next_month().text(), "2027-01-01T00:00:00.000000+00:00");
         assert_eq!(Moment::parse("2026-11-21T06:17:02.616428+01:00"), Some(moment));
         assert_eq!(Moment::parse("1970-01-01T00:00:00Z"), Some(Moment(0)));
         for text in ["", "soon", "2026-11-21", "2026-11-21T06:17:02", "2026-13-01T00:00:00Z"] {

@@ -4,9 +4,11 @@
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use serde_json::{Value, json};
+
 use crate::cli::{Settings, Signup};
 use crate::error::{Error, Kind};
-use crate::store::{self, Store};
+use crate::store::{self, Act, Allowance, Doer, Store, Subject, UserLimits};
 
 /// Bytes that all uploaded files of a user may take, where nobody says otherwise.
 const UPLOAD_QUOTA_MIB: u32 = 1024;
@@ -17,17 +19,44 @@ pub const MESSAGES_PER_MINUTE: u32 = 60;
 /// The names under which the store keeps them.
 const SIGNUP: &str = "signup";
 const MESSAGES: &str = "messages_per_minute";
+const MESSAGES_DAY: &str = "messages_per_day";
+const BUDGET: &str = "budget_usd_month";
 const QUOTA: &str = "upload_quota_mib";
 
 /// Rules, each of which somebody has set or not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rules {
     /// Whether visitors may make an account; unset: when local.
     pub signup: Option<Signup>,
     /// Messages a user may send in a minute, 0 for no limit; unset: off when local, else [`MESSAGES_PER_MINUTE`].
     pub messages_per_minute: Option<u32>,
+    /// Messages a user may send in a day (UTC), 0 or unset for no limit.
+    pub messages_per_day: Option<u32>,
+    /// US dollars that a user's replies may cost in a calendar month (UTC), 0 or unset for no limit.
+    pub budget_usd_month: Option<f64>,
     /// What all uploaded files of a user may take together, in MiB.
     pub upload_quota_mib: Option<u32>,
+}
+
+impl Rules {
+    /// The limits as they are stored: names, and texts of those that are set.
+    fn limits(self) -> Vec<(&'static str, Option<String>)> {
+        vec![
+            (MESSAGES, self.messages_per_minute.map(|number| number.to_string())),
+            (MESSAGES_DAY, self.messages_per_day.map(|number| number.to_string())),
+            (BUDGET, self.budget_usd_month.map(|number| number.to_string())),
+            (QUOTA, self.upload_quota_mib.map(|number| number.to_string())),
+        ]
+    }
+
+    /// The names of the limits that are set.
+    pub fn limits_set(self) -> Vec<&'static str> {
+        let limits = self.limits().into_iter();
+        limits
+            .filter(|(_, text)| text.is_some())
+            .map(|(name, _)| name)
+            .collect()
+    }
 }
 
 /// The rules given at start, and behind them those that administrators have stored.
@@ -53,11 +82,15 @@ impl Policy {
                 _ => None,
             },
             messages_per_minute: find(MESSAGES)?.and_then(|text| text.parse().ok()),
+            messages_per_day: find(MESSAGES_DAY)?.and_then(|text| text.parse().ok()),
+            budget_usd_month: find(BUDGET)?.and_then(|text| text.parse().ok()),
             upload_quota_mib: find(QUOTA)?.and_then(|text| text.parse().ok()),
         };
         let given = Rules {
             signup: settings.signup,
             messages_per_minute: settings.messages_per_minute,
+            messages_per_day: settings.messages_per_day,
+            budget_usd_month: settings.budget_usd_month,
             upload_quota_mib: settings.upload_quota_mib,
         };
         Ok(Policy {
@@ -78,13 +111,25 @@ impl Policy {
         Rules {
             signup: given.signup.or(stored.signup),
             messages_per_minute: given.messages_per_minute.or(stored.messages_per_minute),
+            messages_per_day: given.messages_per_day.or(stored.messages_per_day),
+            budget_usd_month: given.budget_usd_month.or(stored.budget_usd_month),
             upload_quota_mib: given.upload_quota_mib.or(stored.upload_quota_mib),
         }
     }
 
-    /// Bytes that all uploaded files of a user may take together.
-    pub fn upload_quota_bytes(&self) -> u64 {
-        let mib = self.rules().upload_quota_mib.unwrap_or(UPLOAD_QUOTA_MIB);
+    /// What a user with these limits of their own may send.
+    pub fn allowance(&self, own: UserLimits) -> Allowance {
+        let rules = self.rules();
+        Allowance {
+            messages_per_day: own.messages_per_day.or(rules.messages_per_day).unwrap_or(0),
+            budget_usd_month: own.budget_usd_month.or(rules.budget_usd_month).unwrap_or(0.0),
+        }
+    }
+
+    /// Bytes that all uploaded files of a user with these limits of their own may take together.
+    pub fn upload_quota_bytes(&self, own: UserLimits) -> u64 {
+        let mib = own.upload_quota_mib.or(self.rules().upload_quota_mib);
+        let mib = mib.unwrap_or(UPLOAD_QUOTA_MIB);
         u64::from(mib) * 1024 * 1024
     }
 
@@ -92,7 +137,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`Kind::Conflict`] when that was given at start; those of the store.
-    pub fn set_signup(&self, store: &Store, signup: Option<Signup>) -> Result<(), Error> {
+    pub fn set_signup(&self, store: &Store, signup: Option<Signup>, doer: Doer) -> Result<(), Error> {
         if self.given.signup.is_some() {
             return Err(is_given("--signup"));
         }
@@ -100,49 +145,69 @@ impl Policy {
             Signup::Open => "open".to_owned(),
             Signup::Closed => "closed".to_owned(),
         });
-        self.save(store, vec![(SIGNUP, text)], |rules| rules.signup = signup)
+        let change = Change {
+            act: Act::SignupUpdate,
+            settings: vec![(SIGNUP, text)],
+        };
+        self.save(store, change, doer, |rules| rules.signup = signup)
     }
 
-    /// Stores the limits; `None` is the default again.
+    /// Stores the limits of these rules; `None` is the default again.
     ///
     /// # Errors
     /// [`Kind::Conflict`] when one that changes was given at start; those of the store.
-    pub fn set_limits(
-        &self,
-        store: &Store,
-        messages_per_minute: Option<u32>,
-        quota_mib: Option<u32>,
-    ) -> Result<(), Error> {
-        let given = self.given;
-        if given.messages_per_minute.is_some() && given.messages_per_minute != messages_per_minute {
-            return Err(is_given("--messages-per-minute"));
+    pub fn set_limits(&self, store: &Store, new: Rules, doer: Doer) -> Result<(), Error> {
+        let flags = [
+            "--messages-per-minute",
+            "--messages-per-day",
+            "--budget-usd-month",
+            "--upload-quota",
+        ];
+        let asked = new.limits();
+        for (flag, (given, asked)) in flags.iter().zip(self.given.limits().iter().zip(&asked)) {
+            if given.1.is_some() && given != asked {
+                return Err(is_given(flag));
+            }
         }
-        if given.upload_quota_mib.is_some() && given.upload_quota_mib != quota_mib {
-            return Err(is_given("--upload-quota"));
-        }
-        let text = |number: Option<u32>| number.map(|number| number.to_string());
-        let new = vec![(MESSAGES, text(messages_per_minute)), (QUOTA, text(quota_mib))];
-        self.save(store, new, |rules| {
-            rules.messages_per_minute = messages_per_minute;
-            rules.upload_quota_mib = quota_mib;
+        let change = Change {
+            act: Act::LimitsUpdate,
+            settings: asked,
+        };
+        self.save(store, change, doer, |rules| {
+            *rules = Rules {
+                signup: rules.signup,
+                ..new
+            };
         })
     }
 
     /// Stores first: what holds is what would hold after a restart.
-    fn save(
-        &self,
-        store: &Store,
-        new: Vec<(&'static str, Option<String>)>,
-        change: impl FnOnce(&mut Rules),
-    ) -> Result<(), Error> {
+    fn save(&self, store: &Store, change: Change, doer: Doer, adopt: impl FnOnce(&mut Rules)) -> Result<(), Error> {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         store.write(move |tx| {
-            let mut settings = new.iter();
-            settings.try_for_each(|(name, value)| store::save_setting(tx, name, value.as_deref()))
+            let mut differences = Vec::new();
+            for (name, value) in &change.settings {
+                let before = told(store::find_setting(tx, name)?.as_deref());
+                let after = told(value.as_deref());
+                differences.extend(store::differences(&json!({ *name: before }), &json!({ *name: after })));
+                store::save_setting(tx, name, value.as_deref())?;
+            }
+            store::insert_entry(tx, &doer, change.act, &Subject::default(), differences)
         })?;
-        change(&mut self.stored.write().unwrap_or_else(PoisonError::into_inner));
+        adopt(&mut self.stored.write().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
+}
+
+/// What is stored anew, and how the log of administrators calls that.
+struct Change {
+    act: Act,
+    settings: Vec<(&'static str, Option<String>)>,
+}
+
+/// A stored text as the log of administrators has it: a number, where it is one.
+fn told(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| text.parse().unwrap_or_else(|_| text.into()))
 }
 
 fn is_given(flag: &str) -> Error {

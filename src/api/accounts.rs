@@ -17,7 +17,7 @@ use crate::http::{
     patch, post,
 };
 use crate::limits::{NAME_CHARS_MAX, PROMPT_CHARS_MAX};
-use crate::store::{self, Admin, NewUser, User, UserPatch};
+use crate::store::{self, Act, Admin, Means, NewUser, Subject, User, UserPatch};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     post("/auth/register", Auth::Public, "Make an account", &Deferred(register))
@@ -224,7 +224,21 @@ impl NewAccount {
             admin,
             created_at: app.clock.now().text(),
         };
-        app.store.write(move |tx| store::insert_user(tx, &new))
+        let code = self.body.setup_code.as_deref();
+        let means = match code.is_some_and(|code| app.run_secret.is(code)) {
+            true => Means::CommandLine,
+            false => Means::Setup,
+        };
+        let visit = self.visit.clone();
+        app.store.write(move |tx| {
+            let user = store::insert_user(tx, &new)?;
+            if user.admin == Admin::Yes {
+                let changes = store::differences(&Value::Null, &json!({ "role": "admin" }));
+                let maker = visit.maker(&user, means);
+                store::insert_entry(tx, &maker, Act::UserCreate, &Subject::user(&user), changes)?;
+            }
+            Ok(user)
+        })
     }
 }
 

@@ -1,24 +1,23 @@
-//! Administration: everybody's accounts, who may sign up, and limits. Administrators manage accounts; what these hold,
-//! they do not see.
+//! Administration: everybody's accounts. Administrators manage them; what these hold, they do not see.
 
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::accounts::{NO_USERNAME, check_password, check_username};
+use super::changes::given;
 use super::paging::PageQuery;
+use super::rules::{BUDGETS_USD, MESSAGES_MAX, QUOTAS_MIB};
 use super::sign_in::answer_later;
 use super::{Ctx, sockets};
 use crate::app::App;
 use crate::auth::Hashing;
-use crate::cli::Signup;
 use crate::error::{Error, Kind};
-use crate::http::{
-    Auth, Body, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post, put,
-};
+use crate::http::{Auth, Body, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post};
 use crate::limits::NAME_CHARS_MAX;
-use crate::store::{self, Access, Account, AccountPatch, Admin, NewUser, Page};
+use crate::store::{self, Access, Account, AccountPatch, Act, Admin, Doer, LimitsPatch, NewUser, Page, Subject};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -37,7 +36,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     patch(
         "/admin/users/{user_id}",
         Auth::Admin,
-        "Change an account's role, name or password, or lock it",
+        "Change an account's role, name, password or limits, or lock it",
         &Deferred(update_user),
     )
     .fails(&[Kind::Conflict]),
@@ -46,32 +45,6 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         Auth::Admin,
         "Delete an account and everything it holds, for good",
         &NoContent(remove_user),
-    )
-    .fails(&[Kind::Conflict]),
-    get(
-        "/admin/signup",
-        Auth::Admin,
-        "Whether visitors may make an account",
-        &Json(read_signup),
-    ),
-    put(
-        "/admin/signup",
-        Auth::Admin,
-        "Open or close registration",
-        &Json(set_signup),
-    )
-    .fails(&[Kind::Conflict]),
-    get(
-        "/admin/limits",
-        Auth::Admin,
-        "What a user may send and keep",
-        &Json(read_limits),
-    ),
-    put(
-        "/admin/limits",
-        Auth::Admin,
-        "Set what a user may send and keep",
-        &Json(set_limits),
     )
     .fails(&[Kind::Conflict]),
 ];
@@ -94,6 +67,12 @@ struct AccountView {
     created_at: String,
     conversation_count: i64,
     attachment_bytes: i64,
+    /// Of its own; null: as for everybody, 0: no limit.
+    messages_per_day: Option<u32>,
+    /// Of its own; null: as for everybody, 0: no limit.
+    budget_usd_month: Option<f64>,
+    /// Of its own; null: as for everybody.
+    upload_quota_mib: Option<u32>,
 }
 
 fn view(account: Account) -> AccountView {
@@ -104,12 +83,35 @@ fn view(account: Account) -> AccountView {
         email: user.email,
         external_id: user.external_id,
         display_name: user.display_name,
-        role: if user.admin == Admin::Yes { "admin" } else { "user" },
+        role: role(user.admin),
         disabled: user.disabled,
         created_at: user.created_at,
         conversation_count: user.conversation_count,
         attachment_bytes: account.attachment_bytes,
+        messages_per_day: user.limits.messages_per_day,
+        budget_usd_month: user.limits.budget_usd_month,
+        upload_quota_mib: user.limits.upload_quota_mib,
     }
+}
+
+fn role(admin: Admin) -> &'static str {
+    match admin {
+        Admin::Yes => "admin",
+        Admin::No | Admin::IfFirst => "user",
+    }
+}
+
+/// Of an account, what the log of administrators says about it when that changes.
+fn facts(account: &Account) -> Value {
+    let (user, limits) = (&account.user, account.user.limits);
+    json!({
+        "role": role(user.admin),
+        "disabled": user.disabled,
+        "display_name": user.display_name,
+        "messages_per_day": limits.messages_per_day,
+        "budget_usd_month": limits.budget_usd_month,
+        "upload_quota_mib": limits.upload_quota_mib,
+    })
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -165,8 +167,11 @@ struct NewAccount {
 
 fn create_user(ctx: &Ctx, Body(body): Body<NewAccount>, respond: Later<Typed<AccountView, 201>>) {
     let app = Arc::clone(&ctx.app);
-    let checked = check_password(&body.password).and_then(|()| body.username.as_deref().map_or(Ok(()), check_username));
-    answer_later(ctx, checked.map(|()| (app, body)), respond, |(app, body), hashing| {
+    let checked = check_password(&body.password)
+        .and_then(|()| body.username.as_deref().map_or(Ok(()), check_username))
+        .and_then(|()| ctx.doer());
+    let prepared = checked.map(|doer| (app, doer, body));
+    answer_later(ctx, prepared, respond, |(app, doer, body), hashing| {
         let new = NewUser {
             uuid: app.clock.uuid(),
             external_id: None,
@@ -179,6 +184,8 @@ fn create_user(ctx: &Ctx, Body(body): Body<NewAccount>, respond: Later<Typed<Acc
         };
         let account = app.store.write(move |tx| {
             let user = store::insert_user(tx, &new)?;
+            let changes = store::differences(&Value::Null, &json!({ "role": role(user.admin) }));
+            store::insert_entry(tx, &doer, Act::UserCreate, &Subject::user(&user), changes)?;
             store::find_account(tx, &user.uuid)
         })?;
         Typed::json(&view(account))
@@ -213,6 +220,18 @@ struct UpdateAccount {
     #[serde(default)]
     #[schemars(length(min = 1, max = 1024), extend("format" = "password"))]
     password: Option<String>,
+    /// 0: no limit; null: as for everybody.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<u32>", range(max = MESSAGES_MAX))]
+    messages_per_day: Option<Option<u32>>,
+    /// US dollars; 0: no limit; null: as for everybody.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<f64>", range(min = *BUDGETS_USD.start(), max = *BUDGETS_USD.end()))]
+    budget_usd_month: Option<Option<f64>>,
+    /// What all uploaded files may take together; null: as for everybody.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<u32>", range(min = *QUOTAS_MIB.start(), max = *QUOTAS_MIB.end()))]
+    upload_quota_mib: Option<Option<u32>>,
 }
 
 type Updated = Later<Typed<AccountView>>;
@@ -228,6 +247,7 @@ fn update_user(ctx: &Ctx, (Path(path), Body(body)): (Path<UserPath>, Body<Update
 struct Change {
     app: Arc<App>,
     uuid: String,
+    doer: Doer,
     patch: AccountPatch,
     password: Option<String>,
 }
@@ -239,11 +259,17 @@ impl Change {
         Ok(Change {
             app: Arc::clone(&ctx.app),
             uuid: path.uuid()?,
+            doer: ctx.doer()?,
             patch: AccountPatch {
                 admin: body.role.map(Admin::from),
                 access: body.disabled.map(access),
                 display_name: body.display_name,
                 password_hash: None,
+                limits: LimitsPatch {
+                    messages_per_day: body.messages_per_day,
+                    budget_usd_month: body.budget_usd_month,
+                    upload_quota_mib: body.upload_quota_mib,
+                },
             },
             password: body.password,
         })
@@ -260,11 +286,17 @@ impl Change {
             password_hash,
             ..self.patch
         };
-        let (uuid, now) = (self.uuid, self.app.clock.now().text());
-        let account = self
-            .app
-            .store
-            .write(move |tx| store::update_account(tx, &uuid, &patch, &now))?;
+        let (uuid, doer) = (self.uuid, self.doer);
+        let account = self.app.store.write(move |tx| {
+            let before = store::find_account(tx, &uuid)?;
+            let after = store::update_account(tx, &uuid, &patch, &doer.at)?;
+            let mut changes = store::differences(&facts(&before), &facts(&after));
+            if patch.password_hash.is_some() {
+                changes.push(store::changed_secret("password"));
+            }
+            store::insert_entry(tx, &doer, Act::UserUpdate, &Subject::user(&after.user), changes)?;
+            Ok(after)
+        })?;
         if account.user.disabled {
             self.app.turns.stop_user(account.user.id);
         }
@@ -274,107 +306,15 @@ impl Change {
 }
 
 fn remove_user(ctx: &Ctx, Path(path): Path<UserPath>) -> Result<(), Error> {
-    let (uuid, now) = (path.uuid()?, ctx.now());
+    let (uuid, doer) = (path.uuid()?, ctx.doer()?);
     let store = &ctx.app.store;
-    let user_id = store.write(move |tx| store::remove_account(tx, &uuid, &now))?;
+    let user_id = store.write(move |tx| {
+        let user = store::remove_account(tx, &uuid, &doer.at)?;
+        store::insert_entry(tx, &doer, Act::UserDelete, &Subject::user(&user), Vec::new())?;
+        Ok(user.id)
+    })?;
     ctx.app.turns.stop_user(user_id);
     sockets::recheck(&ctx.app, user_id);
     store.clear_away_soon();
     Ok(())
-}
-
-/// Who may sign up, and who said so.
-#[derive(Serialize, JsonSchema)]
-struct SignupView {
-    #[schemars(extend("enum" = ["open", "closed"]))]
-    signup: &'static str,
-    /// `flag`: given at start, and not to be changed here; `stored`: set here; `default`: open when local.
-    #[schemars(extend("enum" = ["flag", "stored", "default"]))]
-    source: &'static str,
-}
-
-fn read_signup(ctx: &Ctx, (): ()) -> Result<SignupView, Error> {
-    let policy = &ctx.app.policy;
-    let source = match (policy.given().signup, policy.rules().signup) {
-        (Some(_), _) => "flag",
-        (None, Some(_)) => "stored",
-        (None, None) => "default",
-    };
-    let signup = if ctx.app.signup(&ctx.request).is_some() {
-        "open"
-    } else {
-        "closed"
-    };
-    Ok(SignupView { signup, source })
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct SetSignup {
-    /// Null: the default again.
-    signup: Option<SignupName>,
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-enum SignupName {
-    Open,
-    Closed,
-}
-
-fn set_signup(ctx: &Ctx, Body(body): Body<SetSignup>) -> Result<SignupView, Error> {
-    let signup = body.signup.map(|name| match name {
-        SignupName::Open => Signup::Open,
-        SignupName::Closed => Signup::Closed,
-    });
-    ctx.app.policy.set_signup(&ctx.app.store, signup)?;
-    read_signup(ctx, ())
-}
-
-/// What a user may send and keep.
-#[derive(Serialize, JsonSchema)]
-struct LimitsView {
-    /// 0: no limit; null: none when local, else 60.
-    messages_per_minute: Option<u32>,
-    /// What all uploaded files of a user may take together.
-    upload_quota_mib: u64,
-    /// Those that were given at start, and cannot be changed here.
-    given: Vec<&'static str>,
-}
-
-fn read_limits(ctx: &Ctx, (): ()) -> Result<LimitsView, Error> {
-    let policy = &ctx.app.policy;
-    let given = policy.given();
-    let names = [
-        ("messages_per_minute", given.messages_per_minute),
-        ("upload_quota_mib", given.upload_quota_mib),
-    ];
-    Ok(LimitsView {
-        messages_per_minute: policy.rules().messages_per_minute,
-        upload_quota_mib: policy.upload_quota_bytes() >> 20,
-        given: names
-            .iter()
-            .filter(|(_, value)| value.is_some())
-            .map(|(name, _)| *name)
-            .collect(),
-    })
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct SetLimits {
-    /// 0: no limit; null or left out: the default again.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    messages_per_minute: Option<u32>,
-    /// Null or left out: the default again.
-    #[serde(default)]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    upload_quota_mib: Option<u32>,
-}
-
-fn set_limits(ctx: &Ctx, Body(body): Body<SetLimits>) -> Result<LimitsView, Error> {
-    let app = &ctx.app;
-    app.policy
-        .set_limits(&app.store, body.messages_per_minute, body.upload_quota_mib)?;
-    read_limits(ctx, ())
 }

@@ -409,7 +409,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         None => send::choose(ctx, None, chat.as_ref())?,
     };
     let to = chat.map_or(Target::New, Target::from);
-    let api_key = ctx.count_message()?;
+    let admission = ctx.admit_message()?;
     Ok(Ask {
         user: user.clone(),
         to,
@@ -417,7 +417,7 @@ fn prepare(ctx: &Ctx, body: SendMessage) -> Result<Ask, Error> {
         attachments: Vec::new(),
         choice,
         library: body.library,
-        api_key,
+        admission,
         prompt: None,
         details: store::MessageDetails::default(),
         queue: body.queue == Some(true),

@@ -83,7 +83,7 @@ pub(super) fn keep(ctx: &Ctx, file: &Upload) -> Result<Attachment, Error> {
         content_type: file.content_type.clone(),
         created_at: ctx.now(),
     };
-    let quota = ctx.app.policy.upload_quota_bytes();
+    let quota = ctx.app.policy.upload_quota_bytes(ctx.user()?.limits);
     ctx.app.store.keep_file(&new, quota, || file.reader())
 }
 

@@ -94,7 +94,7 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
             Target::from(conversation)
         }
     };
-    let api_key = ctx.count_message()?;
+    let admission = ctx.admit_message()?;
     let mut uploads = Uploads {
         app: Arc::clone(&ctx.app),
         user_id: user.id,
@@ -110,7 +110,7 @@ fn prepare(ctx: &Ctx, form: SendForm, files: &[Upload]) -> Result<(Ask, Uploads)
         attachments: uploads.ids.clone(),
         choice,
         library: form.library,
-        api_key,
+        admission,
         prompt: None,
         details: MessageDetails::default(),
         queue: form.queue == Some(true),

@@ -169,7 +169,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         .read(|read| store::find_conversation(read, user.id, &chat));
     let conversation = found.map_err(in_own_words)?;
     let choice = send::choose(ctx, None, Some(&conversation))?;
-    let api_key = ctx.count_message()?;
+    let admission = ctx.admit_message()?;
     let reply_to_id = body
         .reply_to_id
         .as_ref()
@@ -183,7 +183,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: SendMessage) -> Result<Ask, Error> 
         attachments: Vec::new(),
         choice,
         library: body.library,
-        api_key,
+        admission,
         prompt: None,
         details: MessageDetails {
             kind: body.r#type,

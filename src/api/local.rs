@@ -9,7 +9,7 @@ use super::views::{self, UserView};
 use super::{Ctx, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Raw, Route, Typed, post};
-use crate::store::{self, Read, User};
+use crate::store::{self, Means, Read, User};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[post(
     "/auth/local",
@@ -63,7 +63,7 @@ fn sign_in(ctx: &Ctx, Body(body): Body<SignIn>) -> Result<Typed<SignedIn<'static
         let message = "This account is disabled; enable it with fireside user enable";
         return Err(Error::new(Kind::Forbidden, message));
     }
-    let access_token = session::open(&ctx.app, Some(AGENT.to_owned()), &user)?;
+    let access_token = session::open(&ctx.app, Means::CommandLine, Some(AGENT.to_owned()), &user)?;
     Typed::json(&SignedIn {
         user: views::user(&user),
         access_token,

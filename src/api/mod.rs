@@ -5,6 +5,7 @@ mod admin;
 mod ai_chat;
 mod api_keys;
 mod attachments;
+mod audit;
 mod blocks;
 mod changes;
 mod chat_form;
@@ -23,6 +24,7 @@ mod paging;
 mod portable;
 mod providers;
 mod regenerate;
+mod rules;
 mod search;
 mod seat;
 mod send;
@@ -54,7 +56,7 @@ use crate::http::{
 };
 use crate::models::FailureKind;
 use crate::store::{self, Ref, User};
-use crate::turn::Fault;
+use crate::turn::{Admission, Fault};
 
 use session::Caller;
 use ui::Assets;
@@ -108,8 +110,18 @@ const TABLES: &[Family<Ctx>] = &[
     family("Usage", "What models cost", usage::ROUTES),
     family(
         "Administration",
-        "Accounts and rules, for administrators",
+        "Everybody's accounts, for administrators",
         admin::ROUTES,
+    ),
+    family(
+        "Rules",
+        "Who may sign up, and what users may send and keep",
+        rules::ROUTES,
+    ),
+    family(
+        "Audit",
+        "What administrators have done, for administrators",
+        audit::ROUTES,
     ),
     family("Diagnosis", "Finding out what stands in the way", pace::ROUTES),
     family(
@@ -201,19 +213,25 @@ impl Ctx {
         self.caller().map(|caller| &caller.user)
     }
 
-    /// Counts a message against what its sender may still send. Says which API key pays for the reply, if it is one's.
+    /// Looks whether the caller may send a message now, through whichever door. The turn that it begins counts it.
     ///
     /// # Errors
     /// [`Kind::OverBudget`], [`Kind::RateLimited`].
-    fn count_message(&self) -> Result<Option<i64>, Error> {
+    fn admit_message(&self) -> Result<Admission, Error> {
         let caller = self.caller()?;
-        let api_key = caller.api_key();
-        if let Some(api_key) = api_key {
-            let month = self.app.clock.now().month_text();
-            self.app.store.read(|read| store::check_budget(read, api_key, &month))?;
-        }
-        self.app.count_message(&self.request, caller.user.id)?;
-        Ok(api_key)
+        let (api_key, user, now) = (caller.api_key(), &caller.user, self.app.clock.now());
+        let allowance = self.app.policy.allowance(user.limits);
+        self.app.store.read(|read| {
+            if let Some(api_key) = api_key {
+                store::check_budget(read, api_key, &now.month_text())?;
+            }
+            store::check_allowance(read, user.id, allowance, now)
+        })?;
+        self.app.count_message(&self.request, user.id)?;
+        Ok(Admission {
+            api_key,
+            messages_per_day: allowance.messages_per_day,
+        })
     }
 
     fn now(&self) -> String {
@@ -267,7 +285,7 @@ impl Service {
         }
         let files_min = declared.saturating_sub(FORM_BYTES_MAX);
         let size = i64::try_from(files_min).unwrap_or(i64::MAX);
-        let quota = self.app.policy.upload_quota_bytes();
+        let quota = self.app.policy.upload_quota_bytes(user.limits);
         let left = self
             .app
             .store

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Ctx;
 use super::providers::source;
@@ -9,7 +10,7 @@ use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, NoContent, Path, Route, delete, get, put};
 use crate::limits::NAME_CHARS_MAX;
 use crate::models::{Alias, Origin};
-use crate::store::{self, ModelSettings};
+use crate::store::{self, Act, ModelSettings, Subject};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -92,14 +93,29 @@ fn show(ctx: &Ctx, (): ()) -> Result<ModelsView, Error> {
     })
 }
 
-/// Changes what is stored, and makes it what is asked.
-fn save(ctx: &Ctx, change: impl Fn(&mut ModelSettings) -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
+/// Changes what is stored, and makes it what is asked. `change` says what it is that changes.
+fn save(
+    ctx: &Ctx,
+    act: Act,
+    change: impl Fn(&mut ModelSettings) -> Result<Changed, Error> + Send + 'static,
+) -> Result<(), Error> {
+    let doer = ctx.doer()?;
     ctx.app.store.write(move |tx| {
         let mut settings = store::find_model_settings(tx)?;
-        change(&mut settings)?;
-        store::save_model_settings(tx, &settings)
+        let Changed { alias, from, to } = change(&mut settings)?;
+        store::save_model_settings(tx, &settings)?;
+        let subject = alias.map_or_else(Subject::default, |alias| Subject::named(&alias));
+        let changes = store::differences(&json!({ "models": from }), &json!({ "models": to }));
+        store::insert_entry(tx, &doer, act, &subject, changes)
     })?;
     ctx.app.reload_models()
+}
+
+/// A name for models, or the server's default, and what it stood for before and after.
+struct Changed {
+    alias: Option<String>,
+    from: Vec<String>,
+    to: Vec<String>,
 }
 
 fn of_environment(what: &str) -> Error {
@@ -130,9 +146,13 @@ fn set_default(ctx: &Ctx, Body(body): Body<SetDefault>) -> Result<ModelsView, Er
     if let Some(name) = name.as_ref().filter(|name| !models.serves_name(name)) {
         return Err(not_served(name));
     }
-    save(ctx, move |settings| {
-        settings.default_model.clone_from(&name);
-        Ok(())
+    save(ctx, Act::ModelUpdate, move |settings| {
+        let from = std::mem::replace(&mut settings.default_model, name.clone());
+        Ok(Changed {
+            alias: None,
+            from: from.into_iter().collect(),
+            to: name.iter().cloned().collect(),
+        })
     })?;
     show(ctx, ())
 }
@@ -170,25 +190,32 @@ fn set_alias(ctx: &Ctx, (Path(path), Body(body)): (Path<AliasPath>, Body<SetAlia
     if let Some(model) = alias.models.iter().find(|model| !ctx.app.models.serves(model)) {
         return Err(not_served(model));
     }
-    save(ctx, move |settings| {
+    save(ctx, Act::AliasUpdate, move |settings| {
         let Alias { name, models } = alias.clone();
+        let mut from = Vec::new();
         match settings.aliases.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, old)) => *old = models,
-            None => settings.aliases.push((name, models)),
+            Some((_, old)) => from = std::mem::replace(old, models.clone()),
+            None => settings.aliases.push((name.clone(), models.clone())),
         }
-        Ok(())
+        Ok(Changed {
+            alias: Some(name),
+            from,
+            to: models,
+        })
     })?;
     show(ctx, ())
 }
 
 fn remove_alias(ctx: &Ctx, Path(path): Path<AliasPath>) -> Result<(), Error> {
     path.check_ours(ctx)?;
-    save(ctx, move |settings| {
-        let before = settings.aliases.len();
-        settings.aliases.retain(|(name, _)| *name != path.alias);
-        if settings.aliases.len() == before {
-            return Err(Error::new(Kind::NotFound, "Alias not found"));
-        }
-        Ok(())
+    save(ctx, Act::AliasDelete, move |settings| {
+        let found = settings.aliases.iter().position(|(name, _)| *name == path.alias);
+        let place = found.ok_or_else(|| Error::new(Kind::NotFound, "Alias not found"))?;
+        let (alias, from) = settings.aliases.remove(place);
+        Ok(Changed {
+            alias: Some(alias),
+            from,
+            to: Vec::new(),
+        })
     })
 }

@@ -24,7 +24,7 @@ use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Either, EventStream, Json, Later, Path, Raw, Route, Typed, get, post};
 use crate::models::{Choice, Prompt, Stop};
 use crate::store;
-use crate::turn::{Ask, Target};
+use crate::turn::{Admission, Ask, Target};
 
 pub(super) use self::errors::{is_ours, say, say_unknown};
 
@@ -169,8 +169,8 @@ fn prepare(ctx: &Ctx, body: ChatRequest) -> Result<Prepared, Problem> {
     if to.is_some() {
         question::require_question(&prompt)?;
     }
-    let api_key = ctx.count_message()?;
-    let mut ask = ask(ctx, choice, api_key, Some(prompt))?;
+    let admission = ctx.admit_message()?;
+    let mut ask = ask(ctx, choice, admission, Some(prompt))?;
     let is_kept = to.is_some();
     ask.to = to.unwrap_or(Target::New);
     Ok(Prepared { ask, model, is_kept })
@@ -208,7 +208,7 @@ fn named(choice: &Choice, requested: Option<&str>) -> String {
     }
 }
 
-fn ask(ctx: &Ctx, choice: Choice, api_key: Option<i64>, prompt: Option<Prompt>) -> Result<Ask, Error> {
+fn ask(ctx: &Ctx, choice: Choice, admission: Admission, prompt: Option<Prompt>) -> Result<Ask, Error> {
     let text = prompt.as_ref().and_then(question::last_words).unwrap_or_default();
     Ok(Ask {
         user: ctx.user()?.clone(),
@@ -217,7 +217,7 @@ fn ask(ctx: &Ctx, choice: Choice, api_key: Option<i64>, prompt: Option<Prompt>) 
         attachments: Vec::new(),
         choice,
         library: None,
-        api_key,
+        admission,
         prompt,
         details: store::MessageDetails::default(),
         queue: false,
@@ -247,8 +247,8 @@ struct Embeddings {
 fn embed(ctx: &Ctx, Body(body): Body<EmbedRequest>, respond: Later<Typed<Embeddings>>) {
     let stop = Stop::new();
     let prepared = choose(ctx, Some(&body.model)).and_then(|choice| {
-        let api_key = ctx.count_message()?;
-        Ok((ask(ctx, choice, api_key, None)?, Watch::begin(ctx, stop.clone())?))
+        let admission = ctx.admit_message()?;
+        Ok((ask(ctx, choice, admission, None)?, Watch::begin(ctx, stop.clone())?))
     });
     let (ask, watch) = match prepared {
         Ok(prepared) => prepared,

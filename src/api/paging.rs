@@ -17,7 +17,7 @@ pub(super) struct PageQuery {
 }
 
 /// Rows of a page where the client does not say.
-fn default_limit() -> i64 {
+pub(super) fn default_limit() -> i64 {
     50
 }
 

@@ -14,6 +14,7 @@ use crate::chores::{self, Temporary, unwritable};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Deferred, Download, FormFile, Later, Query, Reply, Route, Typed, get, post};
 use crate::portable::{self, Destination, Files, Mode, Report};
+use crate::store::{self, Act, Subject, Tx};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -129,7 +130,7 @@ fn import(ctx: &Ctx, (Query(asked), FormFile(file)): (Query<Rehearsal>, FormFile
         let to = Destination {
             store: Arc::clone(&app.store),
             owner: user.id,
-            quota_bytes: app.policy.upload_quota_bytes(),
+            quota_bytes: app.policy.upload_quota_bytes(user.limits),
             scratch: app.settings.spool(),
             mode: if asked.dry_run { Mode::Rehearse } else { Mode::Store },
         };
@@ -140,10 +141,11 @@ fn import(ctx: &Ctx, (Query(asked), FormFile(file)): (Query<Rehearsal>, FormFile
 }
 
 fn back_up(ctx: &Ctx, (): (), respond: Later<Download>) {
-    let begun = ctx
-        .user()
-        .and_then(|user| Ok((ctx.app.backups.begin(user.id)?, ctx.app.downloads.begin(user.id)?)));
-    let (permit, until_fetched) = match begun {
+    let begun = ctx.user().and_then(|user| {
+        let (backups, downloads) = (&ctx.app.backups, &ctx.app.downloads);
+        Ok((backups.begin(user.id)?, downloads.begin(user.id)?, ctx.doer()?))
+    });
+    let (permit, until_fetched, doer) = match begun {
         Ok(begun) => begun,
         Err(error) => return respond.send(Err(error)),
     };
@@ -153,6 +155,10 @@ fn back_up(ctx: &Ctx, (): (), respond: Later<Download>) {
         backups::check_room(&app.store, &spool)?;
         let temporary = Temporary::new(&spool, until_fetched)?;
         app.store.back_up(temporary.path())?;
+        // Before anybody has it: a copy holds what all users have.
+        let note =
+            move |tx: &Tx<'_>| store::insert_entry(tx, &doer, Act::BackupCreate, &Subject::default(), Vec::new());
+        app.store.write(note)?;
         drop(permit);
         download(&app, temporary, "application/vnd.sqlite3", "db")
     });

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::Ctx;
 use crate::app::App;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Deferred, Json, Later, NoContent, Path, Route, Typed, delete, get, patch, post};
 use crate::models::{ApiKey, NamedProvider, Origin, Protocol, ProviderConfig, ProviderStatus, State, check_name};
-use crate::store::{self, NewProvider, ProviderPatch};
+use crate::store::{self, Act, NewProvider, ProviderPatch, StoredProvider, Subject};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
     get(
@@ -226,7 +227,16 @@ fn insert(ctx: &Ctx, body: CreateProvider) -> Result<String, Error> {
         api_key: config.key.map(|key| key.reveal().to_owned()),
         created_at: ctx.now(),
     };
-    ctx.app.store.write(move |tx| store::insert_provider(tx, &new))?;
+    let doer = ctx.doer()?;
+    ctx.app.store.write(move |tx| {
+        store::insert_provider(tx, &new)?;
+        let facts = json!({ "protocol": new.protocol, "base_url": new.base_url });
+        let mut changes = store::differences(&Value::Null, &facts);
+        if new.api_key.is_some() {
+            changes.push(store::changed_secret("api_key"));
+        }
+        store::insert_entry(tx, &doer, Act::ProviderCreate, &Subject::named(&new.name), changes)
+    })?;
     ctx.app.reload_models()?;
     Ok(config.name)
 }
@@ -288,6 +298,16 @@ fn update(
     }
 }
 
+/// Of a provider, what the log of administrators says about it when that changes.
+fn facts(provider: &StoredProvider) -> Value {
+    json!({
+        "name": provider.name,
+        "protocol": provider.protocol,
+        "base_url": provider.base_url,
+        "is_enabled": provider.is_enabled,
+    })
+}
+
 /// Stores the change, and asks the provider so from now on; returns its name.
 fn change(ctx: &Ctx, path: &ProviderPath, body: UpdateProvider) -> Result<String, Error> {
     let (id, before) = path.find_stored(&ctx.app)?;
@@ -314,20 +334,50 @@ fn change(ctx: &Ctx, path: &ProviderPath, body: UpdateProvider) -> Result<String
         api_key: key.map(|key| key.map(|key| key.reveal().to_owned())),
         is_enabled: body.is_enabled,
     };
-    ctx.app.store.write(move |tx| store::update_provider(tx, id, &patch))?;
+    let doer = ctx.doer()?;
+    ctx.app.store.write(move |tx| {
+        let before = store::find_provider(tx, id)?;
+        store::update_provider(tx, id, &patch)?;
+        let after = store::find_provider(tx, id)?;
+        let mut changes = store::differences(&facts(&before), &facts(&after));
+        if before.api_key != after.api_key {
+            changes.push(store::changed_secret("api_key"));
+        }
+        store::insert_entry(tx, &doer, Act::ProviderUpdate, &Subject::named(&before.name), changes)
+    })?;
     ctx.app.reload_models()?;
     Ok(name)
 }
 
 fn remove(ctx: &Ctx, Path(path): Path<ProviderPath>) -> Result<(), Error> {
-    let (id, _) = path.find_stored(&ctx.app)?;
-    ctx.app.store.write(move |tx| store::delete_provider(tx, id))?;
+    let (id, config) = path.find_stored(&ctx.app)?;
+    let doer = ctx.doer()?;
+    ctx.app.store.write(move |tx| {
+        store::delete_provider(tx, id)?;
+        store::insert_entry(
+            tx,
+            &doer,
+            Act::ProviderDelete,
+            &Subject::named(&config.name),
+            Vec::new(),
+        )
+    })?;
     ctx.app.reload_models()
 }
 
 fn test(ctx: &Ctx, Path(path): Path<ProviderPath>, respond: Later<Typed<ProviderView>>) {
-    match path.find(&ctx.app) {
-        Ok(status) => answer(&ctx.app, status.config.name, respond),
+    match note_test(ctx, &path) {
+        Ok(name) => answer(&ctx.app, name, respond),
         Err(error) => respond.send(Err(error)),
     }
+}
+
+/// Changes nothing, but sends the provider's key to its address.
+fn note_test(ctx: &Ctx, path: &ProviderPath) -> Result<String, Error> {
+    let (name, doer) = (path.find(&ctx.app)?.config.name, ctx.doer()?);
+    let subject = Subject::named(&name);
+    ctx.app
+        .store
+        .write(move |tx| store::insert_entry(tx, &doer, Act::ProviderTest, &subject, Vec::new()))?;
+    Ok(name)
 }

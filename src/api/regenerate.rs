@@ -181,7 +181,7 @@ fn ask(
     conversation: Conversation,
 ) -> Result<Ask, Error> {
     let choice = send::choose(ctx, reply.model.as_deref(), Some(&conversation))?;
-    let api_key = ctx.count_message()?;
+    let admission = ctx.admit_message()?;
     Ok(Ask {
         user: ctx.user()?.clone(),
         to: Target::opened_by(opening, conversation),
@@ -189,7 +189,7 @@ fn ask(
         attachments: Vec::new(),
         choice,
         library: reply.library,
-        api_key,
+        admission,
         prompt: None,
         details: MessageDetails::default(),
         queue: query.queue(reply.queue),

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::auth::{API_KEY_START, Identity, NewToken, digest_hex};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Reply, Request};
-use crate::store::{self, Admin, NewSession, NewUser, Session, SessionKey, User};
+use crate::store::{self, Admin, Means, NewSession, NewUser, Session, SessionKey, User};
 
 /// Characters of a `User-Agent` that are kept with a session.
 const USER_AGENT_CHARS: usize = 200;
@@ -13,6 +13,8 @@ const USER_AGENT_CHARS: usize = 200;
 /// Somebody who is signed in.
 pub(super) struct Caller {
     pub(super) user: User,
+    /// How they signed in.
+    pub(super) means: Means,
     pub(super) session: SessionKey,
 }
 
@@ -145,6 +147,7 @@ pub(super) fn identify(app: &App, token: &str) -> Result<Caller, Error> {
             }
             Ok(Caller {
                 user: signed_in.user,
+                means: signed_in.means,
                 session: SessionKey::Local(session_id),
             })
         }
@@ -176,6 +179,7 @@ pub(super) fn identify(app: &App, token: &str) -> Result<Caller, Error> {
             });
             Ok(Caller {
                 user,
+                means: Means::Session,
                 session: SessionKey::External { digest, expires_at },
             })
         }
@@ -199,6 +203,7 @@ fn identify_key(app: &App, key: &str) -> Result<Caller, Error> {
     }
     Ok(Caller {
         user: holder.user,
+        means: Means::Session,
         session: SessionKey::ApiKey(api_key),
     })
 }
@@ -233,7 +238,7 @@ pub(super) fn agent(request: &Request) -> Option<String> {
 }
 
 /// Stores a new session and returns the token that stands for it.
-pub(super) fn open(app: &App, user_agent: Option<String>, user: &User) -> Result<String, Error> {
+pub(super) fn open(app: &App, means: Means, user_agent: Option<String>, user: &User) -> Result<String, Error> {
     let now = app.clock.now();
     let lifetime_s = i64::from(app.settings.secrets.token_minutes) * 60;
     let session = Session {
@@ -253,6 +258,7 @@ pub(super) fn open(app: &App, user_agent: Option<String>, user: &User) -> Result
         user_id: user.id,
         version: user.session_version,
         session,
+        means,
     };
     app.store.write(move |tx| store::insert_session(tx, &new))?;
     Ok(token)

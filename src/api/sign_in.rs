@@ -9,12 +9,13 @@ use crate::app::App;
 use crate::auth::Hashing;
 use crate::error::{Error, Kind};
 use crate::http::{Later, Reply};
-use crate::store::{self, User};
+use crate::store::{self, Doer, Means, User};
 
 /// Bytes of a password. argon2 takes any number; a limit keeps hashing time independent of it.
 pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// What is kept of a request until a hash thread answers it.
+#[derive(Clone)]
 pub(super) struct Visit {
     pub(super) app: Arc<App>,
     /// The browser or program, as it names itself.
@@ -33,7 +34,18 @@ impl Visit {
 
     /// Opens a session; returns its token.
     pub(super) fn open_session(&self, user: &User) -> Result<String, Error> {
-        session::open(&self.app, self.agent.clone(), user)
+        session::open(&self.app, Means::Session, self.agent.clone(), user)
+    }
+
+    /// Who makes an account, as the log of the administrators says it: whoever it is for.
+    pub(super) fn maker(&self, made: &User, means: Means) -> Doer {
+        Doer {
+            at: made.created_at.clone(),
+            user_id: Some(made.uuid.clone()),
+            user_name: made.name().to_owned(),
+            address: Some(self.address.to_string()),
+            means,
+        }
     }
 
     /// Refuses whoever has failed too often at something (an account, the setup code) from this address.

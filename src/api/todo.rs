@@ -112,7 +112,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
             Target::from(conversation)
         }
     };
-    let api_key = ctx.count_message()?;
+    let admission = ctx.admit_message()?;
     Ok(Ask {
         user: caller.user.clone(),
         to,
@@ -120,7 +120,7 @@ fn prepare(ctx: &Ctx, path: &ChatPath, body: ChatRequest) -> Result<Ask, Error> 
         attachments: Vec::new(),
         choice,
         library: body.library,
-        api_key,
+        admission,
         prompt: None,
         details: store::MessageDetails::default(),
         queue: body.queue == Some(true),

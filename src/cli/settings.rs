@@ -42,6 +42,10 @@ pub struct Settings {
     pub max_upload_bytes: u64,
     /// What all uploaded files of a user may take, in MiB; `None`: as administrators say.
     pub upload_quota_mib: Option<u32>,
+    /// Messages a user may send in a day (UTC), 0 for no limit; `None`: as administrators have set it.
+    pub messages_per_day: Option<u32>,
+    /// US dollars that a user's replies may cost in a month (UTC), 0 for no limit; `None`: as administrators have set it.
+    pub budget_usd_month: Option<f64>,
     /// Model that answers when none is named.
     pub default_model: Option<String>,
     /// Further servers of models, in order of preference.
@@ -152,6 +156,10 @@ pub(super) fn read(matches: Option<&ArgMatches>, environment: &Environment) -> R
         max_turns: given.number("max-turns", 1, 256)?,
         max_connections: given.number("max-connections", 1, 10_000)?,
         messages_per_minute: given.parsed("messages-per-minute", "a number", |text| text.parse().ok())?,
+        messages_per_day: given.parsed("messages-per-day", "a number", |text| text.parse().ok())?,
+        budget_usd_month: given.parsed("budget-usd-month", "a number of US dollars", |text| {
+            text.parse().ok().filter(|usd: &f64| usd.is_finite() && *usd >= 0.0)
+        })?,
         max_upload_bytes: MIB
             * given
                 .parsed("max-upload", "a number from 1 to 1024", |text| {

@@ -135,6 +135,20 @@ const OWN: &[Setting] = &[
         "Messages a user may send in a minute; 0 is no limit",
     ),
     row(
+        "messages-per-day",
+        "FIRESIDE_MESSAGES_PER_DAY",
+        "N",
+        "off",
+        "Messages a user may send in a day (UTC); 0 is no limit",
+    ),
+    row(
+        "budget-usd-month",
+        "FIRESIDE_BUDGET_USD_MONTH",
+        "USD",
+        "off",
+        "US dollars that a user's replies may cost in a month (UTC); 0 is no limit",
+    ),
+    row(
         "max-upload",
         "FIRESIDE_MAX_UPLOAD",
         "MIB",

@@ -116,6 +116,17 @@ pub enum UserTask {
     Disable(String),
     /// Let it in again.
     Enable(String),
+    /// Set what one may send and keep: a number, or `default`; `None` leaves it as it is.
+    Limit {
+        /// E-mail address, user name or id.
+        who: String,
+        /// Messages in a day.
+        messages_per_day: Option<String>,
+        /// What its replies may cost in a month, in US dollars.
+        budget_usd_month: Option<String>,
+        /// What all its uploaded files may take, in MiB.
+        upload_quota_mib: Option<String>,
+    },
     /// Delete one and all that it has.
     Delete {
         /// E-mail address, user name or id.

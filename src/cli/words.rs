@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
 use super::tasks::{Ask, Consent, Door, Form, KeyTask, PasswordFrom, Role, Scope, ServiceTask, Task, UserTask};
 
@@ -181,18 +181,40 @@ fn user() -> Command {
     let enable = Command::new("enable")
         .about("Let a disabled account in again")
         .arg(who());
+    let limit = Command::new("limit")
+        .about("Set what an account may send and keep; 0 is no limit, default is what holds for everybody")
+        .arg(who())
+        .args([
+            value("messages-per-day", "N", "Messages from midnight to midnight, UTC"),
+            value(
+                "budget-usd-month",
+                "USD",
+                "What its replies may cost in a calendar month, UTC",
+            ),
+            value(
+                "upload-quota-mib",
+                "N",
+                "What all its uploaded files may take together, in MiB, at least 1",
+            ),
+        ])
+        .group(
+            ArgGroup::new("limits")
+                .args(["messages-per-day", "budget-usd-month", "upload-quota-mib"])
+                .multiple(true)
+                .required(true),
+        );
     let delete = Command::new("delete")
         .about("Delete an account and everything it holds, for good")
         .args([who(), switch("yes", "Do not ask whether that is meant")]);
-    let tasks = [add, list, passwd, disable, enable, delete].map(|task| task.arg(data()));
+    let tasks = [add, list, passwd, disable, enable, limit, delete].map(|task| task.arg(data()));
     Command::new("user")
-        .about("Accounts: add, list, passwd, disable, enable, delete; with the server running or not")
+        .about("Accounts: add, list, passwd, disable, enable, limit, delete; with the server running or not")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(tasks)
         .after_help(format!(
             "Examples:\n  fireside user add ann@example.com --admin\n  echo \"$PASSWORD\" | fireside user passwd \
-             ann@example.com --password-stdin\n\nWhoever can read the data folder may do this.\n\n{EXIT_CODES}"
+             ann@example.com --password-stdin\n  fireside user limit ann@example.com --messages-per-day 50\n\nWhoever can read the data folder may do this.\n\n{EXIT_CODES}"
         ))
 }
 
@@ -224,6 +246,12 @@ fn read_user(words: &ArgMatches) -> Option<UserTask> {
         },
         "disable" => UserTask::Disable(text("WHO")?),
         "enable" => UserTask::Enable(text("WHO")?),
+        "limit" => UserTask::Limit {
+            who: text("WHO")?,
+            messages_per_day: text("messages-per-day"),
+            budget_usd_month: text("budget-usd-month"),
+            upload_quota_mib: text("upload-quota-mib"),
+        },
         "delete" => UserTask::Delete {
             who: text("WHO")?,
             consent: if words.get_flag("yes") {

@@ -12,7 +12,8 @@ use crate::backups::stamp;
 use crate::cli::{Present, Restore, Settings};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::{store, system};
+use crate::store::{self, Act, Doer, Means};
+use crate::system;
 
 /// What SQLite keeps beside a database, and the database, in the order in which they are moved: a log must never stand
 /// beside a database that it does not belong to.
@@ -49,7 +50,8 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
     }
     let part = beside(database, ".restore.part");
     let checked = copy(backup, &part).and_then(|()| {
-        store::check_backup(&part).map_err(|error| {
+        let whole = store::check_backup(&part).and_then(|()| store::note_in(&part, &owner(), Act::DatabaseRestore));
+        whole.map_err(|error| {
             let message = format!("{} cannot be restored", backup.display());
             Error::new(error.kind(), message).caused_by(error)
         })
@@ -75,6 +77,17 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
         terminal::note(&format!("What was there is now {}", aside.display()));
     }
     Ok(())
+}
+
+/// Who restores, as the log of administrators says it: there is no account behind it.
+fn owner() -> Doer {
+    Doer {
+        at: Clock.now().text(),
+        user_id: None,
+        user_name: "owner of the data folder".to_owned(),
+        address: None,
+        means: Means::CommandLine,
+    }
 }
 
 /// A file that is there, and complete in itself.

@@ -1,6 +1,6 @@
 //! `fireside user`: accounts, through the administrators' routes.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::reach::Reach;
 use super::{Failed, terminal};
@@ -46,8 +46,39 @@ pub(super) fn user(settings: &Settings, task: &UserTask) -> Result<(), Failed> {
             terminal::note(&format!("{name} may sign in"));
             Ok(())
         }
+        UserTask::Limit {
+            who,
+            messages_per_day,
+            budget_usd_month,
+            upload_quota_mib,
+        } => {
+            let asked = [
+                ("messages_per_day", messages_per_day),
+                ("budget_usd_month", budget_usd_month),
+                ("upload_quota_mib", upload_quota_mib),
+            ];
+            let name = change(&mut reach, who, &limits(&asked)?)?;
+            terminal::note(&format!("{name} has other limits from now on"));
+            Ok(())
+        }
         UserTask::Delete { who, consent } => delete(&mut reach, who, *consent),
     }
+}
+
+/// The limits that are named, as the route takes them.
+fn limits(asked: &[(&str, &Option<String>)]) -> Result<Value, Failed> {
+    let mut patch = Map::new();
+    for (name, text) in asked {
+        let Some(text) = text else { continue };
+        let number = || text.parse().ok().filter(Value::is_number);
+        let limit = if text == "default" { Some(Value::Null) } else { number() };
+        let limit = limit.ok_or_else(|| {
+            let message = format!("--{}: {text:?} is neither a number nor default", name.replace('_', "-"));
+            Failed::usage(Error::new(Kind::Malformed, message))
+        })?;
+        patch.insert((*name).to_owned(), limit);
+    }
+    Ok(Value::Object(patch))
 }
 
 /// Signs in as an administrator.

@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::housekeeping::{BATCH_ROWS_MAX, Left};
-use super::{Admin, Page, Read, Tx, User, find_user_by_uuid, users};
+use super::{Admin, Page, Read, Tx, User, UserLimits, find_user_by_uuid, users};
 use crate::error::{Error, Kind};
 
 /// An account as administrators see it.
@@ -26,6 +26,30 @@ pub struct AccountPatch {
     pub display_name: Option<String>,
     /// PHC string.
     pub password_hash: Option<String>,
+    /// Of each, whether it is changed, and to what.
+    pub limits: LimitsPatch,
+}
+
+/// What an administrator changes about what a user may send and keep; `None` leaves a limit as it is, `Some(None)` is
+/// everybody's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimitsPatch {
+    /// Messages in a day (UTC); 0: no limit.
+    pub messages_per_day: Option<Option<u32>>,
+    /// US dollars that replies may cost in a calendar month (UTC); 0: no limit.
+    pub budget_usd_month: Option<Option<f64>>,
+    /// What all uploaded files may take together, in MiB.
+    pub upload_quota_mib: Option<Option<u32>>,
+}
+
+impl LimitsPatch {
+    fn applied_to(self, limits: UserLimits) -> UserLimits {
+        UserLimits {
+            messages_per_day: self.messages_per_day.unwrap_or(limits.messages_per_day),
+            budget_usd_month: self.budget_usd_month.unwrap_or(limits.budget_usd_month),
+            upload_quota_mib: self.upload_quota_mib.unwrap_or(limits.upload_quota_mib),
+        }
+    }
 }
 
 /// Whether an account may sign in.
@@ -97,11 +121,13 @@ pub fn update_account(tx: &Tx<'_>, uuid: &str, patch: &AccountPatch, now: &str) 
     let role = patch
         .admin
         .map(|admin| if admin == Admin::Yes { "admin" } else { "user" });
+    let limits = patch.limits.applied_to(user.limits);
     let ends_sessions = patch.password_hash.is_some() || patch.access == Some(Access::Disabled);
     tx.execute(
         "UPDATE users SET role = coalesce(?2, role), display_name = coalesce(?3, display_name),
              password_hash = coalesce(?4, password_hash), session_version = session_version + ?5,
-             disabled_at = CASE ?6 WHEN 1 THEN coalesce(disabled_at, ?7) WHEN 0 THEN NULL ELSE disabled_at END
+             disabled_at = CASE ?6 WHEN 1 THEN coalesce(disabled_at, ?7) WHEN 0 THEN NULL ELSE disabled_at END,
+             messages_per_day = ?8, budget_usd_month = ?9, upload_quota_mib = ?10
          WHERE id = ?1",
         params![
             user.id,
@@ -110,7 +136,10 @@ pub fn update_account(tx: &Tx<'_>, uuid: &str, patch: &AccountPatch, now: &str) 
             patch.password_hash,
             ends_sessions,
             patch.access.map(|access| access == Access::Disabled),
-            now
+            now,
+            limits.messages_per_day,
+            limits.budget_usd_month,
+            limits.upload_quota_mib
         ],
     )?;
     if ends_sessions {
@@ -125,11 +154,11 @@ pub fn update_account(tx: &Tx<'_>, uuid: &str, patch: &AccountPatch, now: &str) 
 }
 
 /// Removes an account: nobody can sign in to it any more, and its names are free. What it holds goes in batches of
-/// housekeeping. Returns its row's id.
+/// housekeeping. Returns the account as it was.
 ///
 /// # Errors
 /// [`Kind::NotFound`]; [`Kind::Conflict`] when nobody would be left who administers this server.
-pub fn remove_account(tx: &Tx<'_>, uuid: &str, now: &str) -> Result<i64, Error> {
+pub fn remove_account(tx: &Tx<'_>, uuid: &str, now: &str) -> Result<User, Error> {
     let Account { user, .. } = find_account(tx, uuid)?;
     // The foreign id keeps it from being counted among the accounts of this server.
     tx.execute(
@@ -142,7 +171,7 @@ pub fn remove_account(tx: &Tx<'_>, uuid: &str, now: &str) -> Result<i64, Error> 
     tx.execute("DELETE FROM sessions WHERE user_id = ?1", [user.id])?;
     tx.execute("DELETE FROM api_keys WHERE user_id = ?1", [user.id])?;
     require_admin(tx, &user)?;
-    Ok(user.id)
+    Ok(user)
 }
 
 /// Whoever was no administrator before cannot have been the last.

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate::{SCHEMA, sections};
-use super::{Store, failed, open};
+use super::{Act, Doer, Read, Store, Subject, Tx, failed, insert_entry, open};
 use crate::error::{Error, Kind};
 
 impl Store {
@@ -64,6 +64,21 @@ pub fn check_backup(path: &Path) -> Result<(), Error> {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::new(Kind::Malformed, format!("{} is damaged", path.display()))),
         Err(error) => Err(Error::new(Kind::Malformed, format!("{} is damaged", path.display())).caused_by(error)),
+    }
+}
+
+/// Writes into the log of a database that nobody else is using. One from before there was a log stays as it is.
+///
+/// # Errors
+/// Those of the store.
+pub fn note_in(path: &Path, doer: &Doer, act: Act) -> Result<(), Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let tx = Tx(Read(&database));
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'audit'";
+    match tx.first(sql, (), |_| Ok(()))? {
+        Some(()) => insert_entry(&tx, doer, act, &Subject::default(), Vec::new()),
+        None => Ok(()),
     }
 }
 

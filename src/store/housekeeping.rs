@@ -3,7 +3,7 @@
 
 use rusqlite::params;
 
-use super::{Tx, administration, attachments, documents};
+use super::{Tx, administration, attachments, audit, documents};
 use crate::clock::Clock;
 use crate::error::Error;
 
@@ -31,10 +31,13 @@ pub(super) fn kept_since() -> String {
     Clock.now().plus_s(-DELETED_KEPT_S).text()
 }
 
-/// Removes one batch: of a document that is to go, or else sessions and revocations that are over, uploads that were
+/// Removes one batch: of a document that is to go, or else old entries of the log, sessions and revocations that are over, uploads that were
 /// never sent, and conversations deleted long ago, the oldest first.
 pub(super) fn clear_batch(tx: &Tx<'_>) -> Result<Left, Error> {
     if documents::clear_hidden(tx)? == Left::More || administration::clear_removed(tx)? == Left::More {
+        return Ok(Left::More);
+    }
+    if audit::clear_old(tx)? > 0 {
         return Ok(Left::More);
     }
     let now = Clock.now().text();

@@ -4,8 +4,10 @@
 //! [`Store::write`] hand those out. Constraint violations become errors here, not in a SELECT that races.
 
 mod administration;
+mod allowance;
 mod api_keys;
 mod attachments;
+mod audit;
 mod backup;
 mod blobs;
 mod branches;
@@ -44,9 +46,10 @@ use rusqlite::{Connection, Params, Row};
 use crate::error::{Error, Kind};
 
 pub use administration::{
-    Access, Account, AccountPatch, count_accounts, find_account, find_setting, find_user_id, list_accounts,
-    remove_account, save_setting, update_account,
+    Access, Account, AccountPatch, LimitsPatch, count_accounts, find_account, find_setting, find_user_id,
+    list_accounts, remove_account, save_setting, update_account,
 };
+pub use allowance::{Allowance, Consumption, UserLimits, check_allowance, count_message, find_consumption};
 pub use api_keys::{
     ApiKey, KeyHolder, NewApiKey, check_budget, delete_api_key, delete_api_keys, find_key_holder, insert_api_key,
     list_api_keys, touch_api_key,
@@ -55,7 +58,11 @@ pub use attachments::{
     Attachment, NewAttachment, Reading, check_quota, delete_attachment, delete_unsent, find_attachment, find_reading,
     list_attachments, save_reading, send_again, send_attachments,
 };
-pub use backup::{check_backup, copy_database};
+pub use audit::{
+    Act, Doer, Entry, EntryFilter, Means, Subject, changed_secret, count_entries, differences, insert_entry,
+    list_entries,
+};
+pub use backup::{check_backup, copy_database, note_in};
 pub use blobs::AttachmentReader;
 pub use branches::{DeletedBranch, delete_branch, find_deleted_branch, restore_branch};
 pub use conversations::{

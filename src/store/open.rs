@@ -21,6 +21,14 @@ const APPLICATION_ID: i32 = 0x4669_7265;
 /// shorter than [`super::writer`]'s deadline.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pages of 4 KiB in the write-ahead log after which they are folded into the database: 4 MiB. A message that comes
+/// alone is some 60 KiB of log, whatever this is; folding in four times as seldom spares 2 % of what is written to disk,
+/// four times as often costs 6 %, and a large log is what a start after a power cut has to read.
+const FOLD_IN_AFTER_PAGES: i64 = 1000;
+
+/// Bytes of the log that stay on disk when one large piece of writing has made it longer.
+const LOG_BYTES_KEPT: i64 = 16 * 1024 * 1024;
+
 /// Where the database, and with it the secret and the lock, stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -95,7 +103,8 @@ pub(super) fn prepare_writer(connection: &Connection, is_new: bool) -> rusqlite:
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0;
          PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;",
     )?;
-    connection.query_row("PRAGMA journal_size_limit = 16777216", (), |_| Ok(()))?;
+    connection.pragma_update(None, "wal_autocheckpoint", FOLD_IN_AFTER_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

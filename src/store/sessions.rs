@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rusqlite::params;
 
 use super::users::{self, User};
-use super::{Read, Tx, json_list};
+use super::{Means, Read, Tx, json_list};
 use crate::error::Error;
 
 /// A session that lasts.
@@ -30,6 +30,8 @@ pub struct NewSession {
     pub version: i64,
     /// The session itself.
     pub session: Session,
+    /// How whoever has it signed in.
+    pub means: Means,
 }
 
 /// Who a session belongs to.
@@ -39,6 +41,8 @@ pub struct SignedIn {
     pub user: User,
     /// The session's version is the account's.
     pub is_current: bool,
+    /// How whoever has the session signed in.
+    pub means: Means,
 }
 
 /// What tells a session from all others.
@@ -72,15 +76,16 @@ pub struct SessionOf {
 /// Those of the store.
 pub fn insert_session(tx: &Tx<'_>, new: &NewSession) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO sessions (id, user_id, version, user_agent, created_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO sessions (id, user_id, version, user_agent, created_at, expires_at, is_owners)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             new.session.id,
             new.user_id,
             new.version,
             new.session.user_agent,
             new.session.created_at,
-            new.session.expires_at
+            new.session.expires_at,
+            new.means == Means::CommandLine
         ],
     )?;
     Ok(())
@@ -91,12 +96,18 @@ pub fn insert_session(tx: &Tx<'_>, new: &NewSession) -> Result<(), Error> {
 /// # Errors
 /// Those of the store.
 pub fn find_session(read: &Read<'_>, id: &str) -> Result<Option<SignedIn>, Error> {
-    let sql = ", sessions.version FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = ?1";
+    let sql =
+        ", sessions.version, is_owners FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = ?1";
     read.first(&users::select(sql), [id], |row| {
         let user = users::map(row)?;
         let version: i64 = row.get(users::COLUMN_COUNT)?;
         let is_current = version == user.session_version;
-        Ok(SignedIn { user, is_current })
+        let is_owners: bool = row.get(users::COLUMN_COUNT + 1)?;
+        Ok(SignedIn {
+            user,
+            is_current,
+            means: if is_owners { Means::CommandLine } else { Means::Session },
+        })
     })
 }
 

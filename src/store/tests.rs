@@ -3,8 +3,10 @@
 
 mod accounts;
 mod administration;
+mod allowance;
 mod api_keys;
 mod attachments;
+mod audit;
 mod backup;
 mod branches;
 mod conversations;
@@ -31,7 +33,7 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 
 use super::{
-    Admin, Branch, DATABASE_FILE, Location, MessageDetails, NewConversation, NewMessage, NewUser, Ref, Role,
+    Admin, Branch, DATABASE_FILE, Location, Means, MessageDetails, NewConversation, NewMessage, NewUser, Ref, Role,
     SharedStore, State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation,
     insert_message, insert_user, list_branch,
 };

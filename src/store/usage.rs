@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Tx, json_list};
+use super::{Read, Tx, allowance, json_list};
 use crate::error::Error;
 
 /// Rows of a conversation that are read at most, the newest: some thousands of exchanges, or two megabytes of JSON.
@@ -140,7 +140,7 @@ pub fn insert_usage(tx: &Tx<'_>, message_id: impl Into<Option<i64>>, new: &NewUs
             new.api_key
         ],
     )?;
-    Ok(())
+    allowance::spend(tx, new.user_id, new.price, &new.created_at)
 }
 
 /// What some messages cost, in the order the calls were made. The messages must have been found for their owner.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Tx, violates};
+use super::{Read, Tx, UserLimits, violates};
 use crate::error::{Error, Kind};
 
 /// An account, without its secrets.
@@ -32,6 +32,16 @@ pub struct User {
     pub disabled: bool,
     /// RFC 3339.
     pub created_at: String,
+    /// What the user may send and keep, where that is not as for everybody.
+    pub limits: UserLimits,
+}
+
+impl User {
+    /// What people call the account.
+    pub fn name(&self) -> &str {
+        let names = [&self.username, &self.email, &self.external_id];
+        names.into_iter().flatten().next().unwrap_or(&self.uuid)
+    }
 }
 
 /// A user's role.
@@ -83,10 +93,11 @@ pub struct UserPatch {
 
 const COLUMNS: &str = "users.id, users.uuid, users.external_id, users.username, users.email, \
     users.display_name, users.role = 'admin', users.session_version, users.conversation_count, \
-    users.system_prompt, users.disabled_at IS NOT NULL, users.created_at";
+    users.system_prompt, users.disabled_at IS NOT NULL, users.created_at, \
+    users.messages_per_day, users.budget_usd_month, users.upload_quota_mib";
 
 /// How many of [`COLUMNS`] there are: a join's own columns come after them.
-pub(super) const COLUMN_COUNT: usize = 12;
+pub(super) const COLUMN_COUNT: usize = 15;
 
 pub(super) fn select(rest: &str) -> String {
     format!("SELECT {COLUMNS} {rest}")
@@ -112,6 +123,11 @@ pub(super) fn map(row: &Row<'_>) -> rusqlite::Result<User> {
         system_prompt: row.get(9)?,
         disabled: row.get(10)?,
         created_at: row.get(11)?,
+        limits: UserLimits {
+            messages_per_day: row.get(12)?,
+            budget_usd_month: row.get(13)?,
+            upload_quota_mib: row.get(14)?,
+        },
     })
 }
 

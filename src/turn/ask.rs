@@ -19,14 +19,23 @@ pub struct Ask {
     pub choice: Choice,
     /// Whether the reply is to draw on the sender's documents; `None`: as the conversation says.
     pub library: Option<bool>,
-    /// The API key that it was sent with, whose budget pays for the reply.
-    pub api_key: Option<i64>,
+    /// Why it may be sent.
+    pub admission: Admission,
     /// What the model is asked with, where the sender brings the whole conversation along; without it, the branch.
     pub prompt: Option<Prompt>,
     /// What the sender says besides.
     pub details: MessageDetails,
     /// Whether it waits for a reply that is being written in its conversation, instead of being refused.
     pub queue: bool,
+}
+
+/// That a message may be sent as far as was known before its turn began, and what it counts against.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Admission {
+    /// The API key that it is sent with, whose budget pays for the reply.
+    pub api_key: Option<i64>,
+    /// Messages that its sender may send in a day (UTC); 0: no limit.
+    pub messages_per_day: u32,
 }
 
 /// Where a message goes.

@@ -85,7 +85,7 @@ impl Turns {
         };
         NewUsage {
             user_id: ask.user.id,
-            api_key: ask.api_key,
+            api_key: ask.admission.api_key,
             scope: Scope::Final,
             model: completion.model.clone(),
             input_tokens,

@@ -39,7 +39,7 @@ use live::{Entrance, Live};
 use place::{InstantPlace, Place};
 use reply::SAVE_MAX_STOPPING;
 
-pub use ask::{Answer, Ask, Done, Fault, Target};
+pub use ask::{Admission, Answer, Ask, Done, Fault, Target};
 pub use ending::is_kept;
 pub use feed::{Ended, Heard, Listen, Position, Said, Since, Start};
 pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};

@@ -39,13 +39,14 @@ pub(super) struct Question {
 }
 
 impl Turns {
-    /// The job that stores a question, and its conversation if that is new.
+    /// The job that stores a question, and its conversation if that is new, and counts it.
     pub(super) fn question(
         &self,
         conversation: &str,
         ask: &Ask,
     ) -> impl Fn(&Tx<'_>) -> Result<Question, Error> + Send + 'static {
         let title = title(&ask.text);
+        let (now, per_day) = (self.clock.now(), ask.admission.messages_per_day);
         let message = NewMessage {
             uuid: self.clock.uuid(),
             conversation_id: 0,
@@ -55,12 +56,13 @@ impl Turns {
             state: State::Complete,
             model: None,
             error: None,
-            created_at: self.clock.now().text(),
+            created_at: now.text(),
             details: ask.details.clone(),
         };
         let (target, attachments) = (ask.to.clone(), ask.attachments.clone());
         let conversation_uuid = conversation.to_owned();
         move |tx| {
+            store::count_message(tx, message.user_id, per_day, now)?;
             let (conversation_id, opening) = match &target {
                 Target::Existing { id, opening, .. } => (*id, opening),
                 Target::New => {

@@ -12,7 +12,7 @@ use super::live::Passing;
 use super::{Ask, Fault, Turns, passages};
 use crate::error::Error;
 use crate::models::{Completion, Delta, Failure, FailureKind, Prompt, Stop, Usage};
-use crate::store;
+use crate::store::{self, Tx};
 
 /// One who waits for an exchange. Called on the thread that it is run on.
 pub trait Hear: Send {
@@ -86,6 +86,7 @@ impl Turns {
     }
 
     fn run_passing(&self, mut ask: Ask, stop: &Stop, listener: &mut dyn Hear) -> Result<Completion, Fault> {
+        self.count(&ask)?;
         let prompt = Prompt {
             model: ask.choice.model.clone(),
             library: passages::look_up(&self.store, &ask)?,
@@ -108,6 +109,7 @@ impl Turns {
     }
 
     fn run_embedding(&self, ask: &Ask, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Fault> {
+        self.count(ask)?;
         let answer = ask.choice.provider.embed(body, stop).map_err(Fault::Model)?;
         let usage = Usage {
             input_tokens: answer["usage"]["prompt_tokens"].as_u64().unwrap_or(0),
@@ -117,6 +119,17 @@ impl Turns {
         };
         self.account(ask, None, &broken_off(ask, usage));
         Ok(answer)
+    }
+
+    /// Counts an exchange as a message. Its sender waits for that only where it may be one too many.
+    fn count(&self, ask: &Ask) -> Result<(), Error> {
+        let (user_id, per_day, now) = (ask.user.id, ask.admission.messages_per_day, self.clock.now());
+        let count = move |tx: &Tx<'_>| store::count_message(tx, user_id, per_day, now);
+        if per_day > 0 {
+            return self.store.write(count);
+        }
+        self.store.write_later(count);
+        Ok(())
     }
 
     /// Accounts for an exchange, and for the message that it wrote if that is still there. A store in trouble must not cost

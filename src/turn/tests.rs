@@ -131,7 +131,7 @@ impl Rig {
             attachments: Vec::new(),
             choice,
             library: None,
-            api_key: None,
+            admission: Admission::default(),
             prompt: None,
             details: MessageDetails::default(),
             queue: true,

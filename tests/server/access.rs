@@ -8,7 +8,9 @@ use fireside::api::{self, RouteFacts};
 use fireside::http::Auth;
 use serde_json::{Map, Value, json};
 
-use crate::rig::{Account, Algorithm, Call, Launch, Multipart, Reply, Server, claims, forge, forge_with};
+use crate::rig::{
+    Account, Algorithm, Call, Launch, Multipart, PATIENCE, Reply, Server, claims, forge, forge_with, until,
+};
 
 /// Routes that ask for no token, and why.
 const OPEN: &[(&str, &str)] = &[
@@ -243,6 +245,58 @@ fn only_administrators_administer() {
     }
     assert!(count >= 16, "only {count} requests to administrators' routes");
     server.check_alive();
+}
+
+/// Whatever an administrator asks for, by the routes that are theirs alone or by those that are everybody's, what others
+/// say and keep is not in the answer.
+#[test]
+fn administrators_read_nothing_that_others_keep() {
+    /// A copy of the whole database is one: whoever may have it is trusted with everything, as the README says.
+    const WHOLE: &str = "/admin/backup";
+    let server = Launch::new().env("JWT_SECRET_KEY", SECRET).start();
+    let document = server.get("/openapi.json").send().json();
+    let admin = server.account("admin");
+    let mut count = 0;
+    for route in api::routes().filter(|route| route.auth == Auth::Admin && route.path != WHOLE) {
+        // One of the routes takes the account away.
+        let owner = server.account(&format!("owner-{count}"));
+        let estate = Estate::new(&server, &owner);
+        for request in requests(&document, &route, &estate) {
+            let reply = request
+                .call(&server, &request.target)
+                .bearer(&server.login(&admin))
+                .send();
+            let at = format!("{} {}: {} {}", route.method, request.target, reply.status, reply.text());
+            assert_ne!(reply.status, 401, "{at}");
+            assert!(reply.status < 500 && !reply.text().contains(MARK), "{at}");
+            count += 1;
+        }
+    }
+    assert!(count >= 16, "only {count} requests to administrators' routes");
+    let owner = server.account("owner");
+    let estate = Estate::new(&server, &owner);
+    let token = server.login(&admin);
+    let usage = format!("/usage?user={}", owner.id);
+    let asked = [
+        "/search?q=between",
+        "/export",
+        "/export?format=markdown",
+        "/tags",
+        "/settings",
+        "/documents",
+        "/chats",
+    ];
+    for target in asked.iter().copied().chain([usage.as_str()]) {
+        let reply = server.get(target).bearer(&token).send();
+        assert_eq!(reply.status, 200, "{target}: {}", reply.text());
+        assert!(!reply.text().contains(MARK), "{target}: {}", reply.text());
+    }
+    // That it is not there says something only if its owner finds it.
+    until(PATIENCE, "the owner finds it", || {
+        estate.get("/search?q=between").text().contains(MARK).then_some(())
+    });
+    let found = server.get("/search?q=between").bearer(&token).send();
+    assert!(!found.text().contains(MARK), "{}", found.text());
 }
 
 /// Whether a request got as far as its sender may go.

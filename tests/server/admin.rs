@@ -8,7 +8,8 @@ use crate::rig::{Account, Call, Desk, Launch, PATIENCE, Server, Socket, Upstream
 
 fn account_shape() -> Value {
     json!({"id": "<uuid>", "username": "<string>", "email": "<string>", "external_id": null, "display_name": null,
-        "role": "user", "disabled": false, "created_at": "<time>", "conversation_count": 0, "attachment_bytes": 0})
+        "role": "user", "disabled": false, "created_at": "<time>", "conversation_count": 0, "attachment_bytes": 0,
+        "messages_per_day": null, "budget_usd_month": null, "upload_quota_mib": null})
 }
 
 /// A server with an administrator (the desk's account) and a user.
@@ -243,7 +244,8 @@ fn what_was_given_at_start_decides() {
     let limits = desk.call("GET", "/admin/limits").send().json();
     assert_eq!(
         limits,
-        json!({"messages_per_minute": 2, "upload_quota_mib": 1024, "given": ["messages_per_minute"]})
+        json!({"messages_per_minute": 2, "messages_per_day": null, "budget_usd_month": null, "upload_quota_mib": 1024,
+            "given": ["messages_per_minute"]})
     );
 }
 
@@ -255,7 +257,8 @@ fn limits_change_at_run_time() {
         let call: Call = desk.server.post("/chat").bearer(&office.user.token);
         call.json(&json!({"message": "hello"})).send().status
     };
-    let unset = json!({"messages_per_minute": null, "upload_quota_mib": 1024, "given": []});
+    let unset = json!({"messages_per_minute": null, "messages_per_day": null, "budget_usd_month": null,
+        "upload_quota_mib": 1024, "given": []});
     assert_eq!(desk.call("GET", "/admin/limits").send().json(), unset);
     let set = |body: &Value| desk.call("PUT", "/admin/limits").json(body).send();
     assert_eq!(
@@ -272,6 +275,9 @@ fn limits_change_at_run_time() {
     assert_eq!(say(), 200);
     for body in [
         json!({"messages_per_minute": -1}),
+        json!({"messages_per_day": 0.5}),
+        json!({"budget_usd_month": -0.01}),
+        json!({"budget_usd_month": "much"}),
         json!({"upload_quota_mib": 0}),
         json!({"upload_quota_mib": "x"}),
     ] {

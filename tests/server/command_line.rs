@@ -82,6 +82,8 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("--max-turns", "FIRESIDE_MAX_TURNS", "1.5"),
     ("--max-connections", "FIRESIDE_MAX_CONNECTIONS", "1e3"),
     ("--messages-per-minute", "FIRESIDE_MESSAGES_PER_MINUTE", "often"),
+    ("--messages-per-day", "FIRESIDE_MESSAGES_PER_DAY", "1.5"),
+    ("--budget-usd-month", "FIRESIDE_BUDGET_USD_MONTH", "-1"),
     ("--context-messages", "FIRESIDE_CONTEXT_MESSAGES", "all"),
     ("--signup", "FIRESIDE_SIGNUP", "maybe"),
     ("--log", "FIRESIDE_LOG", "loud"),

@@ -18,6 +18,8 @@ mod api_keys;
 #[cfg(test)]
 mod arm64;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod base_path;
 #[cfg(test)]
 mod captures;
@@ -43,6 +45,8 @@ mod flutter;
 mod imports;
 #[cfg(test)]
 mod library;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod openai;
 #[cfg(test)]

@@ -31,6 +31,7 @@ impl Rig {
                 created_at: at(seconds),
                 expires_at: at(3000),
             },
+            means: Means::Session,
         };
         self.write(move |tx| insert_session(tx, &new)).unwrap();
     }

@@ -189,6 +189,7 @@ fn sessions_and_revocations_that_are_over_go() {
                 created_at: at(0),
                 expires_at: in_days(days),
             },
+            means: Means::Session,
         };
         rig.write(move |tx| insert_session(tx, &new)).unwrap();
     }

@@ -6,6 +6,8 @@ use super::*;
 /// The files that hold statements.
 const SOURCES: &[(&str, &str)] = &[
     ("administration", include_str!("../administration.rs")),
+    ("allowance", include_str!("../allowance.rs")),
+    ("audit", include_str!("../audit.rs")),
     ("attachments", include_str!("../attachments.rs")),
     ("blobs", include_str!("../blobs.rs")),
     ("branches", include_str!("../branches.rs")),
@@ -46,7 +48,7 @@ fn statements(source: &str) -> Vec<String> {
         "DELETE ",
         "WITH ",
         "FROM ",
-        ", sessions.version FROM ",
+        ", sessions.version, is_owners FROM ",
         ", api_keys.id, api_keys.expires_at FROM ",
     ];
     let is_statement = |text: &&String| VERBS.iter().any(|verb| text.starts_with(verb)) && !text.contains("{rest}");
@@ -167,7 +169,10 @@ fn every_reference_can_be_followed_back() {
          WHERE tables.type = 'table' AND NOT EXISTS (
              SELECT 1 FROM pragma_index_list(tables.name) AS indices
              JOIN pragma_index_info(indices.name) AS columns
-             WHERE NOT indices.partial AND columns.seqno = 0 AND columns.name = keys.\"from\")",
+             WHERE NOT indices.partial AND columns.seqno = 0 AND columns.name = keys.\"from\")
+         AND NOT EXISTS (
+             SELECT 1 FROM pragma_table_info(tables.name) AS own
+             WHERE own.name = keys.\"from\" AND own.pk = 1 AND own.type = 'INTEGER')",
     );
     assert_eq!(without, "");
 }

@@ -119,6 +119,7 @@ fn people_limits_and_health() {
     page.sign_up();
     people(&page);
     access(&page);
+    log(&page);
     health(&page);
     page.assert_quiet(&server.origin, "/page-admin.js");
 }
@@ -159,6 +160,21 @@ fn people(page: &Page) {
         "document.querySelector('.rows li:nth-child(2) .badge') === null",
     );
     assert_eq!(sign_in(), 200);
+    choose("Limits");
+    page.wait("the field", "document.activeElement.id === 'own-messages_per_day'");
+    super::look(page, "admin-user-limits");
+    page.fill("#own-messages_per_day", "5");
+    page.fill("#own-budget_usd_month", "2.5");
+    page.fill("#own-upload_quota_mib", "0");
+    page.click("dialog .button:not(.quiet)");
+    // The browser itself refuses what is too little.
+    page.wait(
+        "the dialog still there",
+        "document.querySelector('dialog #own-upload_quota_mib:invalid') !== null",
+    );
+    page.fill("#own-upload_quota_mib", "");
+    page.click("dialog .button:not(.quiet)");
+    wait_for_words(page, ".rows li:nth-child(2) .hint", "5 messages a day · $2.50 a month");
     page.fill("#user-email", "grace@example.com");
     page.fill("#user-password", "again");
     page.click(".page form .button");
@@ -202,7 +218,8 @@ fn access(page: &Page) {
         "document.querySelector('.page input[value=open]').checked",
     );
     page.fill("#limit-messages_per_minute", "1");
-    page.click(".page form .button");
+    // Not where a message at the foot of the page may lie over it.
+    page.press_button("document.querySelector('.page form .button')");
     page.wait(
         "the limit",
         "(fetch('/admin/limits').then((got) => got.json()).then((limits) => window.limits = limits), window.limits?.messages_per_minute === 1)",
@@ -210,13 +227,32 @@ fn access(page: &Page) {
     let say = || ask(page, "POST", "/chat", &json!({ "message": "Hello", "model": "echo" })).0;
     assert_eq!((say(), say()), (200, 429));
     page.fill("#limit-messages_per_minute", "0");
-    page.click(".page form .button");
+    // Not where a message at the foot of the page may lie over it.
+    page.press_button("document.querySelector('.page form .button')");
     page.wait(
         "no limit",
         "(fetch('/admin/limits').then((got) => got.json()).then((limits) => window.limits = limits), window.limits?.messages_per_minute === 0)",
     );
     assert_eq!((say(), say()), (200, 200));
     page.complaints.lock().unwrap().clear();
+}
+
+/// What the tests before this one have done stands in it.
+fn log(page: &Page) {
+    open(page, "admin/log", ".rows li");
+    wait_for_words(page, ".rows", "Budget a month in US dollars: 2.5; Messages a day: 5");
+    wait_for_words(page, ".rows li:last-child", "Made an account");
+    wait_for_words(page, ".rows li:last-child .hint", "as the server was set up");
+    page.eval(
+        "(document.querySelector('#audit-act').value = 'user.delete', document.querySelector('#audit-act').dispatchEvent(new Event('change')), 1)",
+    );
+    page.wait("one entry", "document.querySelectorAll('.page .rows li').length === 1");
+    wait_for_words(page, ".rows li", "grace@example.com");
+    page.eval(
+        "(document.querySelector('#audit-act').value = 'backup.create', document.querySelector('#audit-act').dispatchEvent(new Event('change')), 1)",
+    );
+    wait_for_words(page, ".page .list-note", "Nothing of this kind was done");
+    super::look(page, "admin-log-empty");
 }
 
 fn health(page: &Page) {

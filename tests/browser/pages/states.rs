@@ -7,7 +7,7 @@ use super::{ask, look, open, usage};
 use crate::model::Model;
 use crate::rig::{DESKTOP, EMAIL, PHONE, Page, start, start_with};
 
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 14] = [
     ("settings", ".choices"),
     ("settings/replies", "#default-prompt"),
     ("settings/account", "#new-password"),
@@ -20,6 +20,7 @@ const PAGES: [(&str, &str); 13] = [
     ("admin/access", ".choices"),
     ("admin/providers", ".rows li"),
     ("admin/models", ".aliases"),
+    ("admin/log", ".rows li"),
     ("admin/server", ".facts"),
 ];
 

@@ -92,6 +92,7 @@ fn every_command_explains_itself() {
         &["user", "passwd"],
         &["user", "disable"],
         &["user", "enable"],
+        &["user", "limit"],
         &["user", "delete"],
         &["key"],
         &["key", "create"],

@@ -162,6 +162,11 @@ fn a_backup_takes_the_place_of_a_database() {
     };
     let server = launch.start();
     assert_eq!(titles(&server, &ann), ["before"]);
+    let token = server.login(&ann);
+    let log = server.get("/admin/audit").bearer(&token).send().json();
+    let newest = &log["entries"][0];
+    let told = (&newest["act"], &newest["means"], &newest["user_id"]);
+    assert_eq!(told, (&json!("database.restore"), &json!("command_line"), &Value::Null));
     server.stop();
     // What was put aside is a database as well.
     let aside = std::fs::read_dir(launch.data())

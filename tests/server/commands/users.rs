@@ -56,6 +56,42 @@ fn the_first_account_is_made_in_an_empty_folder_and_administers() {
     );
 }
 
+#[test]
+fn the_owners_commands_are_in_the_log() {
+    let server = Server::start();
+    let tool = Tool::beside(server.launch());
+    tool.add("ann");
+    tool.add("bob");
+    tool.does(&["user", "limit", "bob@example.com", "--messages-per-day", "5"]);
+    let ann = json!({"email": "ann@example.com", "password": "the password of ann"});
+    let token = server.post("/auth/login").json(&ann).send().json()["access_token"].clone();
+    let token = token.as_str().expect("a token");
+    let log = server.get("/admin/audit").bearer(token).send().json();
+    let entries = log["entries"].as_array().expect("a list").iter();
+    let told: Vec<_> = entries
+        .map(|entry| (&entry["act"], &entry["subject"], &entry["means"]))
+        .collect();
+    let by_command = json!("command_line");
+    let (ann, bob) = (json!("ann@example.com"), json!("bob@example.com"));
+    let (create, update) = (json!("user.create"), json!("user.update"));
+    assert_eq!(
+        told,
+        [
+            (&update, &bob, &by_command),
+            (&create, &bob, &by_command),
+            (&create, &ann, &by_command)
+        ]
+    );
+    // However a browser calls itself, its session is none of the owner's.
+    let call = server
+        .put("/admin/signup")
+        .bearer(token)
+        .header("User-Agent", "command line");
+    assert_eq!(call.json(&json!({"signup": "closed"})).send().status, 200);
+    let log = server.get("/admin/audit").bearer(token).send().json();
+    assert_eq!(log["entries"][0]["means"], "session");
+}
+
 /// All that there is to do with an account, whether a server runs or not.
 #[track_caller]
 fn check_life(tool: &Tool, server: Option<&Server>) {
@@ -74,6 +110,27 @@ fn check_life(tool: &Tool, server: Option<&Server>) {
     );
     assert_ne!(can_login("the password of bob"), Some(true));
     assert_ne!(can_login("another"), Some(false));
+    let limits = |tool: &Tool| {
+        let bob = tool.json(&["user", "list", "--json"])[1].clone();
+        ["messages_per_day", "budget_usd_month", "upload_quota_mib"].map(|name| bob[name].clone())
+    };
+    let limit = ["user", "limit", "bob@example.com"];
+    tool.does(&[&limit[..], &["--messages-per-day", "50", "--budget-usd-month", "2.5"]].concat());
+    assert_eq!(limits(tool), [json!(50), json!(2.5), json!(null)]);
+    tool.does(
+        &[
+            &limit[..],
+            &["--messages-per-day", "default", "--upload-quota-mib", "7"],
+        ]
+        .concat(),
+    );
+    assert_eq!(limits(tool), [json!(null), json!(2.5), json!(7)]);
+    tool.refuses(
+        &[&limit[..], &["--messages-per-day", "many"]].concat(),
+        2,
+        &["--messages-per-day", "many"],
+    );
+    tool.refuses(&limit, 2, &["--messages-per-day"]);
     tool.does(&["user", "disable", "bob@example.com"]);
     assert_eq!(emails(tool)[1], row("bob", "user", true));
     assert_ne!(can_login("another"), Some(true));
