@@ -282,25 +282,37 @@ CREATE TABLE providers (                               -- those that administrat
 ALTER TABLE users ADD COLUMN removed_at TEXT;          -- what the account holds is being cleared away, and it goes last
 CREATE INDEX users_removed ON users (removed_at) WHERE removed_at IS NOT NULL;
 
--- Full text of messages and of conversations' titles, in one index: a message has its id there, a title its conversation's
--- with a minus before it. As in library_index every word begins with its owner's id, and no text is held.
+-- Full text of messages and of conversations' titles, in one index. FTS5 lists rows in order of their ids and can stop
+-- early, so these ids hold the time: hours since 1970 << 32 | the message's id, or with a minus before it all that of a
+-- title. Thus what is imported stands among what is as old. (Ids alone would make the index 40 % smaller.) As in
+-- library_index every word begins with its owner's id, and no text is held.
 CREATE VIRTUAL TABLE message_index USING fts5 (
     text,
     content = '', contentless_delete = 1,
     tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
 );
+ALTER TABLE messages ADD COLUMN search_row INTEGER
+    AS (max(coalesce(unixepoch(created_at) / 3600, 0), 0) << 32 | id) VIRTUAL;
+ALTER TABLE conversations ADD COLUMN search_row INTEGER
+    AS (-(max(coalesce(unixepoch(created_at) / 3600, 0), 0) << 32 | id)) VIRTUAL;
 CREATE TABLE search_queue (id INTEGER PRIMARY KEY);    -- what the writer has yet to index, by the same ids
 INSERT INTO search_queue (id) SELECT id FROM messages WHERE state = 'complete';
 INSERT INTO search_queue (id) SELECT -id FROM conversations WHERE title IS NOT NULL;
 CREATE TRIGGER message_to_search AFTER INSERT ON messages WHEN NEW.state = 'complete' BEGIN
     INSERT OR IGNORE INTO search_queue (id) VALUES (NEW.id);
 END;
-CREATE TRIGGER message_completed AFTER UPDATE OF content, state ON messages WHEN NEW.state = 'complete' BEGIN
+CREATE TRIGGER message_completed AFTER UPDATE OF content, state, conversation_id ON messages
+WHEN NEW.state = 'complete' BEGIN
     INSERT OR IGNORE INTO search_queue (id) VALUES (NEW.id);
+END;
+CREATE TRIGGER message_goes_on AFTER UPDATE OF state ON messages
+WHEN OLD.state = 'complete' AND NEW.state <> 'complete' BEGIN -- so what is found need not be asked whether it is whole
+    DELETE FROM search_queue WHERE id = OLD.id;
+    DELETE FROM message_index WHERE rowid = OLD.search_row;
 END;
 CREATE TRIGGER message_gone AFTER DELETE ON messages BEGIN
     DELETE FROM search_queue WHERE id = OLD.id;
-    DELETE FROM message_index WHERE rowid = OLD.id;
+    DELETE FROM message_index WHERE rowid = OLD.search_row;
 END;
 CREATE TRIGGER title_to_search AFTER INSERT ON conversations WHEN NEW.title IS NOT NULL BEGIN
     INSERT OR IGNORE INTO search_queue (id) VALUES (-NEW.id);
@@ -310,7 +322,7 @@ CREATE TRIGGER title_changed AFTER UPDATE OF title ON conversations WHEN OLD.tit
 END;
 CREATE TRIGGER title_gone AFTER DELETE ON conversations BEGIN
     DELETE FROM search_queue WHERE id = -OLD.id;
-    DELETE FROM message_index WHERE rowid = -OLD.id;
+    DELETE FROM message_index WHERE rowid = OLD.search_row;
 END;
 
 ALTER TABLE conversations ADD COLUMN import_sha256 TEXT; -- of what was imported last: the same again changes nothing

@@ -104,7 +104,7 @@ export const restoreConversation = (id) => post(`${chat(id)}/restore`);
 export const tags = () => get("/tags");
 export const renameTag = (name, to) => put(`/tags/${part(name)}`, { name: to });
 export const deleteTag = (name) => remove(`/tags/${part(name)}`);
-export const search = (text, limit) => get(`/search${query({ q: text, limit })}`);
+export const search = (text, limit, offset = 0) => get(`/search${query({ q: text, limit, offset })}`);
 
 /** The newest messages, or those before the message `before`, oldest first; `earlier` says whether there are more. */
 export async function messages(id, before) {

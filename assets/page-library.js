@@ -77,14 +77,13 @@ function seeking(filter, listed) {
     if (text === "") return listed();
     await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
     if (mine !== run) return null;
-    const hits = await api.search(text, FOUND_MAX);
+    const hits = await api.search(`in:documents ${text}`, FOUND_MAX);
     if (mine !== run) return null;
     const sought = text.toLowerCase();
     const named = listed().filter(({ title, author, source }) =>
       [title, author, source].some((words) => words?.toLowerCase().includes(sought)),
     );
     const found = hits
-      .filter(({ kind }) => kind === "document")
       .map(({ document_id: id, title }) => listed().find((one) => one.id === id) ?? { id, title });
     return [...new Map([...named, ...found].map((one) => [one.id, one])).values()];
   };

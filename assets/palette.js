@@ -5,11 +5,15 @@ import { applyLook, setLook } from "./app.js";
 import { el, icon, place } from "./dom.js";
 import { ago, words } from "./lang/en.js";
 import { searchField } from "./overlay.js";
+import { filterChips, withoutOpenFilter } from "./search-filters.js";
 import { address, go, pageAddress } from "./router.js";
 import { current, update } from "./store.js";
 
 const w = words.palette;
-const FOUND_MAX = 30;
+/** Finds that come at a time. */
+const PAGE = 30;
+/** From the end of the list, in pixels, the next page is fetched: some rows before it is seen. */
+const NEAR_END = 200;
 /** After the last key, before the server is asked. */
 const TYPING_MS = 120;
 
@@ -17,10 +21,12 @@ export function openPalette(acts) {
   const input = searchField(w.placeholder, "found");
   const list = el("ul", { id: "found", class: "options", role: "listbox", "aria-label": w.results });
   const status = el("p", { class: "unseen", role: "status" });
+  const chips = el("div", { class: "tag-row", role: "group", "aria-label": w.filters.heading });
   const dialog = el(
     "dialog",
     { class: "dialog palette", "aria-label": w.heading, closedby: "any", onclose: () => dialog.remove() },
     el("header", null, icon("search"), input),
+    chips,
     list,
     status,
   );
@@ -28,30 +34,57 @@ export function openPalette(acts) {
   let rows = [];
   let at = 0;
   let run = 0;
+  let sought = { text: "", count: 0, isFetching: false };
 
   const show = (found, problem = "") => {
     rows = found;
     at = 0;
-    place(list, rows.length > 0 ? nodesOf(rows, take) : [note(problem || w.none)]);
-    status.textContent = w.count(rows.length);
-    point();
+    list.scrollTop = 0;
+    place(list, rows.length > 0 ? nodesOf(rows, 0, take) : [note(problem || w.none)]);
+    tell(problem);
   };
-  const point = () => pointAt(list, input, at);
+  const tell = (problem = "") => {
+    status.textContent = problem || w.count(rows.filter(({ isMore }) => !isMore).length);
+    pointAt(list, input, at);
+  };
   const take = (i) => {
+    if (!rows[i]) return;
+    if (rows[i].isMore) return further();
     dialog.close();
-    rows[i]?.run();
+    rows[i].run();
   };
   const seek = async () => {
-    const text = input.value.trim();
     const mine = ++run;
+    place(chips, filterChips(input, seek));
+    const text = withoutOpenFilter(input.value).trim();
     const fits = ({ label }) => label.toLowerCase().includes(text.toLowerCase());
+    sought = { text, count: 0, isFetching: true };
     if (text === "") return show([...commands.filter(({ isPart }) => !isPart), ...recent()]);
     await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
     if (mine !== run) return;
-    const found = await api.search(text, FOUND_MAX).catch(() => null);
+    const found = await api.search(text, PAGE, 0).catch(problemOf);
     if (mine !== run) return;
-    const rest = found ? byKind(found.map(resultRow)) : recent().filter(fits);
-    show([...commands.filter(fits), ...rest], found ? "" : w.failed);
+    const isFound = Array.isArray(found);
+    const rest = isFound ? rowsOf(found) : found.isTheirs ? [] : recent().filter(fits);
+    sought = { text, count: isFound ? found.length : 0, isFetching: false };
+    show([...commands.filter(fits), ...rest], isFound ? "" : found.text);
+  };
+  /** The next page, behind what is there: neither the focus nor the place in the list changes. */
+  const further = async () => {
+    const last = rows.length - 1;
+    if (!rows[last]?.isMore || sought.isFetching) return;
+    const mine = run;
+    sought.isFetching = true;
+    const found = await api.search(sought.text, PAGE, sought.count).catch(problemOf);
+    if (mine !== run) return;
+    sought.isFetching = false;
+    if (!Array.isArray(found)) return tell(found.text);
+    sought.count += found.length;
+    list.lastElementChild.remove();
+    rows = [...rows.slice(0, last), ...rowsOf(found)];
+    at = Math.min(at, Math.max(rows.length - 1, 0));
+    list.append(...nodesOf(rows, last, take));
+    tell();
   };
   input.addEventListener("input", seek);
   input.addEventListener("keydown", (event) => {
@@ -60,7 +93,10 @@ export function openPalette(acts) {
     event.preventDefault();
     if (!step) return take(at);
     at = (at + step + rows.length) % Math.max(rows.length, 1);
-    point();
+    pointAt(list, input, at);
+  });
+  list.addEventListener("scroll", () => {
+    if (list.scrollTop + list.clientHeight > list.scrollHeight - NEAR_END) further();
   });
   document.body.append(dialog);
   dialog.showModal();
@@ -68,20 +104,35 @@ export function openPalette(acts) {
   seek();
 }
 
-const note = (text) => el("li", { role: "presentation", class: "list-note" }, text);
+/** What went wrong, in a sentence; `isTheirs` where the query is what is wrong. */
+function problemOf({ status, detail }) {
+  const isTheirs = status === 422;
+  const text = isTheirs ? detail.replace(/^Value error, /, "") : status === 503 ? detail : w.failed;
+  return { isTheirs, text: text || w.failed };
+}
 
-/** The rows with a heading before each kind. */
-function nodesOf(rows, take) {
-  return rows.flatMap((row, i) => {
+/** Finds as rows, each kind in one place, and a last one that fetches more if there may be. */
+function rowsOf(found) {
+  const more = { group: w.more, icon: "search", label: w.more, isMore: true };
+  return [...byKind(found.map(resultRow)), ...(found.length < PAGE ? [] : [more])];
+}
+
+/** In the place of options: a list of them may not be without any. */
+const note = (text) => el("li", { role: "option", "aria-disabled": "true", class: "list-note" }, text);
+
+/** The rows from `first` on, with a heading before each kind. */
+function nodesOf(rows, first, take) {
+  return rows.slice(first).flatMap((row, k) => {
+    const i = first + k;
     const heading = el("li", { role: "presentation", class: "options-heading" }, row.group);
     const node = rowNode(row, i, () => take(i));
-    return row.group === rows[i - 1]?.group ? [node] : [heading, node];
+    return row.isMore || row.group === rows[i - 1]?.group ? [node] : [heading, node];
   });
 }
 
 /** Marks the row that Enter takes. */
 function pointAt(list, input, at) {
-  const options = list.querySelectorAll("[role=option]");
+  const options = list.querySelectorAll("[role=option]:not([aria-disabled])");
   options.forEach((node, i) => {
     node.toggleAttribute("data-active", i === at);
     node.setAttribute("aria-selected", String(i === at));

@@ -23,8 +23,8 @@ fn run() -> Result<ExitCode, Failed> {
     if let Some(format) = reading::asked_to_read(std::env::args_os().skip(1)) {
         return Ok(reading::run(format));
     }
-    let environment = Environment::load()?;
-    match cli::parse(std::env::args_os().skip(1), &environment)? {
+    let environment = Environment::load().map_err(Failed::usage)?;
+    match cli::parse(std::env::args_os().skip(1), &environment).map_err(Failed::usage)? {
         Order::Serve(settings) => commands::serve(*settings)?,
         Order::Start(settings) => commands::start(*settings)?,
         Order::Task(settings, task) => return commands::run(&settings, &task).map(ExitCode::from),

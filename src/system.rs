@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// Descriptors kept for the database, its log, temporary files and upstream connections.
 const DESCRIPTORS_RESERVED: u64 = 40;
@@ -68,6 +68,26 @@ pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         // Registered first, so that it sees the flag as the signal before it has left it.
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(stop))?;
+        signal_hook::flag::register(signal, Arc::clone(stop))?;
+    }
+    Ok(())
+}
+
+/// Sets `stop` on every signal that asks this process to end, and `which` to its number; a second one ends the process at
+/// once.
+///
+/// # Errors
+/// The system's.
+pub fn end_on_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    #[cfg(unix)]
+    let signals = [SIGINT, SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+    #[cfg(not(unix))]
+    let signals = [SIGINT, SIGTERM];
+    for signal in signals {
+        // In the order in which they are done: whoever sees the flag also sees the number.
+        signal_hook::flag::register_usize(signal, Arc::clone(which), usize::try_from(signal).unwrap_or(0))?;
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))?;
         signal_hook::flag::register(signal, Arc::clone(stop))?;
     }
     Ok(())
@@ -157,6 +177,7 @@ pub fn privacy(path: &Path) -> std::io::Result<Privacy> {
 
 /// What is typed is not shown until this goes.
 #[must_use]
+#[derive(Clone)]
 pub struct Hidden {
     #[cfg(unix)]
     before: libc::termios,
@@ -345,8 +366,7 @@ mod unix {
         u64::from(found.f_bavail).checked_mul(found.f_frsize as u64)
     }
 
-    /// Returns how the terminal was before. A signal that ends the process sees to it that it is so again, also later:
-    /// without a handler of its own the signal would be ignored from then on.
+    /// Returns how the terminal was before.
     pub(super) fn hide_input() -> std::io::Result<libc::termios> {
         let mut before = std::mem::MaybeUninit::<libc::termios>::uninit();
         #[expect(unsafe_code, reason = "tcgetattr(3) fills the struct, or fails")]
@@ -358,16 +378,6 @@ mod unix {
         };
         let mut hidden = before;
         hidden.c_lflag &= !libc::ECHO;
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGHUP] {
-            let restore = move || {
-                set_terminal(&before);
-                signal_hook::low_level::exit(128 + signal);
-            };
-            #[expect(unsafe_code, reason = "tcsetattr(3) and _exit(2) are allowed in signal handlers")]
-            unsafe {
-                signal_hook::low_level::register(signal, restore)?
-            };
-        }
         set_terminal(&hidden);
         Ok(before)
     }

@@ -346,6 +346,18 @@ export const words = {
     none: "Nothing was found.",
     failed: "The search did not answer. Try again.",
     count: (n) => count(n, { one: "result", other: "results" }),
+    more: "More results",
+    filters: {
+      heading: "Filters",
+      add: (filter, hint) => (hint ? `${filter} ${hint}` : filter),
+      hints: {
+        in: "words of a title, messages, titles or documents",
+        model: "a model’s name",
+        role: "user or assistant",
+        before: "a year, a month or a day",
+        after: "a year, a month or a day",
+      },
+    },
   },
   shortcuts: {
     heading: "Keyboard shortcuts",

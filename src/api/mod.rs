@@ -254,7 +254,7 @@ impl Service {
     /// All routes over this application.
     pub fn new(app: Arc<App>) -> Service {
         let assets = Arc::new(Assets::new(app.settings.assets.clone()));
-        let router = Router::new(TABLES, app.settings.max_upload_bytes);
+        let router = Router::new(TABLES, app.settings.sizes());
         Service { app, assets, router }
     }
 }

@@ -30,7 +30,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Add what a file holds, an export of Fireside or another program; what is here already stays as it is",
         &Deferred(import),
     )
-    .reads(IMPORT_BYTES_MAX)
+    .transfers()
     .fails(&[Kind::Unavailable]),
     // By GET as well: a page can offer that as a link, and the browser writes to disk what it would else gather.
     get(
@@ -48,10 +48,6 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
     )
     .fails(&[Kind::Unavailable, Kind::StorageFull]),
 ];
-
-/// Bytes of an exported file that is imported: what the server takes of one body at its default. More is brought in
-/// parts.
-const IMPORT_BYTES_MAX: u64 = 250 * 1024 * 1024;
 
 /// Bytes that are gathered before they are written to a file.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -131,6 +127,7 @@ fn import(ctx: &Ctx, (Query(asked), FormFile(file)): (Query<Rehearsal>, FormFile
             store: Arc::clone(&app.store),
             owner: user.id,
             quota_bytes: app.policy.upload_quota_bytes(user.limits),
+            file_bytes_max: app.settings.max_upload_bytes,
             scratch: app.settings.spool(),
             mode: if asked.dry_run { Mode::Rehearse } else { Mode::Store },
         };

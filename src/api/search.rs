@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Ctx;
-use crate::error::Error;
+use crate::error::{Error, Issue};
 use crate::http::{Auth, Json, Query, Route, get};
-use crate::search::{self, Found, Piece};
+use crate::search::{self, BadFilter, Found, Piece};
+use crate::store::Page;
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[get(
     "/search",
@@ -17,15 +18,26 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[get(
 
 #[derive(Deserialize, JsonSchema)]
 struct Wanted {
-    /// Words; those in quotes must follow each other, and the last may be the beginning of one.
+    /// Words; those in quotes must follow each other, and the last may be the beginning of one. Filters stand between them,
+    /// with no space behind the colon: `in:` words of a conversation's title (in quotes if there are several) or its id, or
+    /// one of `messages`, `titles` and `documents`; `model:` a model's name, with or without its provider; `role:` `user` or
+    /// `assistant`; `before:` and `after:` a day, a month or a year (`2026-03-31`, `2026-03`, `2026`; UTC), which `after:`
+    /// means itself and `before:` does not. The same filter twice means either. Only messages have a conversation, a model
+    /// and a role. Filters alone list the newest, messages unless `in:` says otherwise. What stands before any other colon,
+    /// or in quotes, is a word; a filter of these that cannot be read is a 422 that says what it takes.
     #[schemars(length(max = 1000))]
     q: String,
     #[serde(default = "limit")]
     #[schemars(range(min = 1, max = 100))]
-    limit: usize,
+    limit: i64,
+    /// The best of the newest thousand of each kind come first, then all others, the newest first. What is further down
+    /// is found by narrowing the search, with `before:` for one.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10_000))]
+    offset: i64,
 }
 
-fn limit() -> usize {
+fn limit() -> i64 {
     20
 }
 
@@ -70,8 +82,23 @@ enum FoundView {
 }
 
 fn find(ctx: &Ctx, Query(wanted): Query<Wanted>) -> Result<Vec<FoundView>, Error> {
-    let found = search::search(&ctx.app.store, ctx.user()?.id, &wanted.q, wanted.limit)?;
+    let query = search::Query::parse(&wanted.q).map_err(|bad| problem(bad, &wanted.q))?;
+    let page = Page {
+        limit: wanted.limit,
+        offset: wanted.offset,
+    };
+    let found = search::search(&ctx.app.store, ctx.user()?.id, &query, page)?;
     Ok(found.into_iter().map(view).collect())
+}
+
+fn problem(BadFilter(message): BadFilter, query: &str) -> Error {
+    Error::invalid(vec![Issue {
+        rule: "value_error".into(),
+        loc: vec!["query".into(), "q".into()],
+        msg: format!("Value error, {message}").into(),
+        input: query.into(),
+        ctx: Some(serde_json::json!({ "error": message })),
+    }])
 }
 
 fn view(found: Found) -> FoundView {

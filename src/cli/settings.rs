@@ -11,7 +11,7 @@ use super::{models, place};
 use crate::auth::Algorithm;
 use crate::backups::Schedule;
 use crate::error::{Error, Kind};
-use crate::http::parse_origin;
+use crate::http::{Sizes, parse_origin};
 use crate::models::{Alias, ApiKey, Discovery, NamedProvider};
 use crate::store::{DATABASE_FILE, Location};
 
@@ -40,6 +40,8 @@ pub struct Settings {
     pub messages_per_minute: Option<u32>,
     /// Bytes of an uploaded file.
     pub max_upload_bytes: u64,
+    /// Bytes of a file that is imported.
+    pub max_import_bytes: u64,
     /// What all uploaded files of a user may take, in MiB; `None`: as administrators say.
     pub upload_quota_mib: Option<u32>,
     /// Messages a user may send in a day (UTC), 0 for no limit; `None`: as administrators have set it.
@@ -86,6 +88,14 @@ impl Settings {
     /// Temporary files: of uploads, of slow clients, and of what is made for a download.
     pub fn spool(&self) -> PathBuf {
         self.location.folder.join("tmp")
+    }
+
+    /// How large files may be that are sent.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            file_bytes_max: self.max_upload_bytes,
+            transfer_bytes_max: self.max_import_bytes,
+        }
     }
 }
 
@@ -166,6 +176,12 @@ pub(super) fn read(matches: Option<&ArgMatches>, environment: &Environment) -> R
                     text.parse().ok().filter(|mib| (1..=1024).contains(mib))
                 })?
                 .unwrap_or(25),
+        max_import_bytes: MIB
+            * given
+                .parsed("max-import", "a number from 1 to 1048576", |text| {
+                    text.parse().ok().filter(|mib| (1..=1_048_576).contains(mib))
+                })?
+                .unwrap_or(250),
         upload_quota_mib: given.parsed("upload-quota", "a number, at least 1", |text| {
             text.parse().ok().filter(|mib| *mib >= 1)
         })?,

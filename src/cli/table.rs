@@ -156,6 +156,13 @@ const OWN: &[Setting] = &[
         "Size of an uploaded file, at most, in MiB",
     ),
     row(
+        "max-import",
+        "FIRESIDE_MAX_IMPORT",
+        "MIB",
+        "250",
+        "Size of a file that is imported, at most, in MiB; fireside import, while no server runs, takes any",
+    ),
+    row(
         "upload-quota",
         "FIRESIDE_UPLOAD_QUOTA",
         "MIB",

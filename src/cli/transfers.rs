@@ -124,7 +124,9 @@ fn import() -> Command {
              the web UI's export\n  llm           its logs.db (llm logs path)\n  Fireside      fireside export\n  texts         \
              plain text, Markdown, a list of books (.json): into the library\n\nThe same file twice changes nothing; one that \
              was exported anew brings what is new. A conversation comes in whole or not at all, and what does not is named \
-             with its reason.\n\nExamples:\n  fireside import --dry-run chatgpt-export.zip\n  fireside import chatgpt-export.zip \
+             with its reason. What was deleted here stays deleted for 30 days; after that nothing of it is left here, and \
+             the same export brings it again. Pictures and other files that a zip holds come in with their messages.\n\nA \
+             running server takes files of up to its --max-import; without one, this command takes any.\n\nExamples:\n  fireside import --dry-run chatgpt-export.zip\n  fireside import chatgpt-export.zip \
              notes.md\n\n{EXIT_CODES}"
         ))
 }

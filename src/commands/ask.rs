@@ -9,6 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::form::Form;
 use super::reach::Reach;
 use super::{Failed, INTERRUPTED, terminal};
@@ -20,6 +22,9 @@ use screen::Screen;
 
 /// Bytes of stdin: the fields of a form may have as many.
 const STDIN_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Models that are named to whoever has named one that does not exist.
+const MODELS_SHOWN: usize = 20;
 
 /// How often Ctrl-C is looked for: at once, for people.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -53,6 +58,7 @@ pub(super) fn ask(settings: &Settings, ask: &cli::Ask) -> Result<u8, Failed> {
         let (reach, conversation, interrupted) = (&reach, &conversation, &interrupted);
         scope.spawn(move || stop_when_told(reach, conversation, interrupted, &ended));
         let reply = form.send(|sent| reach.client().post("/chat", "text/event-stream", sent));
+        let reply = reply.map_err(|failed| explain(failed, reach, ask));
         let outcome = reply.and_then(|reply| screen.show(reply, reach, conversation));
         drop(over);
         outcome.map(|code| {
@@ -103,6 +109,31 @@ fn conversation(reach: &Reach, which: &str) -> Result<String, Failed> {
             Err(Failed::from(Error::new(Kind::NotFound, message)))
         }
     }
+}
+
+/// What the server says of a field of its own, in the words of this command.
+fn explain(failed: Failed, reach: &Reach, ask: &cli::Ask) -> Failed {
+    let (kind, said) = (failed.error.kind(), failed.error.message());
+    let message = match (&ask.model, &ask.conversation) {
+        (Some(model), _) if kind == Kind::Invalid && said.starts_with("model:") => {
+            let listed = reach.client().call("GET", "/v1/models").unwrap_or_default();
+            let ids = listed["data"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|model| &model["id"]);
+            let some: Vec<&str> = ids.filter_map(Value::as_str).take(MODELS_SHOWN).collect();
+            format!(
+                "There is no model {model:?}; there are, for instance: {}",
+                some.join(", ")
+            )
+        }
+        (_, Some(id)) if said == "Conversation not found" || said.starts_with("conversation_id:") => {
+            format!("There is no conversation {id:?}; -c last goes on with the newest one")
+        }
+        _ => return failed,
+    };
+    Failed::from(Error::new(kind, message))
 }
 
 /// Waits for Ctrl-C and has the server stop the reply, which then comes to its end.

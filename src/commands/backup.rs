@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::part::{Part, unwritable};
 use super::progress::Progress;
-use super::{Failed, part, terminal};
+use super::{Failed, terminal};
 use crate::backups::stamp;
 use crate::cli::Settings;
 use crate::clock::Clock;
@@ -34,16 +35,13 @@ pub(super) fn backup(settings: &Settings, file: Option<&Path>) -> Result<(), Fai
         return Err(Failed::usage(Error::new(Kind::Conflict, message)));
     }
     let began = Instant::now();
-    let part = part::beside(&file);
-    let made = copy(database, &part).and_then(|()| {
-        let named =
-            part::name(&part, &file).and_then(|()| system::sync_folder(file.parent().unwrap_or(Path::new("."))));
-        named.map_err(|error| unwritable(&file, error))
-    });
-    if let Err(error) = made {
-        fs::remove_file(&part).ok();
-        return Err(Failed::from(error));
-    }
+    let part = Part::beside(&file);
+    part.create().map_err(|error| unwritable(&file, error))?;
+    copy(database, &part)?;
+    let named = part
+        .name(&file)
+        .and_then(|()| system::sync_folder(file.parent().unwrap_or(Path::new("."))));
+    named.map_err(|error| unwritable(&file, error))?;
     let bytes = fs::metadata(&file).map_or(0, |file| file.len());
     terminal::print(&format!("{}\n", file.display()));
     let (mib, seconds) = (bytes.div_ceil(1024 * 1024), began.elapsed().as_secs_f64());
@@ -51,16 +49,10 @@ pub(super) fn backup(settings: &Settings, file: Option<&Path>) -> Result<(), Fai
     Ok(())
 }
 
-fn copy(database: &Path, part: &Path) -> Result<(), Error> {
-    system::create_private_file(part).map_err(|error| unwritable(part, error))?;
+fn copy(database: &Path, part: &Part) -> Result<(), Error> {
     let total = fs::metadata(database).map_or(0, |file| file.len());
-    let grown = part.to_owned();
+    let grown = part.path().to_owned();
     let measure = move || fs::metadata(&grown).map_or(0, |file| file.len());
     let _progress = Progress::new("Copying", total, Some(Box::new(measure)));
-    store::copy_database(database, part)
-}
-
-fn unwritable(path: &Path, error: std::io::Error) -> Error {
-    let message = format!("{} cannot be written", path.display());
-    Error::new(Kind::Unavailable, message).caused_by(error)
+    store::copy_database(database, part.path())
 }

@@ -197,20 +197,45 @@ impl Client {
 
     fn run(&self, request: request::Builder, body: SendBody<'_>) -> Result<Response<Body>, Failed> {
         let request = request.body(body).map_err(|error| {
-            let message = format!("{} is not an address that can be asked", self.base);
-            Failed::usage(Error::new(Kind::Malformed, message).caused_by(error))
+            let message = format!(
+                "{} is no address of a server ({error}); one begins with http:// or https://",
+                self.base
+            );
+            Failed::usage(Error::new(Kind::Malformed, message))
         })?;
         self.agent.run(request).map_err(|error| self.unreachable(error))
     }
 
-    /// The response, unless it is a refusal.
+    /// The response, unless it is a refusal, or somebody else's.
     fn accepted(&self, response: Response<Body>) -> Result<Response<Body>, Failed> {
+        let status = response.status().as_u16();
+        if !response.headers().contains_key("X-Request-Id") {
+            return Err(self.foreign(&format!(" (status {status})")));
+        }
         if response.status().is_success() {
             return Ok(response);
         }
-        let status = response.status().as_u16();
         let body = self.json(response).unwrap_or_default();
-        Err(Failed::from(refusal(status, &body)))
+        let refused = refusal(status, &body);
+        // What no route answers with of its own accord.
+        let message = match (status, refused.message()) {
+            (404, "Not Found") => "does not know what it is asked for: it is another version of Fireside than this one",
+            (401, _) => {
+                "does not accept who asks. An API key may have ended: its settings page makes a new one, and so does \
+                         fireside key create on its machine"
+            }
+            _ => return Err(Failed::from(refused)),
+        };
+        let message = format!("The server at {} {message}", self.base);
+        Err(Failed::from(Error::new(refused.kind(), message)))
+    }
+
+    fn foreign(&self, detail: &str) -> Failed {
+        let message = format!(
+            "What answers at {} is no Fireside server{detail}; correct the address, or look at what stands before the server",
+            self.base
+        );
+        Failed::unreachable(Error::new(Kind::Unavailable, message))
     }
 
     fn json(&self, mut response: Response<Body>) -> Result<Value, Failed> {
@@ -219,15 +244,21 @@ impl Client {
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let message = format!("What answers at {} is no Fireside server", self.base);
-            Failed::unreachable(Error::new(Kind::Unavailable, message).caused_by(error))
-        })
+        serde_json::from_slice(&bytes).map_err(|error| self.foreign(&format!(": {error}")))
     }
 
     fn unreachable(&self, error: ureq::Error) -> Failed {
-        let message = format!("The server at {} cannot be reached", self.base);
-        Failed::unreachable(Error::new(Kind::Unavailable, message).caused_by(error))
+        let base = &self.base;
+        let cause = match error {
+            ureq::Error::BadUri(_) => {
+                let message = format!("{base} is no address of a server; one begins with http:// or https://");
+                return Failed::usage(Error::new(Kind::Malformed, message));
+            }
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        let message = format!("The server at {base} cannot be reached ({cause}); start it, or correct the address");
+        Failed::unreachable(Error::new(Kind::Unavailable, message))
     }
 }
 
@@ -306,7 +337,10 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             let body = r#"{"detail": "Busy"}"#;
-            let head = format!("HTTP/1.1 503 Busy\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 503 Busy\r\nX-Request-Id: 1\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             stream.write_all((head + body).as_bytes()).unwrap();
         });
         let fetched = Client::new(&base, Some(Duration::from_secs(60))).fetch("/export");

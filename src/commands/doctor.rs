@@ -189,7 +189,11 @@ fn database(inspected: Result<Option<Inspection>, Error>) -> Finding {
     match inspected {
         Ok(None) => Finding::ok(what, "will be made at the first start"),
         Ok(Some(found)) => match found.damage {
-            Some(damage) => Finding::fail(what, format!("it is damaged: {damage}"), "restore a backup"),
+            Some(damage) => Finding::fail(
+                what,
+                format!("it is damaged: {damage}"),
+                "stop the server and put a backup in its place: fireside restore --replace FILE",
+            ),
             None if found.schema < found.newest_schema => Finding::ok(
                 what,
                 format!(
@@ -199,7 +203,10 @@ fn database(inspected: Result<Option<Inspection>, Error>) -> Finding {
             ),
             None => Finding::ok(what, format!("whole; schema {}", found.schema)),
         },
-        Err(error) => Finding::fail(what, error, "see there"),
+        Err(error) => {
+            let advice = "name another folder with --data, or do what it says";
+            Finding::fail(what, error, advice)
+        }
     }
 }
 

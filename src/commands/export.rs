@@ -4,13 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::part::{Part, unwritable};
 use super::progress::Progress;
 use super::reach::Reach;
-use super::{Failed, part, terminal};
+use super::{Failed, terminal};
 use crate::cli::{Export, ExportTo, Settings};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::{portable, system};
+use crate::portable;
 
 /// Writes what an account has.
 ///
@@ -21,6 +22,9 @@ pub(super) fn export(settings: &Settings, export: &Export) -> Result<(), Failed>
     match &export.to {
         ExportTo::Markdown(folder) if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) => {
             return Err(taken(folder, "holds something already; name a new folder"));
+        }
+        ExportTo::Markdown(folder) if folder.is_file() => {
+            return Err(taken(folder, "is a file; name a new folder"));
         }
         ExportTo::Json(Some(file)) if file.exists() && file != Path::new("-") => {
             return Err(taken(file, "is there already; name another file"));
@@ -34,55 +38,49 @@ pub(super) fn export(settings: &Settings, export: &Export) -> Result<(), Failed>
             let (mut answer, _) = reach.client().fetch("/export")?;
             io::copy(&mut answer, &mut io::stdout().lock())
                 .map(drop)
-                .map_err(|error| unwritable(file, error))
+                .map_err(|error| {
+                    let message = "stdout cannot be written to: what came there is no whole export";
+                    Failed::from(Error::new(Kind::Unavailable, message).caused_by(error))
+                })
         }
         ExportTo::Json(file) => {
             let day = Clock.now().text();
             let default = || PathBuf::from(format!("fireside-export-{}.json", &day[..10]));
             let file = file.clone().unwrap_or_else(default);
-            fetch(&reach, "/export", &file)?;
+            if file.exists() {
+                return Err(taken(&file, "is there already; name another file"));
+            }
+            let part = Part::beside(&file);
+            let made = fetch(&reach, "/export", &part)?.and_then(|()| part.name(&file));
+            made.map_err(|error| unwritable(&file, error))?;
             terminal::print(&format!("{}\n", file.display()));
             Ok(())
         }
         ExportTo::Markdown(folder) => {
-            let archive = part::beside(folder);
-            fetch(&reach, "/export?format=markdown", &archive)?;
-            let unpacked = portable::unpack(&archive, folder);
-            fs::remove_file(&archive).ok();
-            terminal::print(&format!("{} ({} files)\n", folder.display(), unpacked?));
+            let archive = Part::beside(folder);
+            fetch(&reach, "/export?format=markdown", &archive)?.map_err(|error| unwritable(folder, error))?;
+            let unpacked = portable::unpack(archive.path(), folder)?;
+            terminal::print(&format!("{} ({unpacked} files)\n", folder.display()));
             Ok(())
         }
     }
 }
 
-/// Writes what the server answers into a file that only its owner can read. It has its name once it is whole.
-fn fetch(reach: &Reach, path: &str, to: &Path) -> Result<(), Failed> {
-    if to.exists() {
-        return Err(taken(to, "is there already; name another file"));
-    }
+/// Writes what the server answers into a file that only its owner can read. The inner error is that of writing.
+fn fetch(reach: &Reach, path: &str, part: &Part) -> Result<io::Result<()>, Failed> {
     let (answer, bytes) = reach.client().fetch(path)?;
-    let part = part::beside(to);
     let write = || {
-        let mut file = system::create_private_file(&part)?;
+        let mut file = part.create()?;
         let progress = Progress::new("Exporting", bytes.unwrap_or(0), None);
         let written = io::copy(&mut progress.through(answer), &mut file)?;
         if bytes.is_some_and(|bytes| bytes != written) {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server broke off"));
         }
-        file.sync_all()?;
-        part::name(&part, to)
+        file.sync_all()
     };
-    write().map_err(|error| {
-        fs::remove_file(&part).ok();
-        unwritable(to, error)
-    })
+    Ok(write())
 }
 
 fn taken(path: &Path, why: &str) -> Failed {
     Failed::usage(Error::new(Kind::Conflict, format!("{} {why}", path.display())))
-}
-
-fn unwritable(path: &Path, error: io::Error) -> Failed {
-    let message = format!("{} could not be written", path.display());
-    Failed::from(Error::new(Kind::Unavailable, message).caused_by(error))
 }

@@ -8,23 +8,7 @@ use super::Failed;
 use super::client::Sent;
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-
-/// Endings and the types that go with them; what else there is, the server finds out or treats as bytes.
-const TYPES: &[(&str, &str)] = &[
-    ("csv", "text/csv"),
-    ("gif", "image/gif"),
-    ("htm", "text/html"),
-    ("html", "text/html"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("json", "application/json"),
-    ("md", "text/markdown"),
-    ("pdf", "application/pdf"),
-    ("png", "image/png"),
-    ("txt", "text/plain"),
-    ("webp", "image/webp"),
-    ("zip", "application/zip"),
-];
+use crate::reading::media_type;
 
 /// Fields and files in the order in which they were added.
 pub(super) struct Form {
@@ -77,7 +61,7 @@ impl Form {
         let head = format!(
             "--{}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{filename}\"\r\nContent-Type: {}\r\n\r\n",
             self.boundary,
-            media_type(path)
+            media_type(&filename, &[])
         );
         let mut form = self.add(head);
         form.body = Box::new(form.body.chain(file.take(about.len())));
@@ -101,16 +85,6 @@ impl Form {
         self.body = Box::new(self.body.chain(Cursor::new(text)));
         self
     }
-}
-
-fn media_type(path: &Path) -> &'static str {
-    let ending = path
-        .extension()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_ascii_lowercase();
-    let known = TYPES.iter().find(|(known, _)| *known == ending);
-    known.map_or("application/octet-stream", |(_, media_type)| media_type)
 }
 
 #[cfg(test)]

@@ -26,7 +26,12 @@ const SHOWN_MAX: usize = 20;
 /// That no server can be reached, or nobody signed in.
 pub(super) fn import(settings: &Settings, import: &Import) -> Result<u8, Failed> {
     if let Some(missing) = import.files.iter().find(|file| !file.is_file()) {
-        let message = format!("{} cannot be read: there is no such file", missing.display());
+        let why = if missing.is_dir() {
+            "it is a folder; name the archive that it was unpacked from, or the files in it"
+        } else {
+            "there is no such file"
+        };
+        let message = format!("{} cannot be read: {why}", missing.display());
         return Err(Failed::usage(Error::new(Kind::Malformed, message)));
     }
     let mut reach = Reach::open(settings, &import.door)?;
@@ -48,10 +53,8 @@ pub(super) fn import(settings: &Settings, import: &Import) -> Result<u8, Failed>
             // A server that is gone is gone for all.
             Err(failed) if failed.code != FAILED => return Err(failed),
             Err(failed) => {
-                terminal::note(&format!(
-                    "fireside: {name}: {}",
-                    terminal::harmless(failed.error.message())
-                ));
+                let error = explain(failed.error);
+                terminal::note(&format!("fireside: {name}: {}", terminal::harmless(error.message())));
                 code = FAILED;
             }
         }
@@ -86,6 +89,19 @@ fn send(reach: &Reach, file: &Path, rehearsal: Rehearsal) -> Result<Value, Faile
         let error = Error::new(Kind::Unavailable, "The server answered with what is no report").caused_by(error);
         Failed::unreachable(error)
     })
+}
+
+/// What there is to be done about a file that is too large.
+fn explain(error: Error) -> Error {
+    if error.kind() != Kind::TooLarge {
+        return error;
+    }
+    let message = format!(
+        "{}. Start the server with a larger --max-import; or stop it for a while: on its data folder this command takes files \
+         of any size",
+        error.message()
+    );
+    Error::new(Kind::TooLarge, message)
 }
 
 fn count(report: &Value, kind: &str, what: &str) -> u64 {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::reach::Reach;
 use super::{Failed, terminal};
 use crate::cli::{Door, Form, KeyTask, Settings};
+use crate::clock::{Clock, Moment};
 use crate::error::{Error, Kind};
 
 /// Does what was asked for with an account's keys.
@@ -12,27 +13,40 @@ use crate::error::{Error, Kind};
 /// # Errors
 /// The server's sentence.
 pub(super) fn key(settings: &Settings, account: Option<&str>, task: &KeyTask) -> Result<(), Failed> {
-    let mut reach = Reach::open(settings, &Door::default())?;
-    reach.sign_in(account)?;
-    match task {
+    // Looked at before a server is started for it.
+    let new = match task {
         KeyTask::Create {
             name,
             expires_at,
             budget_usd_month,
         } => {
             let budget = budget_usd_month.as_deref().map(dollars).transpose()?;
-            let new = json!({ "name": name, "expires_at": expires_at, "budget_usd_month": budget });
-            create(&reach, &new)
+            expires_at.as_deref().map_or(Ok(()), check_end)?;
+            json!({ "name": name, "expires_at": expires_at, "budget_usd_month": budget })
         }
+        KeyTask::List(_) | KeyTask::Revoke(_) => Value::Null,
+    };
+    let mut reach = Reach::open(settings, &Door::default())?;
+    reach.sign_in(account)?;
+    match task {
+        KeyTask::Create { .. } => create(&reach, &new),
         KeyTask::List(form) => list(&reach, *form),
         KeyTask::Revoke(which) => revoke(&reach, which),
     }
 }
 
+fn check_end(end: &str) -> Result<(), Failed> {
+    if Moment::parse(end).is_some_and(|end| end > Clock.now()) {
+        return Ok(());
+    }
+    let message = format!("--expires: {end:?} is no time that is still to come, such as 2099-01-01T00:00:00Z");
+    Err(Failed::usage(Error::new(Kind::Malformed, message)))
+}
+
 fn dollars(text: &str) -> Result<f64, Failed> {
-    text.parse().map_err(|error: std::num::ParseFloatError| {
-        let message = format!("--budget: {text:?} is not a number of US dollars");
-        Failed::usage(Error::new(Kind::Malformed, message).caused_by(error))
+    text.parse().map_err(|_| {
+        let message = format!("--budget: {text:?} is not a number of US dollars, such as 5 or 2.50");
+        Failed::usage(Error::new(Kind::Malformed, message))
     })
 }
 

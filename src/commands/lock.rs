@@ -61,8 +61,14 @@ impl Drop for Held {
 /// would drop SQLite's own locks.
 pub(super) fn lock(settings: &Settings) -> Result<Lock, Error> {
     let folder = &settings.location.folder;
-    let failed = |error| {
-        let message = format!("The data folder {} cannot be used", folder.display());
+    let failed = |error: std::io::Error| {
+        let advice = match error.kind() {
+            std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory => {
+                "it is a file; name another with --data"
+            }
+            _ => "have this user own it, or name another with --data",
+        };
+        let message = format!("The data folder {} cannot be used: {advice}", folder.display());
         Error::new(Kind::Unavailable, message).caused_by(error)
     };
     system::prepare();

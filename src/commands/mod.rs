@@ -8,6 +8,7 @@ mod export;
 mod form;
 mod health;
 mod import;
+mod interrupt;
 mod key;
 mod lock;
 mod logger;
@@ -47,7 +48,8 @@ const UNREACHABLE: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
 impl Failed {
-    fn usage(error: Error) -> Failed {
+    /// The words make no sense.
+    pub fn usage(error: Error) -> Failed {
         Failed { error, code: USAGE }
     }
 
@@ -72,6 +74,10 @@ impl From<Error> for Failed {
 pub fn run(settings: &Settings, task: &Task) -> Result<u8, Failed> {
     // Whoever asks a question does not want to read what a server has to say about its day.
     let _log = logger::start(settings.log.min(LevelFilter::Warn))?;
+    // A question has its own end: the reply is stopped, and what came of it stays.
+    if !matches!(task, Task::Ask(_)) {
+        interrupt::watch()?;
+    }
     match task {
         Task::Ask(ask) => ask::ask(settings, ask),
         Task::User(task) => user::user(settings, task).map(|()| 0),

@@ -1,48 +1,194 @@
-//! Files that get their names once they are whole. Nothing that somebody else has put there is removed or overwritten.
+//! Files that get their names once they are whole. What does not come so far goes away, also when a signal comes, and what
+//! a killed command has left goes with the next one. Nothing that somebody else has put there is removed or overwritten.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// A name beside a file that no other file has.
-pub(super) fn beside(file: &Path) -> PathBuf {
-    let mut part = file.as_os_str().to_owned();
-    part.push(format!(".{}.part", uuid::Uuid::new_v4().simple()));
-    PathBuf::from(part)
+use super::interrupt::{self, Pending};
+use crate::error::{Error, Kind};
+use crate::system;
+
+/// What the names of parts have before their digits, and behind them.
+const MARK: &str = ".fireside-";
+const ENDING: &str = ".part";
+
+/// Digits of a part's name.
+const DIGITS: usize = 32;
+
+/// A part that nobody has written to for so long is nobody's: the slowest disk is not as slow.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
+
+/// A file that has not got its name yet.
+pub(super) struct Part {
+    path: PathBuf,
+    _pending: Pending,
 }
 
-/// Gives a part its name, unless something has that name by now.
-///
-/// # Errors
-/// [`io::ErrorKind::AlreadyExists`]; the system's. Then the part is still there.
-pub(super) fn name(part: &Path, file: &Path) -> io::Result<()> {
-    match fs::hard_link(part, file) {
-        Ok(()) => fs::remove_file(part),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // Not every file system has hard links.
-        Err(_) if file.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(_) => fs::rename(part, file),
+impl Part {
+    /// A name beside a file that no other file has.
+    pub(super) fn beside(file: &Path) -> Part {
+        clear_abandoned(file.parent().unwrap_or(Path::new("")));
+        let mut path = file.as_os_str().to_owned();
+        path.push(format!("{MARK}{}{ENDING}", uuid::Uuid::new_v4().simple()));
+        let path = PathBuf::from(path);
+        let gone = path.clone();
+        Part {
+            path,
+            _pending: interrupt::on_signal(move || remove(&gone)),
+        }
+    }
+
+    /// Where it stands meanwhile.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it, for its owner alone.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn create(&self) -> io::Result<File> {
+        system::create_private_file(&self.path)
+    }
+
+    /// Gives it its name, unless something has that name by now.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`]; the system's.
+    pub(super) fn name(self, file: &Path) -> io::Result<()> {
+        match fs::hard_link(&self.path, file) {
+            Ok(()) => fs::remove_file(&self.path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // Not every file system has hard links.
+            Err(_) if file.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(&self.path, file),
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Why a file could not be written, and what to do.
+pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
+    let (kind, advice) = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (Kind::StorageFull, "make room, or name a file on another disk")
+        }
+        io::ErrorKind::NotFound => (
+            Kind::Unavailable,
+            "make its folder first, or name a file in another one",
+        ),
+        io::ErrorKind::AlreadyExists => (Kind::Conflict, "somebody else has made it meanwhile: name another file"),
+        io::ErrorKind::UnexpectedEof => (Kind::Unavailable, "try again, and look at the server's log"),
+        _ => (Kind::Unavailable, "name a file in a folder that you may write to"),
+    };
+    let message = format!("{} cannot be written; {advice}", path.display());
+    Error::new(kind, message).caused_by(error)
+}
+
+/// With what SQLite keeps beside a database that it writes.
+fn remove(path: &Path) {
+    fs::remove_file(path).ok();
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    fs::remove_file(PathBuf::from(journal)).ok();
+}
+
+/// Whether a part of ours has this name.
+fn is_part(name: &str) -> bool {
+    let name = name.strip_suffix("-journal").unwrap_or(name);
+    let digits = name.strip_suffix(ENDING).and_then(|name| name.rsplit_once(MARK));
+    digits.is_some_and(|(_, digits)| digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+/// Removes what commands that were killed have left in a folder.
+fn clear_abandoned(folder: &Path) {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !entry.file_name().to_str().is_some_and(is_part) {
+            continue;
+        }
+        let written = entry.metadata().and_then(|about| about.modified()).ok();
+        if written
+            .and_then(|time| time.elapsed().ok())
+            .is_some_and(|age| age > ABANDONED_AFTER)
+        {
+            fs::remove_file(entry.path()).ok();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("fireside-part-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
 
     #[test]
     fn what_is_there_by_now_stays() {
-        let folder = std::env::temp_dir().join(format!("fireside-part-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = folder("there");
         let file = folder.join("export.json");
-        let part = beside(&file);
-        assert_ne!(part, beside(&file));
-        fs::write(&part, "ours").unwrap();
-        name(&part, &file).unwrap();
-        assert!(!part.exists());
-        fs::write(&part, "later").unwrap();
-        assert_eq!(name(&part, &file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let part = Part::beside(&file);
+        assert_ne!(part.path(), Part::beside(&file).path());
+        fs::write(part.path(), "ours").unwrap();
+        part.name(&file).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        let part = Part::beside(&file);
+        fs::write(part.path(), "later").unwrap();
+        assert_eq!(part.name(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&file).unwrap(), "ours");
-        assert_eq!(fs::read_to_string(&part).unwrap(), "later");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_command_has_left_goes_and_nothing_else_does() {
+        let folder = folder("left");
+        let digits = "0123456789abcdef0123456789abcdef";
+        let make = |name: &str, age_s: u64| {
+            let file = File::create(folder.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age_s))
+                .unwrap();
+        };
+        let ours = format!("a.db.fireside-{digits}.part");
+        let journal = format!("{ours}-journal");
+        let young = format!("b.db.fireside-{digits}.part");
+        let others = [
+            young.as_str(),
+            "c.part",
+            "d.fireside-0123.part",
+            "e.0123456789abcdef0123456789abcdef.part",
+        ];
+        make(&ours, 7200);
+        make(&journal, 7200);
+        for other in others {
+            make(other, if other == young { 60 } else { 7200 });
+        }
+        drop(Part::beside(&folder.join("new.db")));
+        let mut left: Vec<String> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let mut expected = others.map(str::to_owned);
+        expected.sort();
+        assert_eq!(left, expected);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::Failed;
 use super::client::Client;
+use super::interrupt::{self, Pending};
 use super::lock::{Held, Lock, Running, check_owner, is_made, lock};
 use super::serve::{Ready, in_between, listen};
 use crate::app::App;
@@ -34,6 +35,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Signing in and out: a row each, without a password to be hashed.
 const SIGN_TIME: Duration = Duration::from_secs(10);
 
+/// Signing out when a signal has come: whoever sent it does not want to wait.
+const LEAVE_TIME: Duration = Duration::from_secs(2);
+
 /// How long models that run on this machine are looked for before a question is asked: they answer in milliseconds.
 const FINDING_TIME: Duration = Duration::from_secs(1);
 
@@ -49,7 +53,8 @@ pub(super) struct Reach {
     client: Client,
     /// What signs in, unless an API key already has.
     secret: Option<String>,
-    is_signed_in: bool,
+    /// What ends the session if a signal comes before this has.
+    session: Option<Pending>,
     own: Option<Own>,
 }
 
@@ -101,7 +106,9 @@ impl Reach {
         let session = hurried.send("POST", "/auth/local", &body)?;
         let token = session["access_token"].as_str().unwrap_or_default();
         self.client.sign_in(token);
-        self.is_signed_in = true;
+        let mut hurried = Client::direct(self.client.base(), Some(LEAVE_TIME));
+        hurried.sign_in(token);
+        self.session = Some(interrupt::on_signal(move || drop(hurried.call("POST", "/auth/logout"))));
         Ok(session)
     }
 
@@ -138,7 +145,7 @@ impl Reach {
 
 impl Drop for Reach {
     fn drop(&mut self) {
-        if self.is_signed_in
+        if self.session.is_some()
             && let Err(failed) = self.client.call("POST", "/auth/logout")
         {
             log::debug!("the session was not ended: {}", failed.error);
@@ -163,7 +170,7 @@ fn here(running: Running) -> Reach {
     Reach {
         client: Client::direct(&running.local_url, None),
         secret: Some(running.secret),
-        is_signed_in: false,
+        session: None,
         own: None,
     }
 }
@@ -184,7 +191,7 @@ fn elsewhere(url: &str, settings: &Settings, door: &Door) -> Result<Reach, Faile
     Ok(Reach {
         client,
         secret: None,
-        is_signed_in: false,
+        session: None,
         own: None,
     })
 }
@@ -193,7 +200,7 @@ fn read_key(path: &Path) -> Result<String, Failed> {
     let mut key = String::new();
     let read = File::open(path).and_then(|file| file.take(KEY_BYTES_MAX).read_to_string(&mut key));
     read.map_err(|error| {
-        let message = format!("The key in {} cannot be read", path.display());
+        let message = format!("The key file {} cannot be read", path.display());
         Failed::usage(Error::new(Kind::Malformed, message).caused_by(error))
     })?;
     Ok(key.trim().to_owned())
@@ -210,6 +217,8 @@ fn own(settings: &Settings, held: Held) -> Result<Reach, Error> {
     settings.allowed_hosts.clear();
     settings.trusted_proxies.clear();
     settings.workers = OWN_WORKERS;
+    // Whoever owns the disk decides what it is filled with.
+    settings.max_import_bytes = u64::MAX / 64;
     let listener = listen(settings.host, settings.port)?;
     let ready = Ready::new(settings, held, listener)?;
     let running = ready.running();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::lock::{Lock, check_owner, lock};
 use super::progress::Progress;
 use super::serve::in_between;
-use super::{Failed, terminal};
+use super::{Failed, interrupt, terminal};
 use crate::backups::stamp;
 use crate::cli::{Present, Restore, Settings};
 use crate::clock::Clock;
@@ -49,11 +49,20 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
         return Err(Failed::from(Error::new(Kind::Conflict, message)));
     }
     let part = beside(database, ".restore.part");
+    let removed = part.clone();
+    let pending = interrupt::on_signal(move || drop(fs::remove_file(removed)));
     let checked = copy(backup, &part).and_then(|()| {
         let whole = store::check_backup(&part).and_then(|()| store::note_in(&part, &owner(), Act::DatabaseRestore));
         whole.map_err(|error| {
-            let message = format!("{} cannot be restored", backup.display());
-            Error::new(error.kind(), message).caused_by(error)
+            // The copy is what was looked at; the backup is what people know.
+            let why = error.to_string().replace(&part.display().to_string(), "it");
+            // What the database says goes on with what to do about one that is in use.
+            let why = why.split(". ").next().unwrap_or_default();
+            let message = format!(
+                "{} cannot be restored, and nothing was changed: {why}. Name another backup, or use the Fireside that wrote it",
+                backup.display()
+            );
+            Error::new(error.kind(), message)
         })
     });
     if let Err(error) = checked {
@@ -63,7 +72,12 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
         return Err(Failed::from(error));
     }
     let aside = beside(database, &format!(".replaced-{}", stamp(Clock.now())));
-    put_in_place(database, &part, &aside).map_err(|error| {
+    drop(pending);
+    // Between the first name and the last, no signal leaves it half done.
+    let uninterrupted = interrupt::hold();
+    let placed = put_in_place(database, &part, &aside);
+    drop(uninterrupted);
+    placed.map_err(|error| {
         let message = format!(
             "The backup could not take the place of {}; it is at {}, and what was there is at {}",
             database.display(),

@@ -13,7 +13,7 @@ use crate::api::Service;
 use crate::app::App;
 use crate::cli::Settings;
 use crate::error::{Error, Kind};
-use crate::http::{Engine, Limits, Nudge, body_bytes_max};
+use crate::http::{Engine, Limits, Nudge};
 use crate::system;
 
 /// Ports that `fireside` alone tries after its own.
@@ -29,7 +29,10 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
         Lock::Held(lock) => lock,
         Lock::Taken(Some(running)) => {
             let folder = settings.location.folder.display();
-            let message = format!("Fireside is already running on {folder} at {}", running.url);
+            let message = format!(
+                "Fireside is already running on {folder} at {}; open that, or name another folder with --data",
+                running.url
+            );
             return Err(Error::new(Kind::Conflict, message));
         }
         Lock::Taken(None) => return Err(in_between(&settings)),
@@ -110,7 +113,7 @@ impl Ready {
             workers: settings.workers,
             workers_for_reads: (settings.workers / 8).clamp(1, 8),
             connections_max: settings.max_connections.min(system::raise_descriptor_limit()),
-            body_bytes_max: body_bytes_max(settings.max_upload_bytes),
+            body_bytes_max: settings.sizes().body_bytes_max(),
             base_path: settings.base_path.clone(),
             spool,
             ..Limits::default()

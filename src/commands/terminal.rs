@@ -7,7 +7,7 @@ use crate::cli::PasswordFrom;
 use crate::error::{Error, Kind};
 use crate::system;
 
-use super::Failed;
+use super::{Failed, interrupt};
 
 /// Bytes of a line that is typed or piped in: passwords have at most 1 024.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -78,9 +78,11 @@ pub(super) fn new_password(from: PasswordFrom) -> Result<String, Failed> {
                 let message = "The terminal cannot hide what is typed; pipe the password in with --password-stdin";
                 Error::new(Kind::Unavailable, message).caused_by(error)
             })?;
+            let again_shown = hidden.clone();
+            let pending = interrupt::on_signal(move || drop(again_shown));
             let password = ask_for("Password: ")?;
             let again = ask_for("Again: ")?;
-            drop(hidden);
+            drop((hidden, pending));
             if password != again {
                 let error = Error::new(Kind::Malformed, "The two passwords differ; nothing was changed");
                 return Err(Failed::from(error));

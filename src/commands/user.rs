@@ -98,13 +98,25 @@ fn add(reach: &mut Reach, mut new: Value, role: Role) -> Result<(), Failed> {
         Err(failed) if matches!(failed.error.kind(), Kind::NotFound | Kind::Conflict) => false,
         Err(failed) => return Err(failed),
     };
+    let email = terminal::harmless(new["email"].as_str().unwrap_or("?"));
     let made = if has_admin {
         new["role"] = json!(if role == Role::Admin { "admin" } else { "user" });
-        reach.client().send("POST", "/admin/users", &new)?
+        reach.client().send("POST", "/admin/users", &new)
     } else {
         new["setup_code"] = json!(reach.secret());
-        reach.client().send("POST", "/auth/register", &new)?
+        reach.client().send("POST", "/auth/register", &new)
     };
+    let made = made.map_err(|failed| match failed.error.kind() {
+        Kind::Conflict => {
+            let message = format!(
+                "{email}: {}; fireside user list shows who is here, and fireside user passwd gives an \
+                                   account a new password",
+                failed.error.message()
+            );
+            Failed::from(Error::new(Kind::Conflict, message))
+        }
+        _ => failed,
+    })?;
     let what = if made["role"] == "admin" {
         "administrator"
     } else {

@@ -66,7 +66,7 @@ pub use push::{Gone, Media, Push};
 pub use reply::{Reply, Wording};
 pub use request::{Request, RequestId};
 pub use respond::Responder;
-pub use router::{Auth, Call, Family, Route, Router, body_bytes_max, delete, get, patch, post, put};
+pub use router::{Auth, Call, Family, Reads, Route, Router, Sizes, body_bytes_max, delete, get, patch, post, put};
 pub use socket::Socket;
 pub use tiny_http::Method;
 pub use upload::{Upload, UploadReader};

@@ -53,6 +53,31 @@ impl Auth {
     }
 }
 
+/// How many bytes the files may have together that a route reads and does not keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// So many.
+    AtMost(u64),
+    /// As many as a transfer may: [`Sizes`] say it.
+    Transfer,
+}
+
+/// What is set for all routes that take files.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Bytes of each file that is kept.
+    pub file_bytes_max: u64,
+    /// Bytes of a file that is read and not kept, where the route names no limit of its own.
+    pub transfer_bytes_max: u64,
+}
+
+impl Sizes {
+    /// Bytes of the largest body of all.
+    pub fn body_bytes_max(self) -> u64 {
+        body_bytes_max(self.file_bytes_max).max(self.transfer_bytes_max.saturating_add(multipart::FORM_BYTES_MAX))
+    }
+}
+
 /// One row of a family's table.
 pub struct Route<C: 'static> {
     /// The method. A GET answers HEAD too.
@@ -65,9 +90,8 @@ pub struct Route<C: 'static> {
     pub summary: &'static str,
     /// Doing it.
     pub endpoint: &'static dyn Endpoint<C>,
-    /// Its files are read and not kept, and have at most so many bytes together. Without it they are kept, and each may
-    /// have as many as a file may.
-    pub read_bytes_max: Option<u64>,
+    /// Its files are read and not kept. Without it they are kept, and each may have as many bytes as a file may.
+    pub reads: Option<Reads>,
     /// Bytes of a JSON or form body.
     pub body_bytes_max: u64,
     /// How it may fail, beyond what every route with its method, its inputs and its `auth` may; for the documentation.
@@ -92,7 +116,14 @@ impl<C> Route<C> {
     /// The same row, whose files are read and not kept, with at most so many bytes together.
     #[must_use]
     pub const fn reads(mut self, bytes_max: u64) -> Route<C> {
-        self.read_bytes_max = Some(bytes_max);
+        self.reads = Some(Reads::AtMost(bytes_max));
+        self
+    }
+
+    /// The same row, whose file is read and not kept, and may be as large as a transfer.
+    #[must_use]
+    pub const fn transfers(mut self) -> Route<C> {
+        self.reads = Some(Reads::Transfer);
         self
     }
 }
@@ -106,7 +137,7 @@ macro_rules! methods {
             summary: &'static str,
             endpoint: &'static dyn Endpoint<C>,
         ) -> Route<C> {
-            Route { method: Method::$method, path, auth, summary, endpoint, read_bytes_max: None, body_bytes_max: BODY_BYTES_MAX, errors: &[] }
+            Route { method: Method::$method, path, auth, summary, endpoint, reads: None, body_bytes_max: BODY_BYTES_MAX, errors: &[] }
         }
     )* };
 }
@@ -127,7 +158,7 @@ pub struct Family<C: 'static> {
 pub struct Router<C: 'static> {
     root: Node,
     entries: Vec<Entry<C>>,
-    file_bytes_max: u64,
+    sizes: Sizes,
     large_bodies: AtomicUsize,
 }
 
@@ -170,13 +201,13 @@ pub struct Call<'r, C: 'static> {
     endpoint: &'r dyn Endpoint<C>,
     spec: &'r Spec,
     path: Map<String, Value>,
-    file_bytes_max: u64,
+    sizes: Sizes,
     large_bodies: &'r AtomicUsize,
 }
 
 impl<C> Router<C> {
-    /// Reads the tables. Where a route takes files, each may have `file_bytes_max` bytes.
-    pub fn new(families: &[Family<C>], file_bytes_max: u64) -> Router<C> {
+    /// Reads the tables.
+    pub fn new(families: &[Family<C>], sizes: Sizes) -> Router<C> {
         let mut root = Node::default();
         let mut entries = Vec::new();
         for route in families.iter().flat_map(|family| family.routes) {
@@ -190,7 +221,7 @@ impl<C> Router<C> {
         Router {
             root,
             entries,
-            file_bytes_max,
+            sizes,
             large_bodies: AtomicUsize::new(0),
         }
     }
@@ -238,7 +269,7 @@ impl<C> Router<C> {
                 endpoint: answers.endpoint,
                 spec: &answers.spec,
                 path: parameters,
-                file_bytes_max: self.file_bytes_max,
+                sizes: self.sizes,
                 large_bodies: &self.large_bodies,
             });
         }
@@ -267,20 +298,27 @@ impl<C> Call<'_, C> {
     pub fn body_bytes_max(&self, request: &Request) -> u64 {
         match (self.files(request), &self.spec.body) {
             (Some(FileField::One), _) => {
-                self.route.read_bytes_max.unwrap_or(self.file_bytes_max) + multipart::FORM_BYTES_MAX
+                self.read_bytes_max().unwrap_or(self.sizes.file_bytes_max) + multipart::FORM_BYTES_MAX
             }
-            (Some(FileField::Many | FileField::Some), _) => match self.route.read_bytes_max {
+            (Some(FileField::Many | FileField::Some), _) => match self.read_bytes_max() {
                 Some(bytes_max) => bytes_max + multipart::FORM_BYTES_MAX,
-                None => body_bytes_max(self.file_bytes_max),
+                None => body_bytes_max(self.sizes.file_bytes_max),
             },
             (None, Some(_)) => self.route.body_bytes_max,
             (None, None) => 0,
         }
     }
 
+    fn read_bytes_max(&self) -> Option<u64> {
+        self.route.reads.map(|reads| match reads {
+            Reads::AtMost(bytes_max) => bytes_max,
+            Reads::Transfer => self.sizes.transfer_bytes_max,
+        })
+    }
+
     /// Whether this request may send files that are kept.
     pub fn keeps_files(&self, request: &Request) -> bool {
-        self.route.read_bytes_max.is_none() && self.files(request).is_some()
+        self.route.reads.is_none() && self.files(request).is_some()
     }
 
     /// The files that this request may send.
@@ -322,7 +360,7 @@ impl<C> Call<'_, C> {
             None if self.spec.files.is_none() => None,
             Some((BodyKind::Json, _)) => parse_json(&request.body(self.route.body_bytes_max)?)?,
             None | Some((BodyKind::Form, _)) => {
-                let file_bytes_max = self.route.read_bytes_max.unwrap_or(self.file_bytes_max);
+                let file_bytes_max = self.read_bytes_max().unwrap_or(self.sizes.file_bytes_max);
                 let file_bytes_max = self.spec.files.map(|_| file_bytes_max);
                 let (mut fields, uploads) = parse_form(request, file_bytes_max)?;
                 files = uploads;

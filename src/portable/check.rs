@@ -205,3 +205,29 @@ fn time(text: &str) -> Result<String, &'static str> {
     let moment = Moment::parse(text).ok_or("A time is not in RFC 3339")?;
     Ok(moment.text())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What waits to be stored is bounded by what it takes, whatever it consists of.
+    #[test]
+    fn all_that_a_message_holds_counts() {
+        let bytes = |field: &str| {
+            let text = format!(
+                "{{\"uuid\": \"0f8fad5b-d9cb-469f-a165-70867728950e\", \"created_at\": \"2026-01-01T00:00:00Z\", \
+                 \"updated_at\": \"2026-01-01T00:00:00Z\", \"messages\": [{{\"uuid\": \
+                 \"0f8fad5b-d9cb-469f-a165-70867728950f\", \"role\": \"assistant\", \"content\": \"\", \"created_at\": \
+                 \"2026-01-01T00:00:00Z\"{field}}}]}}"
+            );
+            check(serde_json::from_str(&text).unwrap()).unwrap().1
+        };
+        let long = "x".repeat(500_000);
+        for field in [
+            format!(", \"reasoning\": \"{long}\""),
+            format!(", \"tool_calls\": [{{\"name\": \"f\", \"arguments\": {{}}, \"result\": \"{long}\"}}]"),
+        ] {
+            assert!(bytes(&field) >= bytes("") + long.len(), "{} bytes", bytes(&field));
+        }
+    }
+}

@@ -5,11 +5,13 @@ use std::io::{Read, Seek};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use super::files::{self, Files, Opened};
 use super::intake::{Destination, Intake};
 use super::items::{Item, check, items};
 use super::report::{Label, Outcome, Report};
 use super::sources::{Source, fields, source_of};
-use super::{logs, malformed, ours, unreadable, zip};
+use super::zip::{self, Entry};
+use super::{logs, malformed, ours, unreadable};
 use crate::error::{Error, Kind};
 use crate::library::{self, FILE_BYTES_MAX};
 use crate::store::DOCUMENTS_MAX;
@@ -33,7 +35,7 @@ const TEXTS: &str = "texts";
 /// # Errors
 /// [`Kind::Malformed`] when it is nothing that can be imported: then nothing was stored. Those of the store: then what
 /// came before stays, and a second import takes up from there.
-pub fn import<R: Read + Seek>(to: &Destination, name: &str, open: impl Fn() -> R) -> Result<Report, Error> {
+pub fn import<R: Read + Seek + 'static>(to: &Destination, name: &str, open: impl Fn() -> R) -> Result<Report, Error> {
     let mut start = Vec::new();
     open().take(START_BYTES).read_to_end(&mut start).map_err(unreadable)?;
     if start.starts_with(logs::MAGIC) {
@@ -52,7 +54,7 @@ pub fn import<R: Read + Seek>(to: &Destination, name: &str, open: impl Fn() -> R
         Ok(Recognised::Foreign(source)) => {
             check(open())?;
             let mut intake = Intake::new(to, source.name);
-            import_list(&mut intake, source, open())?;
+            import_list(&mut intake, source, open(), &Files::default())?;
             intake.finish()
         }
         Ok(Recognised::Unknown) => import_texts(to, name, open()),
@@ -98,10 +100,10 @@ fn recognise(start: &[u8], source: impl Read) -> Result<Recognised, Error> {
 }
 
 /// The conversations of a list that another program wrote.
-fn import_list(intake: &mut Intake<'_>, source: &Source, list: impl Read) -> Result<(), Error> {
+fn import_list(intake: &mut Intake<'_>, source: &Source, list: impl Read, files: &Files<'_>) -> Result<(), Error> {
     items(list, |item| {
         match item {
-            Item::Whole(bytes) => import_item(intake, source, bytes)?,
+            Item::Whole(bytes) => import_item(intake, source, bytes, files)?,
             Item::TooLarge => intake.refuse(
                 "conversation",
                 None,
@@ -112,9 +114,9 @@ fn import_list(intake: &mut Intake<'_>, source: &Source, list: impl Read) -> Res
     })
 }
 
-fn import_item(intake: &mut Intake<'_>, source: &Source, bytes: &[u8]) -> Result<(), Error> {
+fn import_item(intake: &mut Intake<'_>, source: &Source, bytes: &[u8], files: &Files<'_>) -> Result<(), Error> {
     match (source.read)(bytes) {
-        Ok(thread) => intake.thread(thread),
+        Ok(thread) => intake.thread(thread, files),
         Err(error) => {
             let reason = format!("It is not as {} writes conversations: {error}", source.name);
             intake.refuse("conversation", None, &reason);
@@ -123,21 +125,67 @@ fn import_item(intake: &mut Intake<'_>, source: &Source, bytes: &[u8]) -> Result
     }
 }
 
-/// All lists of conversations in an archive.
-fn import_archive<R: Read + Seek>(to: &Destination, open: impl Fn() -> R) -> Result<Report, Error> {
-    let listing = zip::list(open(), |name| name.to_ascii_lowercase().ends_with(".json"))?;
-    let unpacked = listing
-        .wanted
-        .iter()
-        .fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
-    if listing.wanted.len() > LISTS_MAX || unpacked > UNPACKED_BYTES_MAX {
+/// What an archive holds.
+struct Contents {
+    /// Lists of conversations.
+    lists: Vec<(&'static Source, Entry)>,
+    /// Other lists, and why they are passed over.
+    others: Vec<(String, &'static str)>,
+    /// What the files were called.
+    names: Option<Entry>,
+    /// Everything that is no list.
+    files: Vec<Entry>,
+}
+
+/// All lists of conversations in an archive, and the files that they name.
+fn import_archive<R: Read + Seek + 'static>(to: &Destination, open: impl Fn() -> R) -> Result<Report, Error> {
+    let contents = look_through(&open)?;
+    let Some((first, _)) = contents.lists.first() else {
+        return Err(malformed("it is an archive without a list of conversations"));
+    };
+    let files_count = contents.files.len();
+    let unpack = |entry: &Entry| -> Opened { Ok(Box::new(zip::open(open(), entry)?)) };
+    let mut files = Files::new(contents.files, &unpack);
+    if let Some(entry) = &contents.names {
+        files.learn_names(unpack(entry)?)?;
+    }
+    let mut intake = Intake::new(to, first.name);
+    for (source, entry) in &contents.lists {
+        import_list(&mut intake, source, unpack(entry)?, &files)?;
+    }
+    for (name, reason) in contents.others {
+        let label = Label::new("file", None, Some(&name));
+        intake.report.note(label, Outcome::skipped(reason));
+    }
+    let unnamed = files_count.saturating_sub(intake.files_found());
+    if unnamed > 0 {
+        let reason = format!("No conversation names it: so with {unnamed} of the archive's files");
+        let label = Label::new("file", None, None);
+        intake.report.note(label, Outcome::Skipped(reason));
+    }
+    intake.finish()
+}
+
+fn look_through<R: Read + Seek>(open: impl Fn() -> R) -> Result<Contents, Error> {
+    let is_list = |name: &str| name.to_ascii_lowercase().ends_with(".json") && !files::is_sent(name);
+    let (lists, files): (Vec<_>, Vec<_>) = zip::list(open())?.into_iter().partition(|entry| is_list(&entry.name));
+    let unpacked = lists.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
+    if lists.len() > LISTS_MAX || unpacked > UNPACKED_BYTES_MAX {
         return Err(malformed(
             "it is an archive whose lists are more than 1000 or unpack to more than 2 GiB; unpack it and import them",
         ));
     }
-    let mut lists = Vec::new();
-    let mut others = Vec::new();
-    for entry in listing.wanted {
+    let mut contents = Contents {
+        lists: Vec::new(),
+        others: Vec::new(),
+        names: None,
+        files,
+    };
+    for entry in lists {
+        if files::is_list_of_names(&entry.name) {
+            contents.names = Some(entry);
+            continue;
+        }
         let mut start = Vec::new();
         let unpack = || zip::open(open(), &entry);
         unpack()?
@@ -147,35 +195,16 @@ fn import_archive<R: Read + Seek>(to: &Destination, open: impl Fn() -> R) -> Res
         match recognise(&start, unpack()?) {
             Ok(Recognised::Foreign(source)) => {
                 check(unpack()?)?;
-                lists.push((source, entry));
+                contents.lists.push((source, entry));
             }
-            Ok(Recognised::Ours | Recognised::Unknown) => others.push((entry.name, "It holds no conversations")),
-            Err(error) if error.kind() == Kind::Malformed => others.push((entry.name, "It cannot be read")),
+            Ok(Recognised::Ours | Recognised::Unknown) => {
+                contents.others.push((entry.name, "It holds no conversations"));
+            }
+            Err(error) if error.kind() == Kind::Malformed => contents.others.push((entry.name, "It cannot be read")),
             Err(error) => return Err(error),
         }
     }
-    let Some((first, _)) = lists.first() else {
-        return Err(malformed("it is an archive without a list of conversations"));
-    };
-    let mut intake = Intake::new(to, first.name);
-    for (source, entry) in &lists {
-        import_list(&mut intake, source, zip::open(open(), entry)?)?;
-    }
-    for (name, reason) in others {
-        intake
-            .report
-            .note(Label::new("file", None, Some(&name)), Outcome::skipped(reason));
-    }
-    if listing.others > 0 {
-        let reason = format!(
-            "{} files of the archive are no lists: pictures and pages",
-            listing.others
-        );
-        intake
-            .report
-            .note(Label::new("file", None, None), Outcome::Skipped(reason));
-    }
-    intake.finish()
+    Ok(contents)
 }
 
 /// A text, or a list of books, for the library.

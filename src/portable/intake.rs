@@ -1,7 +1,8 @@
 //! The one way into the store: whatever was read, of whichever source, is checked, stored (or only rehearsed) and
 //! reported here.
 
-use std::io::Write;
+use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -10,13 +11,15 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::check::{check, check_prompt, check_settings, parse_uuid};
+use super::files::{Files, Found};
 use super::report::{Label, Outcome, Report};
-use super::thread::Thread;
+use super::thread::{SentFile, Thread, uuid_of};
 use super::{PortableAccount, PortableAttachment};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::error::{Error, Kind};
 use crate::hex::hex;
 use crate::library::{self, Added, NewText};
+use crate::limits::FILES_MAX;
 use crate::store::{self, Arrival, Known, NewAttachment, PortableConversation, SharedStore};
 
 /// Conversations and bytes that are stored together: on a memory card a commit takes as long as hundreds of
@@ -26,6 +29,9 @@ const TOGETHER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Attachments that are dated together.
 const DATED_TOGETHER: usize = 500;
+
+/// Why something is passed over.
+const HERE: &str = "It is here already";
 
 /// Whether anything is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +51,8 @@ pub struct Destination {
     pub owner: i64,
     /// What all files of the user may take together, in bytes.
     pub quota_bytes: u64,
+    /// What a file of another program's export may have, in bytes: as much as an upload.
+    pub file_bytes_max: u64,
     /// The folder of temporary files.
     pub scratch: PathBuf,
     /// Whether anything is stored.
@@ -57,6 +65,10 @@ pub(super) struct Intake<'d> {
     pub(super) report: Report,
     waiting: Vec<PortableConversation>,
     waiting_bytes: usize,
+    /// What became of the files that messages have named so far: the ids of those that are here.
+    brought: HashMap<String, Option<String>>,
+    /// Bytes of the files that would be stored.
+    rehearsed_bytes: i64,
     /// The attachments that are new, and when they were.
     dates: Vec<(String, String)>,
     prompt: Option<String>,
@@ -74,10 +86,17 @@ impl<'d> Intake<'d> {
             },
             waiting: Vec::new(),
             waiting_bytes: 0,
+            brought: HashMap::new(),
+            rehearsed_bytes: 0,
             dates: Vec::new(),
             prompt: None,
             settings: None,
         }
+    }
+
+    /// Files of the archive that were named so far.
+    pub(super) fn files_found(&self) -> usize {
+        self.brought.len()
     }
 
     pub(super) fn refuse(&mut self, kind: &'static str, id: Option<String>, reason: &str) {
@@ -98,24 +117,84 @@ impl<'d> Intake<'d> {
         }
     }
 
-    /// Takes a conversation of another program. Files that are only named in it are reported.
-    pub(super) fn thread(&mut self, thread: Thread) -> Result<(), Error> {
+    /// Takes a conversation of another program, and of the archive it stands in the files that it names.
+    pub(super) fn thread(&mut self, mut thread: Thread, files: &Files<'_>) -> Result<(), Error> {
         let label = Label::new("conversation", thread.id.clone(), thread.title.as_deref());
-        let files = thread.files();
+        let mut noted = Vec::new();
+        for (at, sent) in thread.files() {
+            for (number, file) in sent.into_iter().enumerate() {
+                let outcome = if number < FILES_MAX {
+                    self.bring(file, at, files)?
+                } else {
+                    Some(Outcome::skipped(
+                        "A message has at most 10 files; only its name came in",
+                    ))
+                };
+                noted.extend(
+                    outcome.map(|outcome| (Label::new("attachment", file.id.clone(), Some(&file.name)), outcome)),
+                );
+            }
+        }
         match thread.into_portable(self.report.source) {
             Ok(conversation) => {
-                for file in files {
-                    let reason = "Only its name came in: exports of other programs hold files apart, or not at all";
-                    let label = Label::new("attachment", None, Some(&file));
-                    self.report.note(label, Outcome::skipped(reason));
+                for (label, outcome) in noted {
+                    self.report.note(label, outcome);
                 }
                 self.conversation(conversation)
             }
+            // Files that nothing names are cleared away like uploads that are not sent.
             Err(reason) => {
                 self.report.note(label, Outcome::failed(reason));
                 Ok(())
             }
         }
+    }
+
+    /// Stores a file that a message names, and has the message name what it is here. Returns what became of it, the first
+    /// time it is named.
+    fn bring(&mut self, file: &mut SentFile, at: Option<Moment>, files: &Files<'_>) -> Result<Option<Outcome>, Error> {
+        let Some(found) = file.id.as_deref().and_then(|id| files.find(id)) else {
+            return Ok(Some(Outcome::skipped(if files.is_archive() {
+                "The archive does not hold it; only its name came in"
+            } else {
+                "Only its name came in: files are in the whole archive that was exported, if at all"
+            })));
+        };
+        if let Some(attachment) = self.brought.get(found.id) {
+            file.attachment.clone_from(attachment);
+            return Ok(None);
+        }
+        let uuid = uuid_of(&[self.report.source, "file", found.id]);
+        let (outcome, is_here) = match self.place(uuid.clone())? {
+            (_, true) => (Outcome::skipped(HERE), true),
+            (here, false) => match self.unpack(&found, here, (&file.name, at))? {
+                Outcome::Imported => (Outcome::Imported, true),
+                outcome => (outcome, false),
+            },
+        };
+        // Not what it is called here, where somebody else has it too: the same conversation is the same for everybody.
+        file.attachment = is_here.then_some(uuid);
+        self.brought.insert(found.id.to_owned(), file.attachment.clone());
+        Ok(Some(outcome))
+    }
+
+    fn unpack(&mut self, found: &Found<'_>, uuid: String, named: (&str, Option<Moment>)) -> Result<Outcome, Error> {
+        if found.bytes > self.to.file_bytes_max {
+            let most = self.to.file_bytes_max / (1024 * 1024);
+            let reason = format!("It has more than {most} MiB, which is what a file may have (--max-upload)");
+            return Ok(Outcome::Failed(reason));
+        }
+        let (name, at) = named;
+        let looked = match found.look(name) {
+            Ok(looked) => looked,
+            Err(error) if error.kind() == Kind::Malformed => {
+                return Ok(Outcome::failed("It is damaged, or packed in an unusual way"));
+            }
+            Err(error) => return Err(error),
+        };
+        let new = self.new_attachment(uuid, &looked.filename, looked.content_type.to_owned());
+        let bytes = i64::try_from(found.bytes).unwrap_or(i64::MAX);
+        self.keep(new, bytes, at, || found.reader())
     }
 
     /// Takes a conversation. It is stored with those that come with it.
@@ -172,7 +251,7 @@ impl<'d> Intake<'d> {
                     self.report.messages += messages;
                     Outcome::Updated
                 }
-                Arrival::Known => Outcome::skipped("It is here already"),
+                Arrival::Known => Outcome::skipped(HERE),
                 Arrival::Deleted => Outcome::skipped("It was deleted here; restore it instead"),
                 Arrival::Torn => Outcome::failed("A message of it belongs to another conversation here"),
                 Arrival::Taken => Outcome::failed("Its id is somebody else's here"),
@@ -184,23 +263,19 @@ impl<'d> Intake<'d> {
 
     pub(super) fn attachment(&mut self, item: PortableAttachment) -> Result<(), Error> {
         let label = Label::new("attachment", Some(item.uuid.clone()), Some(&item.filename));
-        let outcome = self.keep(item)?;
+        let outcome = self.decode(item)?;
         self.report.note(label, outcome);
         Ok(())
     }
 
-    fn keep(&mut self, item: PortableAttachment) -> Result<Outcome, Error> {
-        let (to, owner) = (self.to, self.to.owner);
+    /// Keeps a file whose bytes stand in our own document.
+    fn decode(&mut self, item: PortableAttachment) -> Result<Outcome, Error> {
         let Some(uuid) = parse_uuid(&item.uuid) else {
             return Ok(Outcome::failed("Its id is not a UUID"));
         };
-        let derived = store::derived_uuid(owner, &uuid);
-        let (holder, is_derived_here) = to.store.read(|read| {
-            let derived = store::owner_of_attachment(read, &derived)?;
-            Ok((store::owner_of_attachment(read, &uuid)?, derived == Some(owner)))
-        })?;
-        if is_derived_here || holder == Some(owner) {
-            return Ok(Outcome::skipped("It is here already"));
+        let (uuid, is_here) = self.place(uuid)?;
+        if is_here {
+            return Ok(Outcome::skipped(HERE));
         }
         let Some(bytes) = item.bytes else {
             return Ok(Outcome::skipped("The export was made without the files' bytes"));
@@ -211,31 +286,58 @@ impl<'d> Intake<'d> {
         if i64::try_from(bytes.len()) != Ok(item.size) {
             return Ok(Outcome::failed("It has not as many bytes as it says"));
         }
-        let new = NewAttachment {
-            uuid: if holder.is_some() { derived } else { uuid },
-            user_id: owner,
-            filename: item
-                .filename
-                .chars()
-                .filter(|char| !char.is_control())
-                .take(200)
-                .collect(),
-            content_type: item.content_type,
+        let new = self.new_attachment(uuid, &item.filename, item.content_type);
+        self.keep(new, item.size, Moment::parse(&item.created_at), || bytes.as_slice())
+    }
+
+    /// The id that a file of this id has here, and whether it is here already. What somebody else has under the same one
+    /// gets another.
+    fn place(&self, uuid: String) -> Result<(String, bool), Error> {
+        let owner = self.to.owner;
+        let derived = store::derived_uuid(owner, &uuid);
+        let (holder, is_derived_here) = self.to.store.read(|read| {
+            let derived = store::owner_of_attachment(read, &derived)?;
+            Ok((store::owner_of_attachment(read, &uuid)?, derived == Some(owner)))
+        })?;
+        Ok(match holder {
+            _ if is_derived_here => (derived, true),
+            Some(holder) if holder == owner => (uuid, true),
+            Some(_) => (derived, false),
+            None => (uuid, false),
+        })
+    }
+
+    fn new_attachment(&self, uuid: String, filename: &str, content_type: String) -> NewAttachment {
+        NewAttachment {
+            uuid,
+            user_id: self.to.owner,
+            filename: filename.chars().filter(|char| !char.is_control()).take(200).collect(),
+            content_type,
             // Not when it was made: what is old and not sent yet is cleared away.
             created_at: Clock.now().text(),
-        };
+        }
+    }
+
+    /// Stores a file, whose bytes `open` gives from their beginning each time, or looks whether it would fit.
+    fn keep<R: Read>(
+        &mut self,
+        new: NewAttachment,
+        bytes: i64,
+        at: Option<Moment>,
+        open: impl Fn() -> R,
+    ) -> Result<Outcome, Error> {
+        let to = self.to;
         let kept = match to.mode {
-            Mode::Store => to.store.keep_file(&new, to.quota_bytes, || bytes.as_slice()).map(drop),
+            Mode::Store => to.store.keep_file(&new, to.quota_bytes, open).map(drop),
             Mode::Rehearse => {
-                let check = |read: &store::Read<'_>| store::check_quota(read, owner, item.size, to.quota_bytes);
-                to.store.read(check).map(drop)
+                let bytes = self.rehearsed_bytes.saturating_add(bytes);
+                let check = |read: &store::Read<'_>| store::check_quota(read, to.owner, bytes, to.quota_bytes);
+                to.store.read(check).map(|_| self.rehearsed_bytes = bytes)
             }
         };
         match kept {
             Ok(()) => {
-                if let Some(moment) = crate::clock::Moment::parse(&item.created_at) {
-                    self.dates.push((new.uuid, moment.text()));
-                }
+                self.dates.extend(at.map(|at| (new.uuid, at.text())));
                 Ok(Outcome::Imported)
             }
             Err(error) if error.kind() == Kind::TooLarge => Ok(Outcome::failed(error.message())),
@@ -256,7 +358,7 @@ impl<'d> Intake<'d> {
         };
         let outcome = match added {
             Ok(true) => Outcome::Imported,
-            Ok(false) => Outcome::skipped("It is here already"),
+            Ok(false) => Outcome::skipped(HERE),
             Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::Malformed) => Outcome::failed(error.message()),
             Err(error) => return Err(error),
         };

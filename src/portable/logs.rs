@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::files::Files;
 use super::intake::Intake;
 use super::malformed;
 use super::sources::moment;
-use super::thread::{Call, Node, Said, Speaker, Thread};
+use super::thread::{Call, Node, Said, SentFile, Speaker, Thread};
 use crate::error::Error;
 use crate::store::{LlmConversation, LlmItem, LlmLogs, LlmResponse};
 
@@ -32,7 +33,7 @@ pub(super) fn import(intake: &mut Intake<'_>, path: &Path) -> Result<(), Error> 
             intake.refuse("conversation", Some(id), reason);
             Ok(())
         }
-        LlmItem::Conversation(conversation) => intake.thread(thread(conversation)),
+        LlmItem::Conversation(conversation) => intake.thread(thread(conversation), &Files::default()),
     })
 }
 
@@ -70,12 +71,12 @@ fn split(response: LlmResponse) -> (Said, Said) {
     let mut asked = Said::new(Speaker::User, response.prompt);
     let attachments = response.attachments.iter().map(|path| {
         let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
-        (name.to_owned(), None)
+        SentFile::new(name, None)
     });
     let fragments = response
         .fragments
         .into_iter()
-        .map(|(source, text)| (source, Some(text)));
+        .map(|(source, text)| SentFile::new(source, Some(text)));
     asked.files = attachments.chain(fragments).collect();
     let mut said = Said::new(Speaker::Model, response.response);
     said.model = response.model;

@@ -124,85 +124,29 @@ impl<W: Write> Writer<'_, W> {
             };
             after = *last;
             for (id, conversation) in &page {
-                let text = self.conversation(*id, conversation)?;
                 let title = conversation.title.as_deref().unwrap_or("Untitled");
                 let title = format!("{} {title}", day(&conversation.created_at));
                 let name = self.name("conversations", &title, &conversation.uuid, ".md");
-                self.write(&name, &text)?;
+                self.conversation(*id, conversation, &name)?;
             }
         }
     }
 
-    fn conversation(&self, id: i64, conversation: &PortableConversation) -> Result<String, Error> {
-        let title = conversation.title.as_deref().unwrap_or("Untitled");
-        let mut text = format!("# {}\n\n{}\n", one_line(title), minute(&conversation.created_at));
-        if !conversation.tags.is_empty() {
-            text += &format!("\nTags: {}\n", conversation.tags.join(", "));
-        }
-        if let Some(prompt) = &conversation.system_prompt {
-            text += &format!("\n## System\n\n{}\n", prompt.trim());
-        }
-        let mut parents = HashMap::new();
-        self.each_message(id, |message| {
-            parents.insert(message.uuid.clone(), message.parent.clone());
-        })?;
-        let mut shown = HashSet::new();
-        let mut at = conversation.leaf.clone();
-        while let Some(uuid) = at {
-            at = parents.get(&uuid).cloned().flatten();
-            // A message that comes after itself would have no end.
-            if !shown.insert(uuid) {
-                break;
-            }
-        }
-        self.each_message(id, |message| {
-            if shown.contains(&message.uuid) {
-                self.message(&mut text, message);
-            }
-        })?;
-        Ok(text)
-    }
-
-    fn each_message(&self, conversation: i64, mut each: impl FnMut(&PortableMessage)) -> Result<(), Error> {
-        let mut after = 0;
-        loop {
-            let page = self
-                .store
-                .read(|read| store::list_portable_messages(read, conversation, after, ROWS))?;
-            let Some((last, _)) = page.last() else {
+    /// A message at a time: a conversation may have more of them than should stand in memory together.
+    fn conversation(&mut self, id: i64, conversation: &PortableConversation, name: &str) -> Result<(), Error> {
+        let shown = find_shown(self.store, id, conversation)?;
+        let unwritable = self.unwritable;
+        let mut file = self.archive.file(name).map_err(|error| unwritable(&error))?;
+        let written = file.write_all(head(conversation).as_bytes());
+        written.map_err(|error| unwritable(&error))?;
+        each_message(self.store, id, |message| {
+            if !shown.contains(&message.uuid) {
                 return Ok(());
-            };
-            after = *last;
-            page.iter().for_each(|(_, message)| each(message));
-        }
-    }
-
-    fn message(&self, text: &mut String, message: &PortableMessage) {
-        let who = match message.role.as_str() {
-            "user" => "You",
-            _ => message.model.as_deref().unwrap_or("Assistant"),
-        };
-        *text += &format!("\n## {} · {}\n", one_line(who), minute(&message.created_at));
-        if let Some(thoughts) = &message.reasoning {
-            *text += "\n*Thoughts*\n\n";
-            for line in thoughts.trim().lines() {
-                *text += &format!("> {line}\n");
             }
-        }
-        if let Some(calls) = &message.tool_calls {
-            *text += &format!("\n*Tools*\n\n```json\n{}\n```\n", calls.get());
-        }
-        if !message.content.trim().is_empty() {
-            *text += &format!("\n{}\n", message.content.trim());
-        }
-        if let Some(error) = &message.error {
-            *text += &format!("\n*{}*\n", one_line(error));
-        }
-        for uuid in &message.attachments {
-            if let Some((name, path)) = self.files.get(uuid) {
-                *text += &format!("\n[{}](<../{path}>)\n", one_line(name).replace(['[', ']'], " "));
-            }
-        }
+            let text = told(message, &self.files);
+            file.write_all(text.as_bytes()).map_err(|error| unwritable(&error))
+        })?;
+        file.end().map_err(|error| unwritable(&error))
     }
 
     fn documents(&mut self) -> Result<(), Error> {
@@ -222,6 +166,86 @@ impl<W: Write> Writer<'_, W> {
             }
         }
     }
+}
+
+/// What stands before the messages.
+fn head(conversation: &PortableConversation) -> String {
+    let title = conversation.title.as_deref().unwrap_or("Untitled");
+    let mut text = format!("# {}\n\n{}\n", one_line(title), minute(&conversation.created_at));
+    if !conversation.tags.is_empty() {
+        text += &format!("\nTags: {}\n", conversation.tags.join(", "));
+    }
+    if let Some(prompt) = &conversation.system_prompt {
+        text += &format!("\n## System\n\n{}\n", prompt.trim());
+    }
+    text
+}
+
+/// The messages of the branch that is shown.
+fn find_shown(store: &SharedStore, id: i64, conversation: &PortableConversation) -> Result<HashSet<String>, Error> {
+    let mut parents = HashMap::new();
+    each_message(store, id, |message| {
+        parents.insert(message.uuid.clone(), message.parent.clone());
+        Ok(())
+    })?;
+    let mut shown = HashSet::new();
+    let mut at = conversation.leaf.clone();
+    while let Some(uuid) = at {
+        at = parents.get(&uuid).cloned().flatten();
+        // A message that comes after itself would have no end.
+        if !shown.insert(uuid) {
+            break;
+        }
+    }
+    Ok(shown)
+}
+
+fn each_message(
+    store: &SharedStore,
+    conversation: i64,
+    mut each: impl FnMut(&PortableMessage) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut after = 0;
+    loop {
+        let page = store.read(|read| store::list_portable_messages(read, conversation, after, ROWS))?;
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        after = *last;
+        for (_, message) in &page {
+            each(message)?;
+        }
+    }
+}
+
+/// A message with the files that it has, by their UUIDs.
+fn told(message: &PortableMessage, files: &HashMap<String, (String, String)>) -> String {
+    let who = match message.role.as_str() {
+        "user" => "You",
+        _ => message.model.as_deref().unwrap_or("Assistant"),
+    };
+    let mut text = format!("\n## {} · {}\n", one_line(who), minute(&message.created_at));
+    if let Some(thoughts) = &message.reasoning {
+        text += "\n*Thoughts*\n\n";
+        for line in thoughts.trim().lines() {
+            text += &format!("> {line}\n");
+        }
+    }
+    if let Some(calls) = &message.tool_calls {
+        text += &format!("\n*Tools*\n\n```json\n{}\n```\n", calls.get());
+    }
+    if !message.content.trim().is_empty() {
+        text += &format!("\n{}\n", message.content.trim());
+    }
+    if let Some(error) = &message.error {
+        text += &format!("\n*{}*\n", one_line(error));
+    }
+    for uuid in &message.attachments {
+        if let Some((name, path)) = files.get(uuid) {
+            text += &format!("\n[{}](<../{path}>)\n", one_line(name).replace(['[', ']'], " "));
+        }
+    }
+    text
 }
 
 /// A title as a name that every system takes: no folders, nothing that a shell or Windows understands otherwise.
@@ -267,8 +291,8 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<usize, Error> {
         Error::new(kind, format!("{} cannot be written", path.display())).caused_by(error)
     };
     let open = || File::open(archive).map_err(|error| failed(archive, error));
-    let listing = zip::list(open()?, |_| true)?;
-    for entry in &listing.wanted {
+    let entries = zip::list(open()?)?;
+    for entry in &entries {
         let relative = Path::new(&entry.name);
         let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_inside || entry.name.contains('\\') {
@@ -285,7 +309,7 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<usize, Error> {
         let mut file = made.map_err(|error| failed(&path, error))?;
         io::copy(&mut zip::open(open()?, entry)?, &mut file).map_err(|error| failed(&path, error))?;
     }
-    Ok(listing.wanted.len())
+    Ok(entries.len())
 }
 
 #[cfg(test)]

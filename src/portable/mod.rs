@@ -7,6 +7,7 @@
 
 mod check;
 mod export;
+mod files;
 mod import;
 mod intake;
 mod items;

@@ -3,14 +3,14 @@
 //! twice brings nothing twice.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::clock::Moment;
-use crate::limits::{NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX};
+use crate::limits::{FILES_MAX, NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX};
 use crate::store::{PortableConversation, PortableMessage};
 
 /// Nodes of one conversation, those that say nothing included: several for each message that may be stored.
@@ -66,10 +66,21 @@ pub(super) struct Said {
     pub(super) thoughts: String,
     pub(super) model: Option<String>,
     pub(super) calls: Calls,
-    /// Files that went with it: each a name, and its text where the export has it.
-    pub(super) files: Vec<(String, Option<String>)>,
+    pub(super) files: Vec<SentFile>,
     /// Why a reply failed.
     pub(super) error: Option<String>,
+}
+
+/// A file that went with what was said.
+#[derive(Debug, Default)]
+pub(super) struct SentFile {
+    pub(super) name: String,
+    /// Its text, where the export has it.
+    pub(super) text: Option<String>,
+    /// What the program knows it by: where archives hold files, they do under that.
+    pub(super) id: Option<String>,
+    /// The attachment that it is here; without one, the message says its name and its text.
+    pub(super) attachment: Option<String>,
 }
 
 /// A tool that a model called.
@@ -108,6 +119,17 @@ impl Calls {
     }
 }
 
+impl SentFile {
+    /// One of which there is a name, and perhaps its text.
+    pub(super) fn new(name: impl Into<String>, text: Option<String>) -> SentFile {
+        SentFile {
+            name: name.into(),
+            text,
+            ..SentFile::default()
+        }
+    }
+}
+
 impl Said {
     pub(super) fn new(speaker: Speaker, text: impl Into<String>) -> Said {
         Said {
@@ -129,22 +151,28 @@ impl Said {
             && self.error.is_none()
     }
 
-    /// The text with what went with it: our messages hold the files' names, and the texts that the export has of them.
+    /// The text with what went with it: our messages hold the names of files that are no attachments here, and the texts
+    /// that the export has of them.
     fn content(&self) -> String {
         let mut content = self.text.trim_end().to_owned();
-        for (name, text) in &self.files {
-            let name: String = name
+        for file in self.files.iter().filter(|file| file.attachment.is_none()) {
+            let name: String = file
+                .name
                 .chars()
                 .filter(|char| !char.is_control())
                 .take(NAME_CHARS_MAX)
                 .collect();
             append(&mut content, &format!("[Attached: {name}]"));
-            if let Some(text) = text {
+            if let Some(text) = &file.text {
                 let fence = fence(text);
                 content += &format!("\n{fence}\n{}\n{fence}", text.trim_end());
             }
         }
         content
+    }
+
+    fn attachments(&self) -> impl Iterator<Item = String> + '_ {
+        self.files.iter().filter_map(|file| file.attachment.clone())
     }
 }
 
@@ -163,11 +191,15 @@ fn append(text: &mut String, more: &str) {
 }
 
 impl Thread {
-    /// The names of files that are only named in it: their bytes are not there, nor their texts.
-    pub(super) fn files(&self) -> Vec<String> {
-        let said = self.nodes.iter().filter_map(|node| node.said.as_ref());
-        let files = said.flat_map(|said| said.files.iter().filter(|file| file.1.is_none()));
-        files.map(|file| file.0.clone()).collect()
+    /// The files of which the export has no text, a message at a time, each with when it was sent.
+    pub(super) fn files(&mut self) -> impl Iterator<Item = (Option<Moment>, Vec<&mut SentFile>)> {
+        self.nodes.iter_mut().filter_map(|node| {
+            let said = node.said.as_mut()?;
+            Some((
+                node.at,
+                said.files.iter_mut().filter(|file| file.text.is_none()).collect(),
+            ))
+        })
     }
 
     /// The conversation as one of ours, from the program of this name.
@@ -302,8 +334,12 @@ impl Story {
     /// Adds what is said at a node after the message `before`; returns the message that holds it.
     fn tell(&mut self, node: &Node, mut said: Said, before: Option<usize>, is_on_line: bool) -> Option<usize> {
         if said.speaker == Speaker::Tool {
-            if let Some(calls) = before.and_then(|before| self.calls.get_mut(before)) {
-                calls.answer(said.text);
+            if let Some(before) = before {
+                // A picture that a tool has drawn is the reply's.
+                if self.messages[before].role == "assistant" {
+                    self.messages[before].attachments.extend(said.attachments());
+                }
+                self.calls[before].answer(said.text);
             }
             return before;
         }
@@ -319,6 +355,7 @@ impl Story {
         };
         let message = &mut self.messages[at];
         append(&mut message.content, &said.content());
+        message.attachments.extend(said.attachments());
         if !said.thoughts.is_empty() {
             append(message.reasoning.get_or_insert_default(), &said.thoughts);
         }
@@ -361,12 +398,15 @@ impl Story {
             status: "sent".to_owned(),
             importance_level: "normal".to_owned(),
             created_at: node.at.map_or_else(fallback, Moment::text),
-            attachments: Vec::new(),
+            attachments: said.attachments().collect(),
         }
     }
 
     fn end(mut self) -> (String, Vec<PortableMessage>) {
         for (message, calls) in self.messages.iter_mut().zip(self.calls) {
+            let mut known = HashSet::new();
+            message.attachments.retain(|uuid| known.insert(uuid.clone()));
+            message.attachments.truncate(FILES_MAX);
             if !calls.list.is_empty() {
                 message.tool_calls = as_json(calls.list);
             }
@@ -427,7 +467,7 @@ fn digest(nodes: &[Node]) -> String {
 }
 
 /// The UUID that stands for the words: always the same for the same.
-fn uuid_of(words: &[&str]) -> String {
+pub(super) fn uuid_of(words: &[&str]) -> String {
     let digest = Sha256::digest(words.join("\0"));
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
@@ -553,7 +593,15 @@ mod tests {
     #[test]
     fn files_are_named_and_their_texts_fenced() {
         let mut said = Said::new(User, "Look ");
-        said.files = vec![("a.png".into(), None), ("b.md".into(), Some("```x```\n".into()))];
+        let kept = SentFile {
+            attachment: Some("its id".into()),
+            ..SentFile::new("c.png", None)
+        };
+        said.files = vec![
+            SentFile::new("a.png", None),
+            SentFile::new("b.md", Some("```x```\n".into())),
+            kept,
+        ];
         assert_eq!(
             said.content(),
             "Look\n\n[Attached: a.png]\n\n[Attached: b.md]\n````\n```x```\n````"

@@ -50,42 +50,25 @@ pub(super) struct Entry {
     offset: u64,
 }
 
-/// What an archive lists.
-#[derive(Debug)]
-pub(super) struct Listing {
-    /// Those that were asked for.
-    pub(super) wanted: Vec<Entry>,
-    /// How many others there are.
-    pub(super) others: u64,
-}
-
-/// The files of an archive that `is_wanted` by their names.
+/// The files of an archive.
 ///
 /// # Errors
 /// [`crate::error::Kind::Malformed`] when it is damaged or beyond the limits.
-pub(super) fn list<R: Read + Seek>(mut source: R, is_wanted: impl Fn(&str) -> bool) -> Result<Listing, Error> {
+pub(super) fn list<R: Read + Seek>(mut source: R) -> Result<Vec<Entry>, Error> {
     let (count, size, offset) = find_list(&mut source)?;
     if count > LISTED_MAX || size > LIST_BYTES_MAX {
         return Err(malformed("it is an archive of more than 200 000 files"));
     }
     source.seek(SeekFrom::Start(offset)).map_err(unreadable)?;
     let mut list = BufReader::new(source.take(size));
-    let mut listing = Listing {
-        wanted: Vec::new(),
-        others: 0,
-    };
+    let mut entries = Vec::new();
     for _ in 0..count {
         let entry = read_entry(&mut list).map_err(damaged)?;
-        if entry.name.ends_with('/') {
-            continue;
+        if !entry.name.ends_with('/') {
+            entries.push(entry);
         }
-        if !is_wanted(&entry.name) {
-            listing.others += 1;
-            continue;
-        }
-        listing.wanted.push(entry);
     }
-    Ok(listing)
+    Ok(entries)
 }
 
 /// Reads a file of an archive.
@@ -412,14 +395,14 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
         let said = |error: Error| error.message().to_owned();
-        let listing = list(Cursor::new(bytes), |_| true).map_err(said)?;
+        let listing = list(Cursor::new(bytes)).map_err(said)?;
         let unpack = |entry: &Entry| {
             let mut whole = Vec::new();
             let mut reader = open(Cursor::new(bytes.to_vec()), entry).map_err(said)?;
             reader.read_to_end(&mut whole).map_err(|error| error.to_string())?;
             Ok((entry.name.clone(), whole))
         };
-        listing.wanted.iter().map(unpack).collect()
+        listing.iter().map(unpack).collect()
     }
 
     #[test]
@@ -435,13 +418,6 @@ mod tests {
             .collect();
         assert!(found == expected);
         assert!(read(&archive(&[])).unwrap().is_empty());
-    }
-
-    #[test]
-    fn other_files_are_counted() {
-        let bytes = archive(&[("a.json", b"[]"), ("b.png", b"x"), ("c/", b"")]);
-        let listing = list(Cursor::new(bytes), |name| name.ends_with(".json")).unwrap();
-        assert_eq!((listing.wanted.len(), listing.others), (1, 1));
     }
 
     #[test]

@@ -65,6 +65,37 @@ pub fn picture_type(said: &str) -> Option<&'static str> {
     PICTURES.iter().map(|(known, _)| *known).find(|known| *known == said)
 }
 
+/// Endings and the types that go with them, of what people send.
+const TYPES: &[(&str, &str)] = &[
+    ("csv", "text/csv"),
+    ("gif", "image/gif"),
+    ("htm", "text/html"),
+    ("html", "text/html"),
+    ("jpeg", "image/jpeg"),
+    ("jpg", "image/jpeg"),
+    ("json", "application/json"),
+    ("md", "text/markdown"),
+    ("mp3", "audio/mpeg"),
+    ("mp4", "video/mp4"),
+    ("pdf", "application/pdf"),
+    ("png", "image/png"),
+    ("txt", "text/plain"),
+    ("wav", "audio/wav"),
+    ("webp", "image/webp"),
+    ("zip", "application/zip"),
+];
+
+/// The media type of a file that nobody has told it of: a picture by how it starts, where that is known, and everything
+/// else by its ending.
+pub fn media_type(filename: &str, start: &[u8]) -> &'static str {
+    if let Some((picture, _)) = PICTURES.iter().find(|(_, is_start)| is_start(start)) {
+        return picture;
+    }
+    let ending = filename.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    let known = TYPES.iter().find(|(known, _)| ending.as_deref() == Some(known));
+    known.map_or("application/octet-stream", |(_, media_type)| media_type)
+}
+
 /// Whether this is the start of a picture of this type: a server that is sent one that is not refuses the whole prompt.
 pub fn is_picture(content_type: &str, start: &[u8]) -> bool {
     PICTURES

@@ -19,7 +19,7 @@ use crate::floor::floor;
 use crate::system;
 
 pub use child::{asked_to_read, run};
-pub use formats::{Format, is_picture, picture_type};
+pub use formats::{Format, is_picture, media_type, picture_type};
 
 /// Bytes of a text that are kept. More than any prompt is given of one file: some 16 000 tokens.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;

@@ -1,19 +1,40 @@
 //! What people look for among all that they have: messages, conversations by their titles, documents. Owns how a query is
-//! read and what is shown of a text that was found; the store finds, and [`crate::words`] says what a word is.
+//! read, what comes first, and what is shown of a text that was found; the store finds, and [`crate::words`] says what a
+//! word is.
 
+mod filter;
 mod query;
+mod rank;
 mod snippet;
+#[cfg(test)]
+mod tests;
 
-use crate::error::Error;
-use crate::store::{self, FoundChunk, FoundMessage, FoundTitle, Store};
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::time::Duration;
 
+use crate::error::{Error, Kind};
+use crate::store::{
+    self, Among, Candidate, Ending, FoundChunk, FoundMessage, FoundTitle, Page, Read, Ref, Sought, Store, Within,
+};
+
+pub use filter::BadFilter;
+pub use query::Query;
 pub use snippet::Piece;
 
-use query::parse;
+use filter::Place;
+use rank::Ranked;
 use snippet::{Likeness, snippet};
 
-/// Chunks that are looked at for each document that is wanted: a document may hold the words in many.
-const CHUNKS_PER_DOCUMENT: usize = 4;
+/// How long one search may take: many times what it takes in a million messages. Beyond it the question is too wide, and
+/// others wait for the connection.
+const TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Conversations that a part of a title stands for, the newest.
+const CONVERSATIONS_MAX: usize = 100;
+
+/// All kinds, in the order in which they go on behind the best.
+const KINDS: [Among; 3] = [Among::Messages, Among::Titles, Among::Documents];
 
 /// Something that was found, and where in it.
 #[derive(Clone, Debug)]
@@ -26,81 +47,142 @@ pub enum Found {
     Document(FoundChunk, Vec<Piece>),
 }
 
-/// What of the owner's holds all words of a query, best first, at most `limit`. Words in quotes must follow each other,
-/// and the last word may go on; nothing that somebody types is an error, and a query without words finds nothing.
+/// What of the owner's holds all words of a query and passes its filters: the newest thousand of each kind, the best
+/// first, and behind them all others, the newest first. Without words all that passes, the newest first; an empty query
+/// finds nothing.
 ///
 /// # Errors
-/// Those of the store.
-pub fn search(store: &Store, owner: i64, query: &str, limit: usize) -> Result<Vec<Found>, Error> {
-    let phrases = parse(query);
-    if phrases.is_empty() {
+/// Those of the store; [`Kind::Unavailable`] if it takes longer than a second.
+pub fn search(store: &Store, owner: i64, query: &Query, page: Page) -> Result<Vec<Found>, Error> {
+    if query.is_empty() {
         return Ok(Vec::new());
     }
-    let (messages, titles, documents) = store.read(|read| {
-        Ok((
-            store::search_messages(read, owner, &phrases, limit)?,
-            store::search_titles(read, owner, &phrases, limit)?,
-            list_documents(read, owner, &phrases, limit)?,
-        ))
-    })?;
-    let show = |text: &str| snippet(text, &phrases, Likeness::Same);
-    let messages = messages
-        .into_iter()
-        .map(|message| (message.score, Candidate::Message(message)));
-    let titles = titles.into_iter().map(|title| (title.score, Candidate::Title(title)));
-    let documents = documents
-        .into_iter()
-        .map(|(chunk, score)| (score, Candidate::Document(chunk)));
-    let mut candidates: Vec<(f64, Candidate)> = messages.chain(titles).chain(documents).collect();
-    candidates.sort_by(|one, other| other.0.total_cmp(&one.0));
-    candidates.truncate(limit);
-    let found = candidates.into_iter().map(|(_, candidate)| match candidate {
-        Candidate::Message(message) => {
-            let pieces = show(&message.content);
-            Found::Message(message, pieces)
-        }
-        Candidate::Title(title) => {
-            let pieces = show(&title.title);
-            Found::Conversation(title, pieces)
-        }
-        Candidate::Document(chunk) => {
-            let pieces = snippet(&chunk.text, &phrases, Likeness::Forms);
-            Found::Document(chunk, pieces)
-        }
-    });
-    Ok(found.collect())
-}
-
-/// What may be shown, before the work of showing it.
-enum Candidate {
-    Message(FoundMessage),
-    Title(FoundTitle),
-    Document(FoundChunk),
-}
-
-/// The documents that hold all phrases in one chunk, each once, with its best chunk.
-fn list_documents(
-    read: &store::Read<'_>,
-    owner: i64,
-    phrases: &[store::Phrase],
-    limit: usize,
-) -> Result<Vec<(FoundChunk, f64)>, Error> {
-    let ranked = store::search_chunks(read, owner, phrases, limit.saturating_mul(CHUNKS_PER_DOCUMENT))?;
-    let ids: Vec<i64> = ranked.iter().map(|(id, _)| *id).collect();
-    let mut chunks = store::list_chunks(read, owner, &ids)?;
-    let mut documents: Vec<(FoundChunk, f64)> = Vec::new();
-    for (id, score) in ranked {
-        let Some(at) = chunks.iter().position(|chunk| chunk.chunk_id == id) else {
-            continue;
+    store.read_within(TIME_MAX, |read| {
+        let conversations = conversations(read, owner, query)?;
+        let within = query.filters.within(conversations);
+        let sought = Sought {
+            owner,
+            phrases: &query.phrases,
+            ending: Ending::Open,
+            within: &within,
         };
-        let chunk = chunks.swap_remove(at);
-        if !documents
-            .iter()
-            .any(|(known, _)| known.document_id == chunk.document_id)
-        {
-            documents.push((chunk, score));
+        let on_page = list_page(read, query, &sought, page)?;
+        show(read, &sought, &on_page)
+    })
+}
+
+/// The conversations that are named; `None` if none are. Those that are not there, or not the owner's, hold nothing.
+fn conversations(read: &Read<'_>, owner: i64, query: &Query) -> Result<Option<Vec<i64>>, Error> {
+    let mut ids = Vec::new();
+    for place in &query.filters.places {
+        match place {
+            Place::Id(id) => ids.extend(find_conversation(read, owner, id)?),
+            Place::Titled(phrase) => {
+                let sought = Sought {
+                    owner,
+                    phrases: std::slice::from_ref(phrase),
+                    ending: Ending::Open,
+                    within: &Within::default(),
+                };
+                let mut titled = Vec::new();
+                store::seek(read, Among::Titles, &sought, &mut |title| {
+                    titled.push(title.id);
+                    go_on(titled.len() < CONVERSATIONS_MAX)
+                })?;
+                ids.extend(titled);
+            }
         }
     }
-    documents.truncate(limit);
-    Ok(documents)
+    let is_named = !query.filters.places.is_empty();
+    Ok(is_named.then_some(ids))
+}
+
+fn find_conversation(read: &Read<'_>, owner: i64, id: &Ref) -> Result<Option<i64>, Error> {
+    match store::find_conversation(read, owner, id) {
+        Ok(conversation) => Ok(Some(conversation.id)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn go_on(does_go_on: bool) -> ControlFlow<()> {
+    if does_go_on {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
+    }
+}
+
+/// What stands on a page.
+fn list_page(
+    read: &Read<'_>,
+    query: &Query,
+    sought: &Sought<'_>,
+    page: Page,
+) -> Result<Vec<(Among, Candidate)>, Error> {
+    let has_words = !sought.phrases.is_empty();
+    let kinds = KINDS.iter().filter(|among| query.filters.take(**among, has_words));
+    let mut ranked: Vec<Ranked> = Vec::new();
+    let mut open = Vec::new();
+    for among in kinds {
+        let mut is_all = false;
+        if has_words {
+            let best = rank::best(read, *among, sought)?;
+            ranked.extend(best.ranked);
+            is_all = best.is_all;
+        }
+        if !is_all {
+            open.push(*among);
+        }
+    }
+    let ranked = rank::order(ranked);
+    let mut skip = usize::try_from(page.offset).unwrap_or(0);
+    let wanted = usize::try_from(page.limit).unwrap_or(0);
+    let best = ranked.iter().map(|one| (one.among, one.candidate));
+    let mut on_page: Vec<_> = best.skip(skip).take(wanted).collect();
+    skip = skip.saturating_sub(ranked.len());
+    for among in open {
+        if on_page.len() == wanted {
+            break;
+        }
+        // What came already, on this page or on one before.
+        let of_kind = ranked.iter().filter(|one| one.among == among);
+        let mut seen: HashSet<i64> = of_kind.map(|one| one.candidate.shown_id).collect();
+        store::seek(read, among, sought, &mut |candidate| {
+            if seen.insert(candidate.shown_id) {
+                match skip {
+                    0 => on_page.push((among, candidate)),
+                    _ => skip -= 1,
+                }
+            }
+            go_on(on_page.len() < wanted)
+        })?;
+    }
+    Ok(on_page)
+}
+
+/// Reads what stands on a page, and only that, and cuts its snippets.
+fn show(read: &Read<'_>, sought: &Sought<'_>, on_page: &[(Among, Candidate)]) -> Result<Vec<Found>, Error> {
+    let ids = |kind: Among| -> Vec<i64> {
+        let of_kind = on_page.iter().filter(|(among, _)| *among == kind);
+        of_kind.map(|(_, candidate)| candidate.id).collect()
+    };
+    let (owner, phrases) = (sought.owner, sought.phrases);
+    let mut found: HashMap<(Among, i64), Found> = HashMap::new();
+    for message in store::list_found_messages(read, owner, &ids(Among::Messages))? {
+        let pieces = snippet(&message.content, phrases, Likeness::Same);
+        found.insert((Among::Messages, message.id), Found::Message(message, pieces));
+    }
+    for title in store::list_found_titles(read, owner, &ids(Among::Titles))? {
+        let pieces = snippet(&title.title, phrases, Likeness::Same);
+        found.insert((Among::Titles, title.id), Found::Conversation(title, pieces));
+    }
+    for chunk in store::list_chunks(read, owner, &ids(Among::Documents))? {
+        let pieces = snippet(&chunk.text, phrases, Likeness::Forms);
+        found.insert((Among::Documents, chunk.chunk_id), Found::Document(chunk, pieces));
+    }
+    let in_order = on_page
+        .iter()
+        .filter_map(|(among, candidate)| found.remove(&(*among, candidate.id)));
+    Ok(in_order.collect())
 }

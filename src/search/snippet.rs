@@ -191,7 +191,7 @@ mod tests {
 
     /// A snippet as text, its matches in brackets.
     fn shown(text: &str, query: &str, likeness: Likeness) -> String {
-        let pieces = snippet(text, &crate::search::parse(query), likeness);
+        let pieces = snippet(text, &crate::search::Query::parse(query).unwrap().phrases, likeness);
         let show = |piece: &Piece| match piece.is_match {
             true => format!("[{}]", piece.text),
             false => piece.text.clone(),

@@ -116,10 +116,14 @@ impl LlmLogs {
     /// # Errors
     /// [`Kind::Malformed`] when it is damaged; those of the disk.
     pub fn open(path: &Path) -> Result<Option<LlmLogs>, Error> {
+        LlmLogs::open_until(path, Instant::now() + READING_MAX)
+    }
+
+    fn open_until(path: &Path, deadline: Instant) -> Result<Option<LlmLogs>, Error> {
         // For writing too, or a log in WAL mode would leave files beside it.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(unreadable)?;
-        let deadline = confine(&mut connection).map_err(unreadable)?;
+        let deadline = confine(&mut connection, deadline).map_err(unreadable)?;
         let names = |sql: &str| -> Result<HashSet<String>, Error> {
             let mut statement = connection.prepare(sql).map_err(unreadable)?;
             let names = statement.query_map((), |row| row.get(0)).map_err(unreadable)?;
@@ -296,9 +300,9 @@ impl LlmLogs {
 }
 
 /// Keeps a stranger's file from running anything, and from taking more memory and time than it may.
-fn confine(connection: &mut Connection) -> rusqlite::Result<Deadline> {
+fn confine(connection: &mut Connection, deadline: Instant) -> rusqlite::Result<Deadline> {
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)?;
-    let deadline = Deadline(Arc::new(Mutex::new(Instant::now() + READING_MAX)));
+    let deadline = Deadline(Arc::new(Mutex::new(deadline)));
     let own = deadline.clone();
     connection.progress_handler(STEPS, Some(move || Instant::now() > *own.get()))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -385,5 +389,24 @@ mod tests {
             panic!("{found:?}")
         };
         assert_eq!((id.as_str(), two.responses.len()), ("one", 1));
+    }
+
+    /// SQLite looks at the time once in so many steps: a log that takes fewer is quicker than any deadline.
+    #[test]
+    fn a_log_that_takes_too_long_is_broken_off() {
+        let path = std::env::temp_dir().join(format!("fireside-logs-{}-slow.db", std::process::id()));
+        std::fs::remove_file(&path).ok();
+        let sql = "CREATE TABLE responses (id, model, prompt, response);
+             WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
+             INSERT INTO responses SELECT n, 'm', 'p', 'r' FROM numbers;";
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        let read = |deadline: Instant| {
+            let logs = LlmLogs::open_until(&path, deadline)?;
+            logs.map_or(Ok(()), |logs| logs.read(|_| Ok(())))
+        };
+        let refused = read(Instant::now()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Malformed);
+        assert!(refused.message().contains("more than two minutes"), "{refused}");
+        std::fs::remove_file(&path).unwrap();
     }
 }

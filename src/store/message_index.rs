@@ -1,4 +1,4 @@
-//! Full text of messages and titles: what the writer indexes when it has nothing else to do, and what is found.
+//! Full text of messages and titles: what the writer indexes when it has nothing else to do. ([`super::seek`] finds it.)
 //!
 //! Indexing takes longer than storing, and nobody waits for it: triggers put the id of what is new or changed into
 //! `search_queue`, in the transaction that stores it. The writer takes batches from there later, each in a transaction of
@@ -7,12 +7,13 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use super::search::index_word;
 use super::{Read, Tx, housekeeping::Left};
 use crate::error::Error;
 use crate::floor::floor;
+use crate::hex::hex;
 use crate::words::places;
 
 /// Messages and titles in one batch: of a few words each some ten milliseconds, longer ones end it by their bytes. With
@@ -26,11 +27,8 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// an index a text takes many times its length in memory.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-/// Matches that are ranked, the newest: whoever finds more looks for something else, and each is a row to be read.
-const HITS_MAX: i64 = 2_000;
-
-/// Days after which being new counts half as much.
-const RECENT_DAYS: f64 = 30.0;
+/// Bytes of a model's name that tell it from others: as a term of the index a name takes twice as many.
+const MODEL_BYTES_MAX: usize = 128;
 
 /// What must stand in a text: words one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,44 +37,6 @@ pub struct Phrase {
     pub words: Vec<String>,
     /// The last one may go on.
     pub is_prefix: bool,
-}
-
-/// A message that was found.
-#[derive(Clone, Debug)]
-pub struct FoundMessage {
-    /// The integer id.
-    pub id: i64,
-    /// The other id.
-    pub uuid: String,
-    /// Who wrote it: `user` or `assistant`.
-    pub role: String,
-    /// Its text.
-    pub content: String,
-    /// RFC 3339.
-    pub created_at: String,
-    /// Its conversation.
-    pub conversation_id: i64,
-    /// The other id of that.
-    pub conversation_uuid: String,
-    /// What the conversation is called.
-    pub title: Option<String>,
-    /// The higher, the better. Comparable within one index only.
-    pub score: f64,
-}
-
-/// A conversation that was found by its title.
-#[derive(Clone, Debug)]
-pub struct FoundTitle {
-    /// The integer id.
-    pub id: i64,
-    /// The other id.
-    pub uuid: String,
-    /// What it is called.
-    pub title: String,
-    /// RFC 3339; of its newest change.
-    pub updated_at: String,
-    /// As a message's.
-    pub score: f64,
 }
 
 /// Whether there is anything to index.
@@ -118,119 +78,84 @@ pub(super) fn index_batch(tx: &Tx<'_>) -> Result<Left, Error> {
 /// Indexes a message or, with a minus, a conversation's title. Returns the bytes of its text.
 fn index(tx: &Tx<'_>, id: i64) -> Result<usize, Error> {
     let sql = if id > 0 {
-        "SELECT user_id, content FROM messages WHERE id = ?1 AND state = 'complete'"
+        "SELECT search_row, user_id, content, role, conversation_id, model FROM messages
+         WHERE id = ?1 AND state = 'complete'"
     } else {
-        "SELECT user_id, title FROM conversations WHERE id = -?1 AND title IS NOT NULL"
+        "SELECT search_row, user_id, title, NULL, NULL, NULL FROM conversations WHERE id = -?1 AND title IS NOT NULL"
     };
-    let found = tx.first(sql, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let Some((owner, text)): Option<(i64, String)> = found else {
+    let found = tx.first(sql, [id], |row| {
+        let text: String = row.get(2)?;
+        let about = About {
+            owner: row.get(1)?,
+            role: row.get(3)?,
+            conversation: row.get(4)?,
+            model: row.get(5)?,
+        };
+        Ok((row.get::<_, i64>(0)?, text, about))
+    })?;
+    let Some((row, text, about)) = found else {
         return Ok(0);
     };
     let text = &text[..floor(&text, TEXT_BYTES_MAX)];
     let mut indexed = String::with_capacity(2 * text.len());
     for place in places(text) {
-        indexed.push_str(&index_word(owner, &text[place]));
+        indexed.push_str(&index_word(about.owner, &text[place]));
+        indexed.push(' ');
+    }
+    for term in about.terms() {
+        indexed.push_str(&term);
         indexed.push(' ');
     }
     tx.execute(
         "REPLACE INTO message_index (rowid, text) VALUES (?1, ?2)",
-        params![id, indexed],
+        params![row, indexed],
     )?;
     Ok(text.len())
 }
 
-/// The query that finds all of these phrases in the owner's texts. In quotes nothing is syntax but a quote and a NUL,
-/// and words hold neither.
-pub(super) fn match_query(owner: i64, phrases: &[Phrase]) -> String {
-    let phrase = |phrase: &Phrase| {
-        let words: Vec<String> = phrase.words.iter().map(|word| index_word(owner, word)).collect();
-        let quoted = format!("\"{}\"", words.join(" ").replace(['"', '\0'], " "));
-        if phrase.is_prefix {
-            // The whole word counts more than one that only begins with it; and where words are indexed by their stems,
-            // "whales" begins none.
-            format!("({quoted} OR {quoted} *)")
-        } else {
-            quoted
-        }
-    };
-    phrases.iter().map(phrase).collect::<Vec<_>>().join(" AND ")
-}
-
-/// The owner's complete messages that hold all of these phrases, on whatever branch, best first: BM25, and up to twice as
-/// much for what is new. Those of deleted conversations are not found.
-///
-/// # Errors
-/// Those of the store.
-pub fn search_messages(
-    read: &Read<'_>,
+/// What a text is found by beside its words; of a title there is only the owner.
+struct About {
     owner: i64,
-    phrases: &[Phrase],
-    limit: usize,
-) -> Result<Vec<FoundMessage>, Error> {
-    let map = |row: &Row<'_>| {
-        Ok(FoundMessage {
-            id: row.get(0)?,
-            uuid: row.get(1)?,
-            role: row.get(2)?,
-            content: row.get(3)?,
-            created_at: row.get(4)?,
-            conversation_id: row.get(5)?,
-            conversation_uuid: row.get(6)?,
-            title: row.get(7)?,
-            score: row.get(8)?,
-        })
-    };
-    // Only what is shown is read as a whole.
-    read.all(
-        "WITH hits AS MATERIALIZED (
-             SELECT rowid AS id, -bm25(message_index) AS weight FROM message_index
-             WHERE message_index MATCH ?1 AND rowid > 0 ORDER BY rowid DESC LIMIT ?2
-         ), best AS MATERIALIZED (
-             SELECT hits.id, weight * (1 + ?5 / (?5 + julianday('now') - julianday(messages.created_at))) AS score
-             FROM hits CROSS JOIN messages ON messages.id = hits.id
-             JOIN conversations ON conversations.id = messages.conversation_id
-             WHERE messages.user_id = ?3 AND messages.state = 'complete' AND conversations.deleted_at IS NULL
-             ORDER BY score DESC LIMIT ?4
-         )
-         SELECT messages.id, messages.uuid, role, content, messages.created_at, conversations.id, conversations.uuid,
-             title, score
-         FROM best CROSS JOIN messages ON messages.id = best.id
-         JOIN conversations ON conversations.id = messages.conversation_id
-         ORDER BY score DESC, messages.id DESC",
-        params![match_query(owner, phrases), HITS_MAX, owner, length(limit), RECENT_DAYS],
-        map,
-    )
+    role: Option<String>,
+    conversation: Option<i64>,
+    model: Option<String>,
 }
 
-/// The owner's conversations whose titles hold all of these phrases, best first, as [`search_messages`] ranks.
-///
-/// # Errors
-/// Those of the store.
-pub fn search_titles(read: &Read<'_>, owner: i64, phrases: &[Phrase], limit: usize) -> Result<Vec<FoundTitle>, Error> {
-    let map = |row: &Row<'_>| {
-        Ok(FoundTitle {
-            id: row.get(0)?,
-            uuid: row.get(1)?,
-            title: row.get(2)?,
-            updated_at: row.get(3)?,
-            score: row.get(4)?,
-        })
-    };
-    read.all(
-        "WITH hits AS MATERIALIZED (
-             SELECT rowid AS id, -bm25(message_index) AS weight FROM message_index
-             WHERE message_index MATCH ?1 AND rowid < 0 ORDER BY rowid LIMIT ?2
-         )
-         SELECT conversations.id, uuid, title, updated_at,
-             weight * (1 + ?5 / (?5 + julianday('now') - julianday(updated_at))) AS score
-         FROM hits CROSS JOIN conversations ON conversations.id = -hits.id
-         WHERE user_id = ?3 AND deleted_at IS NULL AND title IS NOT NULL
-         ORDER BY score DESC, conversations.id DESC LIMIT ?4",
-        params![match_query(owner, phrases), HITS_MAX, owner, length(limit), RECENT_DAYS],
-        map,
-    )
+impl About {
+    /// Each as a term of the index: so FTS5 cuts lists with one another, and no filter has to read rows that do not fit.
+    fn terms(&self) -> Vec<String> {
+        let Some(role) = &self.role else {
+            return vec![title_term(self.owner)];
+        };
+        let mut terms = vec![role_term(self.owner, role)];
+        terms.extend(self.conversation.map(|id| conversation_term(self.owner, id)));
+        if let Some(model) = &self.model {
+            terms.push(model_term(self.owner, model));
+            terms.extend(model.split_once('/').map(|(_, name)| model_term(self.owner, name)));
+        }
+        terms
+    }
 }
 
-fn length(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+// Behind the owner's digits stands another letter than in words: no word is such a term.
+
+/// The term of every message of this role.
+pub(super) fn role_term(owner: i64, role: &str) -> String {
+    format!("{owner}r{role}")
+}
+
+/// The term of every title.
+pub(super) fn title_term(owner: i64) -> String {
+    format!("{owner}t")
+}
+
+/// The term of every message of a conversation.
+pub(super) fn conversation_term(owner: i64, conversation_id: i64) -> String {
+    format!("{owner}c{conversation_id}")
+}
+
+/// The term of every reply of a model, named with or without its provider. In digits: what is between letters would cut it.
+pub(super) fn model_term(owner: i64, name: &str) -> String {
+    let name = name.to_lowercase();
+    format!("{owner}m{}", hex(&name.as_bytes()[..floor(&name, MODEL_BYTES_MAX)]))
 }

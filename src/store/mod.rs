@@ -25,6 +25,7 @@ mod portable;
 mod providers;
 mod readers;
 mod search;
+mod seek;
 mod sessions;
 mod settings;
 mod tags;
@@ -35,8 +36,10 @@ mod usage;
 mod users;
 mod writer;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, Params, Row};
 
@@ -75,7 +78,7 @@ pub use documents::{
 pub use html::{Rendered, list_html, save_html};
 pub use inspect::{Inspection, inspect};
 pub use llm_logs::{LlmConversation, LlmItem, LlmLogs, LlmResponse};
-pub use message_index::{FoundMessage, FoundTitle, Phrase, search_messages, search_titles};
+pub use message_index::Phrase;
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, Source, State, find_message, finish_message, insert_message,
     insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, resume_reply, save_partial,
@@ -91,7 +94,11 @@ pub use providers::{
     ModelSettings, NewProvider, ProviderPatch, StoredProvider, delete_provider, find_model_settings, find_provider,
     insert_provider, list_providers, save_model_settings, update_provider,
 };
-pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits, search_chunks};
+pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
+pub use seek::{
+    Among, Candidate, Ending, FoundMessage, FoundTitle, Sought, Within, list_found_messages, list_found_titles,
+    list_texts, seek,
+};
 pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,
     find_session, insert_revocation, insert_session, list_ended_sessions, list_sessions,
@@ -156,6 +163,18 @@ impl Store {
     /// Those of `work`; [`Kind::Unavailable`] when no connection came free.
     pub fn read<T>(&self, work: impl FnOnce(&Read<'_>) -> Result<T, Error>) -> Result<T, Error> {
         self.readers.with(work)
+    }
+
+    /// Runs `work` as [`Store::read`] does, and stops its queries after `time_max`.
+    ///
+    /// # Errors
+    /// Those of [`Store::read`]; [`Kind::Unavailable`] when the time is over.
+    pub fn read_within<T>(
+        &self,
+        time_max: Duration,
+        work: impl FnOnce(&Read<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.readers.within(time_max, work)
     }
 
     /// Runs `work` in the writer's next transaction and returns when that is on disk.
@@ -282,6 +301,23 @@ impl Read<'_> {
         let rows = statement.query_map(params, map).map_err(failed)?;
         rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed)
     }
+
+    /// One row of a query after the other, until `visit` breaks off.
+    fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut visit: impl FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> Result<(), Error> {
+        let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(params).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if visit(row).map_err(failed)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The writer's connection inside a transaction. Reads see what the transaction wrote.
@@ -328,6 +364,10 @@ fn failed(error: rusqlite::Error) -> Error {
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::OutOfMemory) => (
             Kind::Unavailable,
             "The disk reported an error. Nothing was stored; try again",
+        ),
+        Some(ErrorCode::OperationInterrupted) => (
+            Kind::Unavailable,
+            "This took too long and was stopped. Ask for less: add a word, or a filter such as after:",
         ),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             (Kind::Unavailable, "The database file is damaged. Restore a backup")

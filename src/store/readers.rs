@@ -6,11 +6,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::{Read, open};
+use super::{Read, failed, open};
 use crate::error::{Error, Kind};
 
 /// How long a request waits for a connection. Queries take milliseconds, so five seconds mean that something is wrong.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Steps of SQLite's machine between two looks at the clock, where a query's time is limited: some hundredths of a
+/// millisecond. FTS5 makes some whenever it reads a page of its index.
+const STEPS_BETWEEN_LOOKS: i32 = 100;
 
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
@@ -34,6 +38,20 @@ impl Readers {
         }
     }
 
+    /// As [`Readers::with`], but stops what `work` asks when the time is over.
+    pub(super) fn within<T>(
+        &self,
+        time_max: Duration,
+        work: impl FnOnce(&Read<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut lent = self.take()?;
+        lent.limit(time_max)?;
+        match &lent.connection {
+            Some(connection) => work(&Read(connection)),
+            None => Err(Error::new(Kind::Internal, "a lent connection is missing")),
+        }
+    }
+
     fn take(&self) -> Result<Lent<'_>, Error> {
         let deadline = Instant::now() + WAIT_MAX;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,6 +60,7 @@ impl Readers {
                 return Ok(Lent {
                     pool: self,
                     connection: Some(connection),
+                    is_limited: false,
                 });
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -62,11 +81,32 @@ impl Readers {
 struct Lent<'p> {
     pool: &'p Readers,
     connection: Option<Connection>,
+    is_limited: bool,
+}
+
+impl Lent<'_> {
+    /// Stops whatever the connection is asked when the time is over.
+    fn limit(&mut self, time_max: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + time_max;
+        let is_over = move || Instant::now() >= deadline;
+        self.is_limited = true;
+        match &mut self.connection {
+            Some(connection) => connection
+                .progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over))
+                .map_err(failed),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(mut connection) = self.connection.take() {
+            if self.is_limited
+                && let Err(error) = connection.progress_handler(0, None::<fn() -> bool>)
+            {
+                log::error!("a reader keeps its limit: {error}");
+            }
             let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.push(connection);
             drop(idle);

@@ -1,5 +1,5 @@
-//! Full text: what SQLite's FTS5 is told and asked. Its ranking stays here too; what the ranks of several words amount
-//! to is decided by the caller.
+//! Full text of documents, as replies draw on it: what SQLite's FTS5 is told and asked. Its ranking stays here too; what
+//! the ranks of several words amount to is decided by the caller. ([`super::seek`] is what people search by.)
 //!
 //! The index is one for all users, but every word in it begins with its owner's id, so that a search reads the entries
 //! of one user alone: what others keep makes it no slower, and its result is nearly the same. (Not quite: `bm25` divides
@@ -8,15 +8,11 @@
 
 use rusqlite::params;
 
-use super::message_index::{Phrase, match_query};
 use super::{IndexWords, Read, Tx, json_list};
 use crate::error::Error;
 
 /// Entries of one word that are read: a word in more chunks than that tells them apart no longer.
 const HITS_MAX: i64 = 20_000;
-
-/// Chunks that are ranked when all words of a query stand in them, the newest.
-const RANKED_MAX: i64 = 2_000;
 
 /// A chunk that holds a word.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,26 +95,6 @@ pub fn list_chunks(read: &Read<'_>, owner: i64, chunk_ids: &[i64]) -> Result<Vec
                 position: row.get(7)?,
             })
         },
-    )
-}
-
-/// The owner's chunks that hold all of these phrases in title, headings or text, best first, with their weight.
-///
-/// # Errors
-/// Those of the store.
-pub fn search_chunks(read: &Read<'_>, owner: i64, phrases: &[Phrase], limit: usize) -> Result<Vec<(i64, f64)>, Error> {
-    read.all(
-        "WITH hits AS MATERIALIZED (
-             SELECT rowid AS id, -bm25(library_index, 3.0, 2.0, 1.0) AS weight FROM library_index
-             WHERE library_index MATCH ?1 ORDER BY rowid DESC LIMIT ?2
-         )
-         SELECT id, weight FROM hits ORDER BY weight DESC LIMIT ?3",
-        params![
-            match_query(owner, phrases),
-            RANKED_MAX,
-            i64::try_from(limit).unwrap_or(i64::MAX)
-        ],
-        |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 

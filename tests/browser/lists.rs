@@ -51,6 +51,7 @@ fn a_thousand_conversations_cost_what_a_screenful_does() {
     by_keyboard(&page);
     page.assert_accessible();
     page.shot("list-end-light");
+    found_page_by_page(&page);
     page.resize(PHONE);
     page.click(".sidebar-open");
     page.wait("rows in the drawer", &format!("{ROWS} > 10"));
@@ -202,6 +203,8 @@ fn everything_is_done_by_keyboard() {
     tags(&page);
     palette(&page);
     page.assert_quiet(&server.origin, "/palette.js");
+    // The browser itself complains of the query that is refused.
+    filters(&page);
 }
 
 fn titles() -> &'static str {
@@ -366,6 +369,68 @@ fn palette(page: &Page) {
         "its page",
         "document.querySelector('.topbar h1').textContent === 'Birch'",
     );
+}
+
+/// A search goes on by keyboard and by scrolling, and what is typed keeps the focus.
+fn found_page_by_page(page: &Page) {
+    let found = "document.querySelectorAll('.palette [role=option]').length";
+    let last = "[...document.querySelectorAll('.palette [role=option]')].at(-1).textContent";
+    let active = "document.querySelector('.palette [role=option][data-active]').id";
+    let is_focused = "document.activeElement.matches('.palette .search')";
+    page.press_with(ModifierKey::Ctrl, "k");
+    page.fill(".palette .search", "number in:titles");
+    page.wait(
+        "a page, and more",
+        &format!("{found} === 31 && {last} === 'More results'"),
+    );
+    page.shot("found-light");
+    page.press("ArrowUp");
+    page.wait(
+        "the next page",
+        &format!("{found} > 31 && {active} === 'found-30' && {is_focused}"),
+    );
+    page.eval("((list) => (list.scrollTop = list.scrollHeight))(document.querySelector('#found'))");
+    page.wait("a page further", &format!("{found} > 61 && {is_focused}"));
+    page.assert_accessible();
+    page.press("Escape");
+    page.wait("no palette", "document.querySelector('.palette') === null");
+}
+
+/// Filters are offered, can be clicked together, and say what they take.
+fn filters(page: &Page) {
+    let chips = "[...document.querySelectorAll('.palette .tag')].map((chip) => chip.textContent)";
+    let value = "document.querySelector('.palette .search').value";
+    let press = |text: &str| {
+        page.eval(&format!(
+            "[...document.querySelectorAll('.palette .tag')].find((chip) => chip.textContent === {text:?}).click()"
+        ));
+    };
+    page.press_with(ModifierKey::Ctrl, "k");
+    page.wait(
+        "the filters",
+        &format!("{chips}.join(' ') === 'in: model: role: before: after:'"),
+    );
+    page.fill(".palette .search", "Larch");
+    press("in:");
+    page.wait(
+        "what it takes",
+        &format!("{chips}.join(' ') === 'messages titles documents'"),
+    );
+    press("titles");
+    page.wait(
+        "both in the field, in focus",
+        &format!("{value} === 'Larch in:titles ' && document.activeElement.matches('.palette .search')"),
+    );
+    let names = "[...document.querySelectorAll('.palette .option-name')].map((name) => name.textContent)";
+    page.wait("what was found", &format!("{names}.join() === 'Larch'"));
+    page.fill(".palette .search", "Larch role:model");
+    page.wait(
+        "what is wrong",
+        "document.querySelector('.palette .list-note')?.textContent === 'role: takes user or assistant'",
+    );
+    page.assert_accessible();
+    page.press("Escape");
+    page.wait("no palette", "document.querySelector('.palette') === null");
 }
 
 #[test]

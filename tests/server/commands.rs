@@ -6,7 +6,9 @@ mod keys;
 mod local;
 mod plain;
 mod service;
+mod signals;
 mod terminal;
+mod transcripts;
 mod transfers;
 mod users;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::rig::{Desk, Multipart, Reply, TempDir, slow};
+use crate::rig::{Desk, Launch, Multipart, Reply, TempDir, slow};
 
 fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -272,13 +272,165 @@ fn archives_with_one_list_or_several() {
     let desk = check(&whole, "ChatGPT", 2, 1, 6);
     let report = import(&desk, "", "a.zip", &whole);
     let files = reasons(&report, "file");
-    assert!(files.iter().any(|reason| reason.starts_with("2 files")), "{report}");
+    assert!(files.iter().any(|reason| reason.contains("with 1 of")), "{report}");
     assert_eq!(files.len(), 3, "{report}");
+    assert_eq!(reasons(&report, "attachment"), ["It is here already"]);
+}
+
+/// What a message has: its text, and the name, type and bytes of each of its files.
+type Held = (String, Vec<(String, String, Vec<u8>)>);
+
+fn messages(desk: &Desk, title: &str) -> Vec<Held> {
+    let chats = desk.call("GET", "/chats").send().json();
+    let chats = chats["chats"].as_array().expect("a list");
+    let chat = chats.iter().find(|chat| chat["title"] == title).expect("the chat");
+    let path = format!("/conversations/{}/messages", chat["conversation_id"]);
+    let list = desk.call("GET", &path).send().json();
+    let file = |file: &Value| {
+        let text = |name: &str| file[name].as_str().expect("a text").to_owned();
+        let reply = desk.call("GET", &format!("/attachments/{}", file["id"])).send();
+        assert_eq!(reply.status, 200);
+        (text("filename"), text("content_type"), reply.body)
+    };
+    let message = |one: &Value| {
+        let files = one["attachments"].as_array().expect("a list");
+        (
+            one["text"].as_str().expect("a text").to_owned(),
+            files.iter().map(file).collect(),
+        )
+    };
+    list["messages"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(message)
+        .collect()
+}
+
+/// A conversation with ChatGPT in which files are sent and a picture is drawn, as exports of several years have them.
+fn with_files() -> Value {
+    let node = |id: &str, parent: &str, role: &str, parts: Value, metadata: Value, recipient: &str| {
+        let content = json!({"content_type": "multimodal_text", "parts": parts});
+        json!({"id": id, "parent": parent, "message": {"id": id, "author": {"role": role}, "content": content,
+            "metadata": metadata, "recipient": recipient}})
+    };
+    let picture = |address: &str| json!({"content_type": "image_asset_pointer", "asset_pointer": address});
+    let listed = json!({"attachments": [
+        {"id": "file-Old1", "name": "leaves.jpg", "mimeType": "image/jpeg"},
+        {"id": "file_00aa", "name": "notes.md"},
+        {"id": "file-Gone", "name": "gone.pdf"},
+    ]});
+    let asked = json!([picture("file-service://file-Old1"), "What is this?"]);
+    let drawn = json!([picture("sediment://file_00bb"), picture("file-service://file-Dalle")]);
+    json!([{"title": "Files", "conversation_id": "f-1", "current_node": "r", "mapping": {
+        "q": node("q", "", "user", asked, listed, "all"),
+        "c": node("c", "q", "assistant", json!(["{\"prompt\": \"a leaf\"}"]), json!({}), "dalle.text2im"),
+        "t": node("t", "c", "tool", drawn, json!({}), "all"),
+        "r": node("r", "t", "assistant", json!(["A leaf, drawn."]), json!({}), "all"),
+    }}])
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and more";
+const JPEG: &[u8] = b"\xff\xd8\xff and more";
+
+#[test]
+fn the_files_of_an_archive_come_in_with_their_messages() {
+    let list = with_files().to_string().into_bytes();
+    let names = json!({"file_00aa.dat": "notes.md", "file-Dalle.dat": "dalle-generations/a leaf.webp"});
+    let names = names.to_string().into_bytes();
+    let whole = archive(&[
+        ("conversations-000.json", &list),
+        ("conversation_asset_file_names.json", &names),
+        ("file-Old1-leaves.jpg", JPEG),
+        ("file_00aa.dat", b"# Notes"),
+        ("user-x/file_00bb-f81d4fae-7dec-11d0-a765-00a0c91e6bf6.png", PNG),
+        ("file-Dalle.dat", PNG),
+        ("file-Other-list.json", b"[{\"mapping\": {}}]"),
+    ]);
+    let desk = check(&whole, "ChatGPT", 1, 0, 2);
+    let file = |name: &str, media: &str, bytes: &[u8]| (name.to_owned(), media.to_owned(), bytes.to_vec());
+    let expected = [
+        (
+            "What is this?\n\n[Attached: gone.pdf]".to_owned(),
+            vec![
+                file("leaves.jpg", "image/jpeg", JPEG),
+                file("notes.md", "text/markdown", b"# Notes"),
+            ],
+        ),
+        (
+            "A leaf, drawn.".to_owned(),
+            vec![
+                file("f81d4fae-7dec-11d0-a765-00a0c91e6bf6.png", "image/png", PNG),
+                file("a leaf.webp", "image/png", PNG),
+            ],
+        ),
+    ];
+    assert_eq!(messages(&desk, "Files"), expected);
+    // The same bytes came in again: nothing is doubled.
+    let report = import(&desk, "", "a", &whole);
+    assert_eq!(report["attachments"], tally(0, 0, 5, 0), "{report}");
+    let told = reasons(&report, "attachment");
+    assert!(
+        told.iter().any(|reason| reason.contains("does not hold it")),
+        "{told:?}"
+    );
+    // Somebody else has files of their own.
+    let eve = desk.server.account("eve").token;
+    let form = Multipart::new().file("file", "a", "application/zip", &whole);
+    let report = form.on(desk.server.post("/import").bearer(&eve)).send().json();
+    assert_eq!(report["attachments"], tally(4, 0, 1, 0), "{report}");
+}
+
+#[test]
+fn files_follow_the_list_that_came_without_them() {
+    let list = with_files().to_string().into_bytes();
+    let desk = Desk::new();
+    let report = import(&desk, "", "conversations.json", &list);
+    assert_eq!(report["attachments"], tally(0, 0, 5, 0), "{report}");
     assert!(
         reasons(&report, "attachment")
             .iter()
-            .all(|reason| reason.contains("Only its name"))
+            .all(|reason| reason.contains("whole archive"))
     );
+    let whole = archive(&[("conversations.json", &list), ("file-Old1-leaves.jpg", JPEG)]);
+    let report = import(&desk, "", "a.zip", &whole);
+    assert_eq!(report["attachments"], tally(1, 0, 4, 0), "{report}");
+    assert_eq!(messages(&desk, "Files")[0].1.len(), 1);
+}
+
+#[test]
+fn files_keep_to_the_limits_of_uploads() {
+    let list = with_files().to_string().into_bytes();
+    let large = vec![b'x'; 1024 * 1024 + 1];
+    let whole = archive(&[
+        ("conversations.json", &list),
+        ("file-Old1-leaves.jpg", &large),
+        ("file_00aa.dat", &large[..700 * 1024]),
+        ("file_00bb.png", &large[..700 * 1024]),
+        ("file-Dalle.dat", b"found damaged"),
+    ]);
+    let mut whole = whole;
+    let at = whole
+        .windows(13)
+        .position(|window| window == b"found damaged")
+        .expect("its bytes");
+    whole[at] ^= 1;
+    let server = Launch::new()
+        .args(&["--max-upload", "1", "--upload-quota", "1"])
+        .start();
+    let ann = server.account("ann").token;
+    for query in ["?dry_run=true", "", ""] {
+        let form = Multipart::new().file("file", "a", "application/zip", &whole);
+        let report = form.on(server.post(&format!("/import{query}")).bearer(&ann)).send();
+        assert_eq!(report.status, 200, "{}", report.text());
+        let report = report.json();
+        let told = reasons(&report, "attachment").join("\n");
+        for reason in ["more than 1 MiB", "your files may take 1 MiB", "It is damaged"] {
+            assert!(told.contains(reason), "no {reason}: {told}");
+        }
+        assert_eq!(report["attachments"]["failed"], 3, "{report}");
+        assert_eq!(report["conversations"]["failed"], 0, "{report}");
+    }
 }
 
 #[test]

@@ -352,3 +352,22 @@ fn a_backup_is_a_server_that_works() {
         content(&export(&desk.server, &desk.token, ""))
     );
 }
+
+/// The database says that it is larger than any disk: nothing of a copy is begun.
+#[test]
+fn a_backup_that_would_fill_the_disk_is_not_begun() {
+    let desk = Desk::new();
+    let data = desk.server.launch().data();
+    let database = std::fs::File::options().write(true).open(data.join("fireside.db"));
+    database
+        .and_then(|file| file.set_len(1 << 43))
+        .expect("a file with a hole");
+    let reply = desk.call("POST", "/admin/backup").send();
+    assert_eq!(reply.status, 507, "{}", reply.text());
+    assert!(
+        reply.detail().contains("There is no room for a backup"),
+        "{}",
+        reply.detail()
+    );
+    assert_eq!(std::fs::read_dir(data.join("tmp")).expect("a folder").count(), 0);
+}

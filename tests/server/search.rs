@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Desk, PATIENCE, check_shape, invalid, percent, until};
+use crate::rig::{Desk, Multipart, PATIENCE, check_shape, invalid, percent, until};
 
 impl Desk {
     fn search(&self, query: &str) -> Vec<Value> {
@@ -169,4 +169,170 @@ fn a_crash_loses_nothing_of_the_index() {
         let found = desk.call("GET", "/search?q=narwhal&limit=100").send().json();
         (found.as_array().expect("a list").len() == 60).then_some(())
     });
+}
+
+/// A user's and a model's words about whales, once a year from 2020 on, as an export has them: all that is imported is as
+/// old as it says.
+fn whales() -> Value {
+    let id = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
+    let message = |year: usize, place: usize| {
+        let is_reply = place == 1;
+        let number = year * 2 + place;
+        json!({
+            "uuid": id(number), "parent": is_reply.then(|| id(number - 1)), "state": "complete",
+            "role": if is_reply { "assistant" } else { "user" },
+            "model": is_reply.then_some(if year.is_multiple_of(2) { "maker/Even" } else { "maker/odd" }),
+            "content": format!("A whale of {year}"), "created_at": format!("{year}-06-30T23:30:00Z")
+        })
+    };
+    let conversation = |year: usize| {
+        let time = format!("{year}-06-30T23:30:00Z");
+        json!({
+            "uuid": id(year), "title": format!("The year {year}"), "created_at": time, "updated_at": time,
+            "messages": [message(year, 0), message(year, 1)], "leaf": id(year * 2 + 1)
+        })
+    };
+    // Not in order of time.
+    let conversations: Vec<Value> = [2022, 2020, 2025, 2021, 2024, 2023].map(conversation).to_vec();
+    json!({
+        "format": "fireside-export", "version": 1, "attachments": [], "documents": [], "conversations": conversations
+    })
+}
+
+fn with_whales() -> Desk {
+    let desk = Desk::new();
+    let form = Multipart::new().file(
+        "file",
+        "export.json",
+        "application/json",
+        whales().to_string().as_bytes(),
+    );
+    let reply = form.on(desk.call("POST", "/import")).send();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    desk.find("whale", 12);
+    desk.find("year in:titles", 6);
+    desk
+}
+
+/// The texts of messages, or the titles of conversations.
+fn texts(found: &[Value]) -> Vec<String> {
+    found.iter().map(|one| shown(one).replace(['[', ']'], "")).collect()
+}
+
+#[test]
+fn filters_say_where() {
+    let desk = with_whales();
+    let of = |years: &[usize]| -> Vec<String> { years.iter().map(|year| format!("A whale of {year}")).collect() };
+    for (filter, years) in [
+        ("role:user", &[2025, 2024, 2023, 2022, 2021, 2020][..]),
+        ("role:user model:even", &[]),
+        ("model:EVEN", &[2024, 2022, 2020]),
+        ("model:maker/odd", &[2025, 2023, 2021]),
+        ("model:maker", &[]),
+        ("role:user before:2022", &[2021, 2020]),
+        ("role:user after:2023-06-30", &[2025, 2024, 2023]),
+        ("role:user after:2023-07", &[2025, 2024]),
+        ("role:user after:2021 before:2022-07-01", &[2022, 2021]),
+        ("role:user before:2022-06-30", &[2021, 2020]),
+        ("role:user in:\"year 2021\"", &[2021]),
+        ("role:user in:2021 in:\"2023\"", &[2023]),
+        ("role:user in:year", &[2025, 2024, 2023, 2022, 2021, 2020]),
+    ] {
+        assert_eq!(texts(&desk.search(&format!("whale {filter}"))), of(years), "{filter}");
+        assert_eq!(texts(&desk.search(filter)), of(years), "{filter} alone");
+    }
+    let chat = &desk.search("whale role:user after:2025")[0];
+    for id in [&chat["conversation_id"], &chat["chat_id"]] {
+        let id = id.to_string().replace('"', "");
+        assert_eq!(texts(&desk.search(&format!("in:{id}"))), of(&[2025, 2025]));
+        // To others it is not there.
+        let stranger = desk.server.account(&format!("of{}", id.len()));
+        let target = format!("/search?q=whale+in:{id}");
+        let reply = desk.server.get(&target).bearer(&stranger.token).send();
+        assert_eq!((reply.status, reply.json()), (200, json!([])));
+    }
+    assert_eq!(
+        texts(&desk.search("year in:titles before:2022")),
+        ["The year 2021", "The year 2020"]
+    );
+    assert_eq!(texts(&desk.search("in:titles after:2025")), ["The year 2025"]);
+    let document = json!({"title": "Log", "content": "A whale was seen."});
+    assert_eq!(desk.call("POST", "/documents").json(&document).send().status, 201);
+    for (query, count) in [
+        ("whale in:documents", 1),
+        ("in:documents", 1),
+        ("whale role:user in:documents", 0),
+    ] {
+        assert_eq!(desk.search(query).len(), count, "{query}");
+    }
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_is_explained() {
+    let desk = Desk::new();
+    for (query, takes) in [
+        ("whale role:model", "role: takes user or assistant"),
+        ("before:tomorrow", "before: takes a date"),
+        ("after:2026-13", "after: takes a date"),
+        ("in:\"\"", "in: takes words of a conversation's title"),
+        ("model:\"\"", "model: takes a model's name"),
+    ] {
+        let reply = desk.call("GET", &format!("/search?q={}", percent(query))).send();
+        assert_eq!(reply.status, 422, "{query}: {}", reply.text());
+        let issue = &reply.json()["detail"][0];
+        assert_eq!(
+            (&issue["type"], &issue["loc"]),
+            (&json!("value_error"), &json!(["query", "q"]))
+        );
+        assert!(issue["msg"].as_str().expect("a text").contains(takes), "{issue}");
+    }
+    desk.ask_anew("use std::io from http://example.org: in: out");
+    desk.find("std::io", 3);
+    for words in ["http://example.org", "in: out", "\"role:model\"", "role:"] {
+        desk.search(words);
+    }
+    assert_eq!(desk.search("example.org: in: out").len(), 3);
+}
+
+#[test]
+fn pages_hold_everything_once() {
+    let desk = with_whales();
+    for query in ["whale", "role:user", "whale after:2022", "year"] {
+        let target =
+            |limit: usize, offset: usize| format!("/search?q={}&limit={limit}&offset={offset}", percent(query));
+        let page = |limit, offset| -> Vec<Value> {
+            let reply = desk.call("GET", &target(limit, offset)).send();
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            reply.json().as_array().expect("a list").clone()
+        };
+        let whole = page(100, 0);
+        assert!(whole.len() > 3, "{query}");
+        let paged: Vec<Value> = (0..whole.len() + 5)
+            .step_by(5)
+            .flat_map(|offset| page(5, offset))
+            .collect();
+        assert_eq!(paged, whole, "{query}");
+    }
+    for (offset, status) in [("-1", 422), ("10001", 422), ("x", 422), ("10000", 200)] {
+        let reply = desk.call("GET", &format!("/search?q=whale&offset={offset}")).send();
+        assert_eq!(reply.status, status, "{}", reply.text());
+    }
+}
+
+/// What a message says now is what it is found by, wherever it stands.
+#[test]
+fn what_was_edited_or_deleted_is_found_as_it_is() {
+    let desk = Desk::new();
+    let chat = desk.ask_anew("a narwhal");
+    let question = desk.find("narwhal role:user", 1).remove(0);
+    let target = format!("/messages/{}", question["message_id"]);
+    let reply = desk.call("PATCH", &target).json(&json!({"content": "a beluga"})).send();
+    assert!(reply.status < 300, "{}", reply.text());
+    // An edit is another branch: both are there.
+    desk.find("beluga role:user", 1);
+    assert_eq!(desk.search("narwhal role:user").len(), 1);
+    assert_eq!(desk.call("DELETE", &format!("/chats/{chat}")).send().status, 204);
+    assert_eq!(desk.search(&format!("in:{chat}")).len(), 0);
+    assert_eq!(desk.call("POST", &format!("/chats/{chat}/restore")).send().status, 200);
+    assert!(desk.search(&format!("in:{chat}")).len() >= 3);
 }

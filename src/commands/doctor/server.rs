@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::super::reach::Reach;
 use super::{Finding, Findings, proxy};
 use crate::cli::{Door, Settings};
+use crate::error::Kind;
 
 /// What only a server can say: the one that runs, or this process as one.
 pub(super) fn ask_server(settings: &Settings, public_url: Option<&str>, findings: &mut Findings) {
@@ -21,7 +22,14 @@ pub(super) fn ask_server(settings: &Settings, public_url: Option<&str>, findings
             let advice = "make one with fireside user add EMAIL --admin";
             return findings.add(Finding::warn("accounts", "there is no administrator", advice));
         }
-        Err(failed) => return findings.add(Finding::fail("server", failed.error, "see there")),
+        Err(failed) if matches!(failed.error.kind(), Kind::NotFound | Kind::Conflict) => {
+            let advice = "or open the server in a browser, which makes the first one";
+            return findings.add(Finding::warn("accounts", failed.error, advice));
+        }
+        Err(failed) => {
+            let advice = "see its log, and try again once it has started";
+            return findings.add(Finding::fail("server", failed.error, advice));
+        }
     };
     for finding in providers(&reach) {
         findings.add(finding);

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::thread::{Call, Node, Said, Speaker, Thread};
+use super::super::thread::{Call, Node, Said, SentFile, Speaker, Thread};
 use super::{loose, pairs, text, time};
 use crate::clock::Moment;
 
@@ -71,6 +71,8 @@ struct Metadata {
 
 #[derive(Default, Deserialize)]
 struct Attachment {
+    #[serde(default, deserialize_with = "text")]
+    id: Option<String>,
     #[serde(default, deserialize_with = "text")]
     name: Option<String>,
 }
@@ -141,15 +143,44 @@ fn said(message: Message, system_prompt: &mut Option<String>) -> Option<Said> {
         _ => said.text = body,
     }
     said.model = message.metadata.model_slug;
-    let names = message.metadata.attachments.into_iter().filter_map(|file| file.name);
-    let named: Vec<_> = names.map(|name| (name, None)).collect();
-    // Pictures stand among the parts without a name; those that users sent have theirs in the list.
-    said.files = if named.is_empty() { files } else { named };
+    said.files = sent(message.metadata.attachments, files);
     Some(said)
 }
 
+/// The files of a message: those of the list, which have names, and those that stand among its parts only.
+fn sent(listed: Vec<Attachment>, mut pointed: Vec<SentFile>) -> Vec<SentFile> {
+    let named = listed.into_iter().filter_map(|file| {
+        Some(SentFile {
+            id: file.id,
+            ..SentFile::new(file.name?, None)
+        })
+    });
+    let mut files: Vec<SentFile> = named.collect();
+    // A list without ids cannot be compared with: it is of the same files.
+    if files.iter().any(|file| file.id.is_none()) {
+        return files;
+    }
+    let is_listed = |id: &str| {
+        files
+            .iter()
+            .any(|file| file.id.as_deref().is_some_and(|known| id.contains(known)))
+    };
+    pointed.retain(|file| file.id.as_deref().map_or(files.is_empty(), |id| !is_listed(id)));
+    files.append(&mut pointed);
+    files
+}
+
+/// A picture or a recording among the parts: it has an address and no name.
+fn pointed(part: &Value, name: &str) -> SentFile {
+    let pointers = [&part["asset_pointer"], &part["audio_asset_pointer"]["asset_pointer"]];
+    SentFile {
+        id: pointers.into_iter().find_map(Value::as_str).map(str::to_owned),
+        ..SentFile::new(name, None)
+    }
+}
+
 /// The text of a message, of whichever kind.
-fn body(content: &Value, files: &mut Vec<(String, Option<String>)>) -> String {
+fn body(content: &Value, files: &mut Vec<SentFile>) -> String {
     let Some(parts) = content["parts"].as_array() else {
         let fields = ["text", "result", "content", "summary"].into_iter();
         let mut texts = fields.filter_map(|field| content[field].as_str());
@@ -160,8 +191,8 @@ fn body(content: &Value, files: &mut Vec<(String, Option<String>)>) -> String {
         match (part.as_str(), part["content_type"].as_str()) {
             (Some(text), _) => texts.push(text),
             (None, Some("audio_transcription")) => texts.extend(part["text"].as_str()),
-            (None, Some("image_asset_pointer")) => files.push(("picture".to_owned(), None)),
-            (None, Some(kind)) if kind.contains("audio") => files.push(("recording".to_owned(), None)),
+            (None, Some("image_asset_pointer")) => files.push(pointed(part, "picture")),
+            (None, Some(kind)) if kind.contains("audio") => files.push(pointed(part, "recording")),
             (None, _) => texts.extend(part["text"].as_str()),
         }
     }

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::thread::{Call, Node, Said, Speaker, Thread};
+use super::super::thread::{Call, Node, Said, SentFile, Speaker, Thread};
 use super::{loose, text, time};
 use crate::clock::Moment;
 
@@ -50,6 +50,8 @@ struct Message {
 
 #[derive(Default, Deserialize)]
 struct File {
+    #[serde(default, deserialize_with = "text")]
+    file_uuid: Option<String>,
     #[serde(default, deserialize_with = "text")]
     file_name: Option<String>,
     /// What was read of it, or what was pasted.
@@ -118,7 +120,10 @@ fn said(message: Message, model: Option<&str>) -> Said {
         .map(|file| {
             let name = file.file_name.filter(|name| !name.is_empty());
             let content = file.extracted_content.filter(|content| !content.trim().is_empty());
-            (name.unwrap_or_else(|| "pasted text".to_owned()), content)
+            SentFile {
+                id: file.file_uuid,
+                ..SentFile::new(name.unwrap_or_else(|| "pasted text".to_owned()), content)
+            }
         })
         .collect();
     said

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::thread::{Call, Node, Said, Speaker, Thread};
+use super::super::thread::{Call, Node, Said, SentFile, Speaker, Thread};
 use super::{loose, text, time};
 use crate::clock::Moment;
 
@@ -133,11 +133,11 @@ fn calls(list: &Value) -> Vec<Call> {
 }
 
 /// Pictures and recordings hold no text.
-fn file(extra: Extra) -> (String, Option<String>) {
+fn file(extra: Extra) -> SentFile {
     let kind = extra.kind.unwrap_or_default().to_ascii_lowercase();
     let is_text = kind.contains("text") || kind.contains("context") || kind.contains("pdf");
     let name = extra.name.filter(|name| !name.is_empty()).unwrap_or(kind);
-    (
+    SentFile::new(
         name,
         extra.content.filter(|content| is_text && !content.trim().is_empty()),
     )

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::thread::{Node, Said, Speaker, Thread};
+use super::super::thread::{Node, Said, SentFile, Speaker, Thread};
 use super::{loose, pairs, text, time};
 use crate::clock::Moment;
 
@@ -161,7 +161,8 @@ fn said(message: Message, system_prompt: &mut Option<String>) -> Option<Said> {
         Value::Bool(true) => Some("It failed".to_owned()),
         _ => None,
     };
-    said.files = message.files.iter().map(|file| (file_name(file), None)).collect();
+    let files = message.files.iter();
+    said.files = files.map(|file| SentFile::new(file_name(file), None)).collect();
     Some(said)
 }
 

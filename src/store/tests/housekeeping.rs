@@ -61,7 +61,7 @@ fn a_deleted_conversation_goes_after_thirty_days() {
     rig.write(move |tx| insert_usage(tx, message, &usage)).unwrap();
     rig.clear_away();
     assert_eq!(
-        rig.value::<String>("SELECT group_concat(id) FROM conversations"),
+        rig.value::<String>("SELECT group_concat(id ORDER BY id) FROM conversations"),
         format!("{kept},{shown}")
     );
     assert_eq!(rig.rows("messages"), 2);

@@ -1,8 +1,10 @@
 //! Indexing behind the commits, and what is found.
 
+use std::ops::ControlFlow;
+
 use super::super::{
-    Phrase, delete_conversation, finish_message, restore_conversation, search_messages, search_titles,
-    update_conversation,
+    Among, Candidate, Ending, Phrase, Read, Sought, Within, delete_branch, delete_conversation, finish_message,
+    list_texts, restore_branch, restore_conversation, seek, update_conversation,
 };
 use super::*;
 use crate::store::ConversationPatch;
@@ -14,16 +16,50 @@ fn phrase(words: &[&str]) -> Phrase {
     }
 }
 
+/// What is found, in the order in which it is.
+fn walk(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<Vec<Candidate>, Error> {
+    let mut found = Vec::new();
+    seek(read, among, sought, &mut |candidate| {
+        found.push(candidate);
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
 impl Rig {
-    /// What is found of the owner's, messages by their texts and titles by theirs.
-    fn hits(&self, owner: i64, phrases: &[Phrase]) -> Vec<String> {
+    /// The texts of what is found, in the order in which it is.
+    fn texts(&self, among: Among, sought: &Sought<'_>) -> Vec<String> {
         self.read(|read| {
-            let messages = search_messages(read, owner, phrases, 100)?;
-            let titles = search_titles(read, owner, phrases, 100)?;
-            let messages = messages.into_iter().map(|message| message.content);
-            Ok(messages.chain(titles.into_iter().map(|title| title.title)).collect())
+            let ids: Vec<i64> = walk(read, among, sought)?.iter().map(|found| found.id).collect();
+            let mut texts = list_texts(read, among, sought.owner, &ids)?;
+            texts.sort_by_key(|(id, _)| ids.iter().position(|found| found == id));
+            Ok(texts.into_iter().map(|(_, text)| text).collect())
         })
         .unwrap()
+    }
+
+    /// What is found of the owner's, messages by their texts and titles by theirs.
+    fn hits(&self, owner: i64, phrases: &[Phrase]) -> Vec<String> {
+        let sought = Sought {
+            owner,
+            phrases,
+            ending: Ending::Open,
+            within: &Within::default(),
+        };
+        let kinds = [Among::Messages, Among::Titles];
+        kinds.iter().flat_map(|among| self.texts(*among, &sought)).collect()
+    }
+
+    /// The owner's messages with the word "whale", somewhere.
+    fn whales(&self, owner: i64, within: &Within) -> Vec<String> {
+        let phrases = [phrase(&["whale"])];
+        let sought = Sought {
+            owner,
+            phrases: &phrases,
+            ending: Ending::Open,
+            within,
+        };
+        self.texts(Among::Messages, &sought)
     }
 
     /// Waits until nothing is left to be indexed.
@@ -172,33 +208,180 @@ fn what_a_stop_leaves_is_taken_up_again() {
     let again = rig.another();
     let found = || {
         let phrases = [phrase(&["whale"])];
-        again
-            .read(|read| search_messages(read, ann.id, &phrases, 1000))
-            .unwrap()
-            .len()
+        let sought = Sought {
+            owner: ann.id,
+            phrases: &phrases,
+            ending: Ending::Open,
+            within: &Within::default(),
+        };
+        again.read(|read| walk(read, Among::Messages, &sought)).unwrap().len()
     };
     assert!(left > 0, "the queue was empty before the store was closed");
     until("all are indexed", || found() == 300);
     again.close();
 }
 
+/// A day with a message at its first and one at its last moment, at hours since 1970.
+const DAY: std::ops::Range<i64> = 20_089 * 24..20_090 * 24;
+
+/// What is imported has young ids and old dates.
 #[test]
-fn what_is_new_comes_first_among_equals() {
+fn the_newest_come_first_whatever_their_ids() {
     let rig = Rig::new();
     let ann = rig.user("ann");
     let conversation = rig.conversation(ann.id, 1);
-    for (year, text) in [("2020", "one whale"), ("2026", "two whale"), ("2023", "six whale")] {
+    for (time, text) in [
+        ("2026-01-02T03:04:05.000000+00:00", "whale of now"),
+        ("2020-01-02T03:04:05.000000+00:00", "old whale"),
+        ("1969-12-31T23:59:59.000000+00:00", "whale before time"),
+        ("2025-01-01T00:00:00.000000+00:00", "first whale of a day"),
+        ("2025-01-01T23:59:59.999999+00:00", "last whale of a day"),
+        ("2400-01-01T00:00:00.000000+00:00", "whale to come"),
+    ] {
         let new = NewMessage {
-            created_at: at(0).replace("2026", year),
+            created_at: time.into(),
             ..new_message(conversation, ann.id, text)
         };
         rig.insert(new, None).unwrap();
     }
-    rig.message(conversation, ann.id, &"other words with a whale in them ".repeat(20));
     rig.indexed();
-    let found = rig.hits(ann.id, &[phrase(&["whale"])]);
-    let order = ["two whale", "six whale", "one whale"].map(|text| found.iter().position(|one| one == text));
-    assert!(order.is_sorted() && order[0].is_some(), "{found:?}");
+    let of_a_day = ["last whale of a day", "first whale of a day"];
+    assert_eq!(
+        rig.whales(ann.id, &Within::default()),
+        [
+            "whale to come",
+            "whale of now",
+            of_a_day[0],
+            of_a_day[1],
+            "old whale",
+            "whale before time"
+        ]
+    );
+    let hours = |hours| Within {
+        hours,
+        ..Within::default()
+    };
+    assert_eq!(rig.whales(ann.id, &hours(DAY)), of_a_day);
+    assert_eq!(rig.whales(ann.id, &hours(DAY.end..i64::MAX)).len(), 2);
+    assert_eq!(rig.whales(ann.id, &hours(i64::MIN..DAY.start)).len(), 2);
+    assert_eq!(rig.whales(ann.id, &hours(0..0)), [""; 0]);
+}
+
+#[test]
+fn filters_cut_lists_with_one_another() {
+    let rig = Rig::new();
+    let (ann, bob) = (rig.user("ann"), rig.user("bob"));
+    let conversations = [rig.conversation(ann.id, 1), rig.conversation(ann.id, 2)];
+    for (place, model, text) in [
+        (0, None, "whale asked"),
+        (0, Some("Maker/Big-1.5:x"), "whale big"),
+        (1, Some("echo"), "whale echoed"),
+        (1, Some("maker/small"), "whale small"),
+    ] {
+        let new = NewMessage {
+            role: model.map_or(Role::User, |_| Role::Assistant),
+            model: model.map(str::to_owned),
+            ..new_message(conversations[place], ann.id, text)
+        };
+        rig.insert(new, None).unwrap();
+    }
+    rig.indexed();
+    let models = |models: &[&str]| Within {
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+        ..Within::default()
+    };
+    for (named, found) in [
+        (&["maker/big-1.5:X"][..], &["whale big"][..]),
+        (&["BIG-1.5:x"], &["whale big"]),
+        (&["big"], &[]),
+        (&["maker"], &[]),
+        (&["echo", "small"], &["whale small", "whale echoed"]),
+        (&["\" OR \"whale", "\0"], &[]),
+    ] {
+        assert_eq!(rig.whales(ann.id, &models(named)), found, "{named:?}");
+    }
+    let role = |role| Within {
+        roles: vec![role],
+        ..Within::default()
+    };
+    assert_eq!(rig.whales(ann.id, &role(Role::User)), ["whale asked"]);
+    assert_eq!(rig.whales(ann.id, &role(Role::Assistant)).len(), 3);
+    let places = |ids: &[i64]| Within {
+        conversations: Some(ids.to_vec()),
+        ..Within::default()
+    };
+    assert_eq!(
+        rig.whales(ann.id, &places(&conversations[..1])),
+        ["whale big", "whale asked"]
+    );
+    assert_eq!(rig.whales(ann.id, &places(&conversations)).len(), 4);
+    assert_eq!(rig.whales(ann.id, &places(&[])), [""; 0]);
+    assert_eq!(rig.whales(bob.id, &places(&conversations)), [""; 0]);
+    let all = Within {
+        roles: vec![Role::Assistant],
+        ..places(&conversations[..1])
+    };
+    let sought = Sought {
+        owner: ann.id,
+        phrases: &[],
+        ending: Ending::Open,
+        within: &all,
+    };
+    assert_eq!(rig.texts(Among::Messages, &sought), ["whale big"]);
+}
+
+/// A branch that is deleted is moved to a hidden conversation, and back.
+#[test]
+fn what_moves_is_found_where_it_is() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let conversation = rig.conversation(ann, 1);
+    let first = rig.message(conversation, ann, "first whale");
+    let second = rig
+        .insert(new_message(conversation, ann, "second whale"), Some(first))
+        .unwrap();
+    rig.indexed();
+    let within = Within {
+        conversations: Some(vec![conversation]),
+        ..Within::default()
+    };
+    assert_eq!(rig.whales(ann, &within).len(), 2);
+    let now = Clock.now().text();
+    let uuid = Clock.uuid();
+    rig.write(move |tx| delete_branch(tx, ann, &Ref::Id(second), &uuid, &now))
+        .unwrap();
+    assert_eq!(rig.whales(ann, &within), ["first whale"]);
+    rig.indexed();
+    assert_eq!(rig.whales(ann, &within), ["first whale"]);
+    rig.write(move |tx| restore_branch(tx, ann, &Ref::Id(second))).unwrap();
+    rig.indexed();
+    assert_eq!(rig.whales(ann, &within).len(), 2);
+}
+
+#[test]
+fn what_takes_too_long_is_stopped_and_nothing_else() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let conversation = rig.conversation(ann.id, 1);
+    for number in 0..500 {
+        rig.message(conversation, ann.id, &format!("whale {number}"));
+    }
+    rig.indexed();
+    let phrases = [phrase(&["whale"])];
+    let within = Within::default();
+    let sought = Sought {
+        owner: ann.id,
+        phrases: &phrases,
+        ending: Ending::Open,
+        within: &within,
+    };
+    let outcome = rig.read_within(Duration::ZERO, |read| walk(read, Among::Messages, &sought));
+    let error = check_kind(outcome, Kind::Unavailable);
+    assert!(error.to_string().contains("took too long"), "{error}");
+    // Every connection of the pool is as it was.
+    for _ in 0..4 {
+        assert_eq!(rig.whales(ann.id, &within).len(), 500);
+    }
 }
 
 /// While others write without a pause, what they write is found soon all the same.

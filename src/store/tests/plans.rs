@@ -19,6 +19,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("messages", include_str!("../messages.rs")),
     ("portable", include_str!("../portable.rs")),
     ("search", include_str!("../search.rs")),
+    ("seek", include_str!("../seek.rs")),
     ("sessions", include_str!("../sessions.rs")),
     ("settings", include_str!("../settings.rs")),
     ("tags", include_str!("../tags.rs")),
@@ -93,7 +94,7 @@ const SMALL: &[&str] = &[
 fn is_scan(line: &str) -> bool {
     // The full-text index asked for a word (M) or a row (=): it is read from there on, not from its beginning.
     let is_lookup = line.starts_with("SCAN library_index VIRTUAL TABLE INDEX") && line.ends_with([':', '='])
-        || line.starts_with("SCAN library_index VIRTUAL TABLE INDEX 0:M")
+        || line.starts_with("SCAN library_index VIRTUAL TABLE INDEX") && line.contains('M')
         || line.starts_with("SCAN message_index VIRTUAL TABLE INDEX") && line.contains('M');
     line.starts_with("SCAN ") && !is_lookup && !SMALL.contains(&line)
 }

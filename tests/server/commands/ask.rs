@@ -83,7 +83,11 @@ fn what_fails_says_so() {
     tool.refuses(&["ask", "-m", "fake-e500", "hi"], 1, &["fireside: "]);
     tool.refuses(&["ask", "-m", "nobody/knows", "hi"], 1, &["model"]);
     tool.refuses(&["ask", "-c", "last", "-c", "1", "hi"], 2, &["--continue"]);
-    tool.refuses(&["ask", "-c", "99999", "hi"], 1, &["Conversation not found"]);
+    tool.refuses(
+        &["ask", "-c", "99999", "hi"],
+        1,
+        &["There is no conversation", "-c last"],
+    );
     tool.refuses(&["ask", "--file", "/nowhere", "hi"], 2, &["/nowhere cannot be read"]);
     tool.refuses(&["ask", "--file", "/", "hi"], 2, &["/ is no file"]);
     tool.refuses(

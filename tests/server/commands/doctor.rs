@@ -139,6 +139,8 @@ fn another_users_folder_is_left_alone() {
         };
         entries.filter(is_database).map(changed).collect()
     };
+    let backup = format!("{}.backup", tool.data().display());
+    tool.does(&["backup", &backup]);
     let before = files();
     if std::os::unix::fs::chown(tool.data(), Some(12_345), None).is_err() {
         eprintln!("skipped: only root can give a folder away");
@@ -148,7 +150,48 @@ fn another_users_folder_is_left_alone() {
     check_state(&found, "permissions", "warn");
     check_state(&found, "database", "warn");
     tool.refuses(&["ask", "hi"], 3, &["is another user's", "run this as that user"]);
+    tool.refuses(
+        &["restore", "--replace", &backup],
+        1,
+        &["is another user's", "as that user"],
+    );
     assert_eq!(files(), before);
+}
+
+/// Whoever answers at a public address may be anybody: an administrator's token is for this server alone.
+#[test]
+fn a_stranger_is_sent_no_token() {
+    let server = Server::start();
+    server.account("ann");
+    let tool = Tool::beside(server.launch());
+    for field in ["", "X-Request-Id: 00000000-000001\r\n"] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (heads, heard) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|count| count == 1) {
+                    head.push(byte[0]);
+                }
+                // The test may be over.
+                heads.send(String::from_utf8_lossy(&head).to_ascii_lowercase()).ok();
+                let reply = format!("HTTP/1.1 200 OK\r\n{field}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+                client.write_all(reply.as_bytes()).ok();
+            }
+        });
+        let found = examine(&tool, &["--public-url", &url]);
+        check_state(&found, "public address", "fail");
+        let heads: Vec<String> = heard.try_iter().collect();
+        assert!(!heads.is_empty());
+        assert!(
+            heads
+                .iter()
+                .all(|head| !head.contains("authorization") && !head.contains("cookie")),
+            "{heads:?}"
+        );
+    }
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
+
 use super::{Tool, finish};
-use crate::rig::{Exit, Scripted, streamed};
+use crate::rig::{Exit, Launch, Scripted, TempDir, streamed};
 
 /// Runs a line of shell on a terminal; `type_in` types. `None` where there is no `script`.
 #[track_caller]
@@ -101,6 +103,61 @@ fn ctrl_c_at_the_password_leaves_the_terminal_as_it_was() {
         exit.stdout.contains(" echo ") && !exit.stdout.contains("-echo "),
         "{exit:?}"
     );
+}
+
+/// Another process works on the data folder, for which the command waits.
+#[test]
+fn ctrl_c_after_the_password_ends_the_wait_and_shows_again_what_is_typed() {
+    let tool = Tool::alone();
+    std::fs::create_dir(tool.data()).expect("a folder");
+    let lock = std::fs::File::create(tool.data().join("fireside.lock")).expect("a file");
+    lock.lock().expect("a lock");
+    let line = "trap : INT; \"$FIRESIDE\" user add ann@example.com; echo \"code $?\"; stty -a";
+    let exit = on_terminal(&tool, line, |typist| {
+        typist.when("Password: ", "hush\n");
+        typist.when("Again: ", "hush\n");
+        typist.when("Again: \r\n", "\x03");
+    });
+    let Some(exit) = exit else { return };
+    assert!(exit.stdout.contains("code 130"), "{exit:?}");
+    assert!(
+        exit.stdout.contains(" echo ") && !exit.stdout.contains("-echo "),
+        "{exit:?}"
+    );
+    drop(lock);
+    tool.add("ann");
+}
+
+/// The line that shows how far something has come is written over, never wider than a terminal, and gone at the end.
+#[test]
+fn progress_is_one_line_of_a_terminal_and_nothing_elsewhere() {
+    let tool = Tool::alone();
+    tool.add("ann");
+    let server = Launch::new().start();
+    server.account("ann");
+    let beside = Tool::beside(server.launch());
+    let file = TempDir::new();
+    let path = file.join("conversations.json");
+    let mapping = json!({"a": {"message": {"author": {"role": "user"}, "content": {"parts": ["x".repeat(2000)]}}}});
+    let list: Vec<Value> = (0..5000)
+        .map(|number| json!({"id": number, "mapping": mapping}))
+        .collect();
+    std::fs::write(&path, Value::Array(list).to_string()).expect("a file");
+    let path = path.display().to_string();
+    let line = format!("stty cols 80; \"$FIRESIDE\" import '{path}'");
+    let Some(exit) = on_terminal(&beside, &line, |_| {}) else {
+        return;
+    };
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+    let shown: Vec<&str> = exit.stdout.split("\r\x1b[K").collect();
+    assert!(shown.len() > 2, "{exit:?}");
+    let (last, pieces) = shown.split_last().expect("pieces");
+    for piece in pieces {
+        assert!(piece.chars().count() < 80 && !piece.contains('\n'), "{piece:?}");
+    }
+    assert!(last.contains("5000 imported"), "{last:?}");
+    let exit = tool.run(&["import", &path]);
+    assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""), "{exit:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Tool;
-use crate::rig::{Launch, Server};
+use crate::rig::{Launch, Server, forge};
 
 fn emails(tool: &Tool) -> Vec<(String, String, bool)> {
     let users = tool.json(&["user", "list", "--json"]);
@@ -195,4 +195,35 @@ fn passwords_are_no_arguments() {
     assert_eq!(empty.code, Some(2), "{empty:?}");
     tool.refuses(&["user", "add", "ann@example.com", "secret"], 2, &["secret"]);
     assert!(!tool.data().exists(), "nothing was opened for what makes no sense");
+}
+
+/// Other systems give their users any ids, also such as are somebody's address here.
+#[test]
+fn a_name_that_several_accounts_have_names_none_of_them() {
+    const THEIRS: &str = "a secret that another system shares with this one";
+    let launch = Launch::new().env("BETTER_AUTH_SECRET", THEIRS);
+    let server = launch.start();
+    let tool = Tool::beside(&launch);
+    tool.add("ann");
+    tool.add("bob");
+    let foreign = forge(THEIRS, &json!({"sub": "bob@example.com"}));
+    assert_eq!(server.get("/users/me").bearer(&foreign).send().status, 200);
+    let words = ["may be any of these accounts", "by its id"];
+    for task in [&["disable"][..], &["enable"], &["delete", "--yes"]] {
+        let words_of_task = [&["user"], task, &["bob@example.com"]].concat();
+        tool.refuses(&words_of_task, 2, &words);
+    }
+    let exit = tool.run_with(&["user", "passwd", "bob@example.com", "--password-stdin"], "another\n");
+    assert_eq!(exit.code, Some(2), "{exit:?}");
+    let listed = tool.json(&["user", "list", "--json"]);
+    let listed = listed.as_array().expect("a list");
+    assert!(
+        listed.len() == 3 && listed.iter().all(|user| user["disabled"] != true),
+        "{listed:?}"
+    );
+    let bob = listed
+        .iter()
+        .find(|user| user["email"] == "bob@example.com")
+        .expect("bob");
+    tool.does(&["user", "disable", bob["id"].as_str().expect("an id")]);
 }
