@@ -59,8 +59,8 @@ pub use attachments::{
     list_attachments, save_reading, send_again, send_attachments,
 };
 pub use audit::{
-    Act, Doer, Entry, EntryFilter, Means, Subject, changed_secret, count_entries, differences, insert_entry,
-    list_entries,
+    Act, Doer, Entry, EntryFilter, Means, Subject, changed_secret, count_entries, differences, insert_changes,
+    insert_entry, list_entries,
 };
 pub use backup::{check_backup, copy_database, note_in};
 pub use blobs::AttachmentReader;
