@@ -88,6 +88,24 @@ fn of_a_long_text_the_beginning_is_indexed() {
 }
 
 #[test]
+fn what_is_stored_after_indexing_is_synced() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let conversation = rig.conversation(ann.id, 1);
+    let synchronous = || {
+        let level = rig.write(|tx| tx.first("PRAGMA synchronous", (), |row| row.get::<_, i64>(0)));
+        level.unwrap()
+    };
+    const FULL: i64 = 2;
+    assert_eq!(synchronous(), Some(FULL));
+    for _ in 0..3 {
+        rig.message(conversation, ann.id, "whale");
+        rig.indexed();
+        assert_eq!(synchronous(), Some(FULL));
+    }
+}
+
+#[test]
 fn words_phrases_and_prefixes_are_found() {
     let rig = Rig::new();
     let ann = rig.user("ann");
