@@ -1,6 +1,7 @@
 //! What somebody new reads: every command's help, and what is said when something goes wrong. Kept as transcripts, to be
 //! read whole: each error says what has happened and what to do.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
@@ -57,7 +58,10 @@ impl Transcript {
         if let Some(code) = exit.code.filter(|code| *code != 0) {
             writeln!(text, "[exit code {code}]").expect("a text");
         }
-        for (from, to) in &self.names {
+        // The longest first: one folder's name may be the beginning of another's.
+        let mut names: Vec<&(String, &str)> = self.names.iter().collect();
+        names.sort_by_key(|(from, _)| Reverse(from.len()));
+        for (from, to) in names {
             text = text.replace(from, to);
         }
         self.text += &text;
@@ -103,6 +107,7 @@ const COMMANDS: &[&[&str]] = &[
     &["user", "passwd"],
     &["user", "disable"],
     &["user", "enable"],
+    &["user", "limit"],
     &["user", "delete"],
     &["key"],
     &["key", "create"],
