@@ -217,7 +217,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 pub fn list_entries(read: &Read<'_>, filter: &EntryFilter, page: Page) -> Result<Vec<Entry>, Error> {
     read.all(
         "SELECT id, at, user_id, user_name, address, means, act, subject_id, subject, changes FROM audit
-         WHERE id > 0 AND act = coalesce(?1, act) AND iif(?2 IS NULL, 1, ?2 IN (user_id, subject_id))
+         WHERE act = coalesce(?1, act) AND iif(?2 IS NULL, 1, ?2 IN (user_id, subject_id))
          ORDER BY id DESC LIMIT ?3 OFFSET ?4",
         params![filter.act, filter.user_id, page.limit, page.offset],
         entry,
@@ -230,7 +230,7 @@ pub fn list_entries(read: &Read<'_>, filter: &EntryFilter, page: Page) -> Result
 /// Those of the store.
 pub fn count_entries(read: &Read<'_>, filter: &EntryFilter) -> Result<i64, Error> {
     let sql = "SELECT count(*) FROM audit
-        WHERE id > 0 AND act = coalesce(?1, act) AND iif(?2 IS NULL, 1, ?2 IN (user_id, subject_id))";
+        WHERE act = coalesce(?1, act) AND iif(?2 IS NULL, 1, ?2 IN (user_id, subject_id))";
     let count = read.first(sql, params![filter.act, filter.user_id], |row| row.get(0))?;
     Ok(count.unwrap_or(0))
 }
@@ -239,7 +239,7 @@ pub fn count_entries(read: &Read<'_>, filter: &EntryFilter) -> Result<i64, Error
 pub(super) fn clear_old(tx: &Tx<'_>) -> Result<usize, Error> {
     // Only the oldest are looked at: they were written in order of time.
     tx.execute(
-        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id > 0 ORDER BY id LIMIT ?3)
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?3)
          AND iif(at < ?1, 1, id <= (SELECT max(id) FROM audit) - ?2)",
         params![Clock.now().plus_s(-KEPT_S).text(), ENTRIES_MAX, BATCH_ROWS_MAX],
     )

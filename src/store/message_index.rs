@@ -106,10 +106,12 @@ fn index(tx: &Tx<'_>, id: i64) -> Result<usize, Error> {
         indexed.push_str(&term);
         indexed.push(' ');
     }
-    tx.execute(
-        "REPLACE INTO message_index (rowid, text) VALUES (?1, ?2)",
-        params![row, indexed],
-    )?;
+    let sql = if id > 0 {
+        "REPLACE INTO message_index (rowid, text) VALUES (?1, ?2)"
+    } else {
+        "REPLACE INTO title_index (rowid, text) VALUES (?1, ?2)"
+    };
+    tx.execute(sql, params![row, indexed])?;
     Ok(text.len())
 }
 

@@ -70,7 +70,7 @@ impl Rig {
     }
 
     fn entries(&self) -> i64 {
-        self.value("SELECT count(*) FROM message_index_docsize")
+        self.value("SELECT (SELECT count(*) FROM message_index_docsize) + (SELECT count(*) FROM title_index_docsize)")
     }
 }
 
@@ -123,6 +123,21 @@ fn words_phrases_and_prefixes_are_found() {
         ..phrase(&["wha"])
     };
     assert_eq!(rig.hits(ann.id, &[prefix]).len(), 2);
+}
+
+/// Or what is asked of few titles would be read of all messages.
+#[test]
+fn titles_are_indexed_apart_from_messages() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let conversation = rig.conversation(ann, 1);
+    for number in 0..3 {
+        rig.message(conversation, ann, &format!("whale {number}"));
+    }
+    rig.batch("UPDATE conversations SET title = 'whales'");
+    rig.indexed();
+    assert_eq!(rig.value::<i64>("SELECT count(*) FROM message_index_docsize"), 3);
+    assert_eq!(rig.value::<i64>("SELECT count(*) FROM title_index_docsize"), 1);
 }
 
 #[test]
