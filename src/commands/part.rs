@@ -1,4 +1,4 @@
-//! Files that get their names once they are whole. What does not come so far goes away, also when a signal comes, and what
+//! Files and folders that get their names once they are whole. What does not come so far goes away, also when a signal comes, and what
 //! a killed command has left goes with the next one. Nothing that somebody else has put there is removed or overwritten.
 
 use std::fs::{self, File};
@@ -66,6 +66,17 @@ impl Part {
             Err(_) => fs::rename(&self.path, file),
         }
     }
+
+    /// The same for a folder, which nothing else may stand in the place of.
+    ///
+    /// # Errors
+    /// As for [`Part::name`].
+    pub(super) fn name_folder(self, folder: &Path) -> io::Result<()> {
+        if folder.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        fs::rename(&self.path, folder)
+    }
 }
 
 impl Drop for Part {
@@ -77,9 +88,7 @@ impl Drop for Part {
 /// Why a file could not be written, and what to do.
 pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
     let (kind, advice) = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (Kind::StorageFull, "make room, or name a file on another disk")
-        }
+        _ if system::is_full(&error) => (Kind::StorageFull, "make room, or name a file on another disk"),
         io::ErrorKind::NotFound => (
             Kind::Unavailable,
             "make its folder first, or name a file in another one",
@@ -92,9 +101,11 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
     Error::new(kind, message).caused_by(error)
 }
 
-/// With what SQLite keeps beside a database that it writes.
+/// A file with what SQLite keeps beside a database that it writes, or a folder with all that is in it.
 fn remove(path: &Path) {
-    fs::remove_file(path).ok();
+    if fs::remove_file(path).is_err() {
+        fs::remove_dir_all(path).ok();
+    }
     let mut journal = path.as_os_str().to_owned();
     journal.push("-journal");
     fs::remove_file(PathBuf::from(journal)).ok();
@@ -123,7 +134,7 @@ fn clear_abandoned(folder: &Path) {
             .and_then(|time| time.elapsed().ok())
             .is_some_and(|age| age > ABANDONED_AFTER)
         {
-            fs::remove_file(entry.path()).ok();
+            remove(&entry.path());
         }
     }
 }
