@@ -128,13 +128,11 @@ impl Temporary {
 /// Why a temporary file could not be written, as an error.
 pub fn unwritable(error: &std::io::Error) -> Error {
     let cause = error.to_string();
-    match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            let message = "There is no room on the server's disk for the file that was asked for";
-            Error::new(Kind::StorageFull, message).caused_by(cause)
-        }
-        _ => Error::new(Kind::Unavailable, "The server cannot write its temporary files").caused_by(cause),
+    if system::is_full(error) {
+        let message = "There is no room on the server's disk for the file that was asked for";
+        return Error::new(Kind::StorageFull, message).caused_by(cause);
     }
+    Error::new(Kind::Unavailable, "The server cannot write its temporary files").caused_by(cause)
 }
 
 impl Read for Temporary {

@@ -9,10 +9,26 @@ const DESCRIPTORS_RESERVED: u64 = 40;
 
 /// Prepares the process: private files, memory given back, as many descriptors as allowed.
 pub fn prepare() {
+    fail_large_writes();
     #[cfg(unix)]
     unix::private_files();
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unix::return_memory();
+}
+
+/// Has writes beyond the limit on the size of files (`ulimit -f`) fail as on a full disk, instead of ending the process.
+pub fn fail_large_writes() {
+    #[cfg(unix)]
+    unix::fail_large_writes();
+}
+
+/// Whether a write failed because there is no room: on the disk, or within a quota or a limit.
+pub fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
 }
 
 /// Gives memory back that was freed in small pieces. Takes a few milliseconds: for those who have just freed much.
@@ -265,6 +281,16 @@ mod unix {
         #[expect(unsafe_code, reason = "umask(2) takes a number and cannot fail")]
         unsafe {
             libc::umask(0o077);
+        }
+    }
+
+    pub(super) fn fail_large_writes() {
+        #[expect(
+            unsafe_code,
+            reason = "signal(2) takes numbers here; what it fails with on such a system, it leaves as it was"
+        )]
+        unsafe {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         }
     }
 

@@ -35,13 +35,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What makes no sense, or cannot be reached, or was refused.
 pub(super) fn ask(settings: &Settings, ask: &cli::Ask) -> Result<u8, Failed> {
     let question = with_stdin(&ask.question)?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    system::stop_on_signals(&interrupted).map_err(|error| Error::internal("signals cannot be handled", error))?;
     let mut form = Form::new().field("text", &question);
     for path in &ask.files {
         form = form.file("files", path)?;
     }
     let mut reach = Reach::open(settings, &ask.door)?;
+    // Only now: until here there is nothing to be stopped, and a signal ends the process while it waits for its turn.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    system::stop_on_signals(&interrupted).map_err(|error| Error::internal("signals cannot be handled", error))?;
     reach.sign_in(ask.door.account.as_deref())?;
     reach.find_models()?;
     if let Some(model) = &ask.model {

@@ -1,6 +1,8 @@
 //! The HTTP client of the commands: JSON, forms with files, bodies that are read as they come. What a server refuses comes
 //! back as an error with the server's own sentence.
 
+mod socket;
+
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use ureq::config::ConfigBuilder;
 use ureq::http::{Request, Response, Uri, request};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, Body, SendBody};
+
+pub(super) use socket::Mute;
 
 use super::Failed;
 use crate::error::{Error, Kind};

@@ -11,7 +11,7 @@ use super::{Failed, terminal};
 use crate::cli::{Export, ExportTo, Settings};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::portable;
+use crate::{portable, system};
 
 /// Writes what an account has.
 ///
@@ -62,13 +62,37 @@ pub(super) fn export(settings: &Settings, export: &Export) -> Result<(), Failed>
             Ok(())
         }
         ExportTo::Markdown(folder) => {
+            // "notes/" is what "notes" is, and has its parts beside it.
+            let folder: &PathBuf = &folder.components().collect();
             let archive = Part::beside(folder);
             fetch(&reach, "/export?format=markdown", &archive)?.map_err(|error| unwritable(folder, error))?;
-            let unpacked = portable::unpack(archive.path(), folder)?;
+            let unpacked = unpack(archive.path(), folder)?;
             terminal::print(&format!("{} ({unpacked} files)\n", folder.display()));
             Ok(())
         }
     }
+}
+
+/// Unpacks into a folder that has its name, or its files, only once they are all there. Returns how many they are.
+fn unpack(archive: &Path, folder: &Path) -> Result<usize, Error> {
+    let is_new = folder.symlink_metadata().is_err();
+    let part = if is_new {
+        Part::beside(folder)
+    } else {
+        Part::beside(&folder.join("export"))
+    };
+    let failed = |error| unwritable(folder, error);
+    system::create_private_folder(part.path()).map_err(failed)?;
+    let count = portable::unpack(archive, part.path())?;
+    if is_new {
+        part.name_folder(folder).map_err(failed)?;
+        return Ok(count);
+    }
+    for entry in fs::read_dir(part.path()).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        fs::rename(entry.path(), folder.join(entry.file_name())).map_err(failed)?;
+    }
+    Ok(count)
 }
 
 /// Writes what the server answers into a file that only its owner can read. The inner error is that of writing.

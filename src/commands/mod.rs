@@ -28,6 +28,7 @@ pub use serve::{serve, start};
 
 use crate::cli::{Settings, Task, completions};
 use crate::error::Error;
+use crate::system;
 
 /// Why a command failed, and what the process says to whoever started it.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl From<Error> for Failed {
 /// # Errors
 /// A sentence for the terminal, and the exit code that goes with it.
 pub fn run(settings: &Settings, task: &Task) -> Result<u8, Failed> {
+    system::fail_large_writes();
     // Whoever asks a question does not want to read what a server has to say about its day.
     let _log = logger::start(settings.log.min(LevelFilter::Warn))?;
     // A question has its own end: the reply is stopped, and what came of it stays.

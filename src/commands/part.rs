@@ -1,4 +1,4 @@
-//! Files that get their names once they are whole. What does not come so far goes away, also when a signal comes, and what
+//! Files and folders that get their names once they are whole. What does not come so far goes away, also when a signal comes, and what
 //! a killed command has left goes with the next one. Nothing that somebody else has put there is removed or overwritten.
 
 use std::fs::{self, File};
@@ -71,6 +71,17 @@ impl Part {
             Err(_) => fs::rename(&self.path, file),
         }
     }
+
+    /// The same for a folder, which nothing else may stand in the place of.
+    ///
+    /// # Errors
+    /// As for [`Part::name`].
+    pub(super) fn name_folder(self, folder: &Path) -> io::Result<()> {
+        if folder.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        fs::rename(&self.path, folder)
+    }
 }
 
 impl Drop for Part {
@@ -82,9 +93,7 @@ impl Drop for Part {
 /// Why a file could not be written, and what to do.
 pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
     let (kind, advice) = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            (Kind::StorageFull, "make room, or name a file on another disk")
-        }
+        _ if system::is_full(&error) => (Kind::StorageFull, "make room, or name a file on another disk"),
         io::ErrorKind::NotFound => (
             Kind::Unavailable,
             "make its folder first, or name a file in another one",
@@ -100,9 +109,11 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
     Error::new(kind, message).caused_by(error)
 }
 
-/// Removes a file that may be a database, with what SQLite keeps beside one.
+/// Removes a file that may be a database, with what SQLite keeps beside one; or a folder with all that is in it.
 pub(super) fn remove(path: &Path) {
-    fs::remove_file(path).ok();
+    if fs::remove_file(path).is_err() {
+        fs::remove_dir_all(path).ok();
+    }
     for suffix in BESIDE {
         let mut beside = path.as_os_str().to_owned();
         beside.push(suffix);
@@ -134,7 +145,7 @@ fn clear_abandoned(folder: &Path) {
             .and_then(|time| time.elapsed().ok())
             .is_some_and(|age| age > ABANDONED_AFTER)
         {
-            fs::remove_file(entry.path()).ok();
+            remove(&entry.path());
         }
     }
 }

@@ -129,11 +129,12 @@ fn copy(backup: &Path, part: &Path) -> Result<(), Error> {
         file.sync_all()
     });
     copied.map_err(|error| {
-        let kind = match error.kind() {
-            io::ErrorKind::StorageFull => Kind::StorageFull,
-            _ => Kind::Unavailable,
+        let (kind, advice) = if system::is_full(&error) {
+            (Kind::StorageFull, "; make room on its disk")
+        } else {
+            (Kind::Unavailable, "")
         };
-        let message = format!("{} cannot be copied to {}", backup.display(), part.display());
+        let message = format!("{} cannot be copied to {}{advice}", backup.display(), part.display());
         Error::new(kind, message).caused_by(error)
     })
 }

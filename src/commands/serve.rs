@@ -86,8 +86,9 @@ fn run(settings: Settings, lock: Held, listener: TcpListener, is_browser_wanted:
     if let Some(backups) = &ready.app.scheduled {
         backups.start()?;
     }
-    let start = ready.greet()?;
+    // First: whoever has read that it is ready finds it.
     ready.announce();
+    let start = ready.greet()?;
     if is_browser_wanted {
         open_browser(&start);
     }

@@ -16,6 +16,7 @@ use super::respond::Responder;
 use super::spool::Spool;
 use super::workers::STACK_BYTES;
 use crate::error::{Error, Kind};
+use crate::system;
 
 /// Large bodies received at the same time; the others stay unread in their sockets.
 const RECEIVERS: usize = 4;
@@ -193,12 +194,12 @@ fn receive(
 fn disk(error: std::io::Error) -> Error {
     let refused = "The body could not be received: the server's disk does not take it";
     let (kind, message) = match error.kind() {
-        ErrorKind::StorageFull => (Kind::StorageFull, refused),
         // Ours, not one that the system has set.
         ErrorKind::QuotaExceeded if error.raw_os_error().is_none() => (
             Kind::Unavailable,
             "Too much is being uploaded at this moment; try again",
         ),
+        _ if system::is_full(&error) => (Kind::StorageFull, refused),
         _ => (Kind::Unavailable, refused),
     };
     Error::new(kind, message).retry_after(5).caused_by(error)

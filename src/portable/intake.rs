@@ -1,7 +1,7 @@
 //! The one way into the store: whatever was read, of whichever source, is checked, stored (or only rehearsed) and
 //! reported here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
@@ -21,6 +21,9 @@ use crate::hex::hex;
 use crate::library::{self, Added, NewText};
 use crate::limits::FILES_MAX;
 use crate::store::{self, Arrival, Known, NewAttachment, PortableConversation, SharedStore};
+
+/// Why a file of a reply that several steps have made one of is not there.
+const TOO_MANY: &str = "A reply has at most 10 files, also one that was told in several steps; it did not come in";
 
 /// Conversations and bytes that are stored together: on a memory card a commit takes as long as hundreds of
 /// messages do, and for this many nobody else waits long.
@@ -120,7 +123,8 @@ impl<'d> Intake<'d> {
     /// Takes a conversation of another program, and of the archive it stands in the files that it names.
     pub(super) fn thread(&mut self, mut thread: Thread, files: &Files<'_>) -> Result<(), Error> {
         let label = Label::new("conversation", thread.id.clone(), thread.title.as_deref());
-        let mut noted = Vec::new();
+        // With the attachment that each file is here.
+        let mut noted: Vec<(Label, Option<Outcome>, Option<String>)> = Vec::new();
         for (at, sent) in thread.files() {
             for (number, file) in sent.into_iter().enumerate() {
                 let outcome = if number < FILES_MAX {
@@ -130,15 +134,23 @@ impl<'d> Intake<'d> {
                         "A message has at most 10 files; only its name came in",
                     ))
                 };
-                noted.extend(
-                    outcome.map(|outcome| (Label::new("attachment", file.id.clone(), Some(&file.name)), outcome)),
-                );
+                let label = Label::new("attachment", file.id.clone(), Some(&file.name));
+                noted.push((label, outcome, file.attachment.clone()));
             }
         }
         match thread.into_portable(self.report.source) {
             Ok(conversation) => {
-                for (label, outcome) in noted {
-                    self.report.note(label, outcome);
+                let kept: HashSet<&String> = conversation.messages.iter().flat_map(|it| &it.attachments).collect();
+                for (label, outcome, attachment) in noted {
+                    let is_kept = attachment.is_none_or(|attachment| kept.contains(&attachment));
+                    let outcome = if is_kept {
+                        outcome
+                    } else {
+                        Some(Outcome::skipped(TOO_MANY))
+                    };
+                    if let Some(outcome) = outcome {
+                        self.report.note(label, outcome);
+                    }
                 }
                 self.conversation(conversation)
             }

@@ -10,6 +10,7 @@ use super::export::{PIECE_BYTES, ROWS};
 use super::zip::{self, Archive};
 use crate::error::{Error, Kind};
 use crate::store::{self, Attachment, AttachmentReader, PortableConversation, PortableMessage, SharedStore, User};
+use crate::system;
 
 /// Characters of a title that a file's name holds.
 const NAME_CHARS: usize = 80;
@@ -285,7 +286,7 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<usize, Error> {
     let failed = |path: &Path, error: io::Error| {
         let kind = match error.kind() {
             io::ErrorKind::AlreadyExists => Kind::Conflict,
-            io::ErrorKind::StorageFull => Kind::StorageFull,
+            _ if system::is_full(&error) => Kind::StorageFull,
             _ => Kind::Unavailable,
         };
         Error::new(kind, format!("{} cannot be written", path.display())).caused_by(error)

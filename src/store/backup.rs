@@ -32,8 +32,8 @@ pub fn copy_database(from: &Path, to: &Path) -> Result<(), Error> {
     let copied = source.execute("VACUUM INTO ?1", [name]);
     copied.map_err(failed).map_err(|error| match error.kind() {
         Kind::StorageFull => {
-            let message = "There is no room on the disk for a copy of the database";
-            Error::new(Kind::StorageFull, message).caused_by(error)
+            let message = "There is no room on the disk for a copy of the database; make some";
+            Error::new(Kind::StorageFull, message).caused_by(error.message().to_owned())
         }
         _ => error,
     })?;

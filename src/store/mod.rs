@@ -353,6 +353,11 @@ fn failed(error: rusqlite::Error) -> Error {
             Kind::StorageFull,
             "The disk is full. Nothing was stored; free some space and try again",
         ),
+        // A quota, or a limit on the size of files: SQLite knows only the disk's own word for being full.
+        Some(_) if code(&error) == Some(rusqlite::ffi::SQLITE_IOERR_WRITE) => (
+            Kind::StorageFull,
+            "The disk takes no more of the database. Nothing was stored; free some space, or raise the limit on it",
+        ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
             Kind::StorageFull,
             "The database cannot be written to. Nothing was stored",
@@ -379,6 +384,11 @@ fn failed(error: rusqlite::Error) -> Error {
         Kind::Unavailable | Kind::StorageFull => error.retry_after(5),
         _ => error,
     }
+}
+
+/// SQLite's own number for what went wrong.
+fn code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
 }
 
 /// A list in one parameter, for `json_each`: one statement whatever the list's length.

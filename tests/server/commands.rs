@@ -16,7 +16,7 @@ mod users;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -138,7 +138,13 @@ impl Tool {
 
 /// Waits for the end of a child, reading all that it writes.
 #[track_caller]
-fn finish(mut child: Child) -> Exit {
+fn finish(child: Child) -> Exit {
+    finish_within(child, PATIENCE)
+}
+
+/// The same for what takes its time.
+#[track_caller]
+fn finish_within(mut child: Child, patience: Duration) -> Exit {
     let started = Instant::now();
     drop(child.stdin.take());
     let collect = |pipe: Option<Box<dyn Read + Send>>| {
@@ -152,7 +158,7 @@ fn finish(mut child: Child) -> Exit {
     };
     let stdout = collect(child.stdout.take().map(|pipe| Box::new(pipe) as _));
     let stderr = collect(child.stderr.take().map(|pipe| Box::new(pipe) as _));
-    let status = until(PATIENCE, "the command ends", || {
+    let status = until(patience, "the command ends", || {
         child.try_wait().expect("the child can be asked")
     });
     Exit {

@@ -433,6 +433,34 @@ fn files_keep_to_the_limits_of_uploads() {
     }
 }
 
+/// Two steps of one reply, which together have more files than a message may.
+#[test]
+fn files_beyond_ten_of_a_reply_are_each_reported() {
+    let picture = |number: usize| json!({"content_type": "image_asset_pointer", "asset_pointer": format!("sediment://file_{number:04}")});
+    let node = |id: &str, parent: &str, role: &str, parts: Vec<Value>| {
+        let content = json!({"content_type": "multimodal_text", "parts": parts});
+        json!({"id": id, "parent": parent, "message": {"id": id, "author": {"role": role}, "content": content}})
+    };
+    let list = json!([{"title": "Many", "conversation_id": "m-1", "current_node": "s", "mapping": {
+        "q": node("q", "", "user", vec![json!("Draw")]),
+        "r": node("r", "q", "assistant", (0..8).map(picture).collect()),
+        "s": node("s", "r", "assistant", (8..13).map(picture).collect()),
+    }}]);
+    let list = list.to_string().into_bytes();
+    let names: Vec<String> = (0..13).map(|number| format!("file_{number:04}-{number}.png")).collect();
+    let mut entries = vec![("conversations.json", &list[..])];
+    entries.extend(names.iter().map(|name| (name.as_str(), PNG)));
+    let desk = Desk::new();
+    let report = import(&desk, "", "many.zip", &archive(&entries));
+    assert_eq!(report["attachments"], tally(10, 0, 3, 0), "{report}");
+    let reasons = reasons(&report, "attachment");
+    assert!(
+        reasons.len() == 3 && reasons.iter().all(|reason| reason.contains("at most 10 files")),
+        "{report}"
+    );
+    assert_eq!(messages(&desk, "Many")[1].1.len(), 10);
+}
+
 #[test]
 fn texts_and_books_go_into_the_library() {
     let desk = Desk::new();

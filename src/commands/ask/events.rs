@@ -25,8 +25,7 @@ impl<R: Read> Events<R> {
             let mut line = String::new();
             let read = (&mut self.0).take(EVENT_BYTES_MAX).read_line(&mut line);
             let count = read.map_err(|error| {
-                let message = "The connection to the server was lost; what was written is in the conversation";
-                Failed::from(Error::new(Kind::Upstream, message).caused_by(error))
+                Failed::from(Error::new(Kind::Upstream, "The connection to the server was lost").caused_by(error))
             })?;
             let line = line.trim_end_matches(['\r', '\n']);
             if count == 0 {

@@ -40,7 +40,10 @@ impl Screen {
     pub(super) fn show(&self, reply: Box<dyn Read>, reach: &Reach, conversation: &AtomicI64) -> Result<u8, Failed> {
         let mut events = Events::new(reply);
         let mut shown = Shown::default();
-        while let Some((name, data)) = events.next()? {
+        while let Some((name, data)) = events
+            .next()
+            .map_err(|failed| self.lost(failed, conversation, &mut shown))?
+        {
             if name == "start" {
                 conversation.store(data["conversation_id"].as_i64().unwrap_or(0), Ordering::Relaxed);
             }
@@ -54,8 +57,25 @@ impl Screen {
                 }
             }
         }
-        let message = "The connection was lost before the reply was complete; what was written is in the conversation";
-        Err(Failed::from(Error::new(Kind::Upstream, message)))
+        let cut = Failed::from(Error::new(Kind::Upstream, "the stream broke off"));
+        Err(self.lost(cut, conversation, &mut shown))
+    }
+
+    /// Ends the line that a reply was cut off in, and says what is kept and how to go on.
+    fn lost(&self, failed: Failed, conversation: &AtomicI64, shown: &mut Shown) -> Failed {
+        shown.end_aside();
+        if matches!(self.form, cli::Form::Text) && !shown.is_at_line_start {
+            // Whoever does not read stdout any more needs no end of the line.
+            drop(write_out("\n"));
+        }
+        let message = match conversation.load(Ordering::Relaxed) {
+            0 => "The server was lost before the reply began; start it if it is down, and ask again".to_owned(),
+            id => format!(
+                "The server was lost in the middle of the reply. What it has stored of that is in the conversation, with \
+                 the question; once the server runs, go on with: fireside ask -c {id} \"go on\""
+            ),
+        };
+        Failed::from(Error::new(Kind::Upstream, message).caused_by(failed.error))
     }
 
     fn show_event(&self, name: &str, data: &Value, shown: &mut Shown) -> Result<Option<Ending>, Failed> {

@@ -3,13 +3,24 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::super::Failed;
-use super::super::client::{Client, Seen, Sent, is_loopback};
+use super::super::client::{Client, Mute, Seen, Sent, is_loopback};
 use super::super::reach::Reach;
-use super::Finding;
+use super::{Finding, Findings};
 
 /// What is looked at first.
 const PUBLIC: &str = "public address";
+
+/// Whether words come as they are written.
+const STREAMS: &str = "streams";
+
+/// Whether a stream lasts while nothing is written.
+const SILENCES: &str = "silent streams";
+
+/// What has a proxy pass words on at once.
+const UNBUFFERED: &str = "nginx: proxy_buffering off; Caddy: flush_interval -1";
 
 /// Of an answer that should come at once.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -20,31 +31,38 @@ const HELD_BACK: Duration = Duration::from_millis(700);
 /// nginx takes 1 MB of a body unless it is told otherwise.
 const BODY_BYTES: u64 = 3 * 1024 * 1024;
 
-/// A handshake of a WebSocket, with a token that opens none: the server's refusal says that the handshake has arrived.
-const HANDSHAKE: &[(&str, &str)] = &[
-    ("Connection", "Upgrade"),
-    ("Upgrade", "websocket"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-];
+/// Of a WebSocket that opens, and a frame there and back.
+const EXCHANGE_TIME: Duration = Duration::from_secs(5);
+
+/// Of a stream that is watched until its sign of life, which comes after 15 seconds.
+const STREAM_TIME: Duration = Duration::from_secs(25);
+
+/// Bytes of that stream that are read: it has a few hundred.
+const STREAM_BYTES_MAX: usize = 64 * 1024;
 
 /// Tries the address. The server behind it must be the one that `reach` has reached.
-pub(super) fn check(reach: &Reach, url: &str) -> Vec<Finding> {
+pub(super) fn check(reach: &Reach, url: &str, findings: &mut Findings) {
     let mut client = Client::new(url, Some(DEADLINE));
     if let Err(finding) = is_same(reach, &client) {
-        return vec![finding];
+        return findings.add(finding);
     }
+    let mut patient = Client::new(url, Some(STREAM_TIME));
     if let Some(token) = reach.client().token() {
         client.sign_in(token);
+        patient.sign_in(token);
     }
     let first = reachable(&client);
     let is_there = first.advice.is_none();
-    let mut findings = vec![first];
+    findings.add(first);
     if is_there {
-        findings.extend(security(url));
-        findings.extend([streams(&client), sockets(&client), bodies(&client)]);
+        if let Some(finding) = security(url) {
+            findings.add(finding);
+        }
+        findings.add(sockets(&client));
+        findings.add(bodies(&client));
+        // Last, as it takes the longest.
+        watch_stream(&patient, findings);
     }
-    findings
 }
 
 /// Whoever answers must be known before an administrator's token is sent there.
@@ -90,43 +108,99 @@ fn security(url: &str) -> Option<Finding> {
     is_open.then(|| Finding::warn("encryption", "passwords go over the net as they are typed", advice))
 }
 
-/// The first event must come while the second is still a second away.
-fn streams(client: &Client) -> Finding {
-    let what = "streams";
-    let advice = "nginx: proxy_buffering off; Caddy: flush_interval -1";
+/// Watches a stream until its sign of life, and says what it shows as soon as that is seen.
+fn watch_stream(client: &Client, findings: &mut Findings) {
     let begun = Instant::now();
-    let mut reply = match client.fetch("/admin/pace") {
-        Ok((reply, _)) => reply,
-        Err(failed) => return Finding::fail(what, failed.error, advice),
+    let mut seen = match client.fetch("/admin/pace") {
+        Ok((reply, _)) => Watched {
+            reply,
+            text: String::new(),
+        },
+        Err(failed) => return findings.add(Finding::fail(STREAMS, failed.error, UNBUFFERED)),
     };
-    let mut piece = [0; 256];
-    let first = match reply.read(&mut piece) {
-        Ok(count) if count > 0 => begun.elapsed(),
-        Ok(_) => return Finding::fail(what, "they end before they begin", advice),
-        Err(error) => return Finding::fail(what, error, advice),
+    let mut moment_of = |event: &str| seen.wait_for(event, "\n\n").map(|()| begun.elapsed());
+    let moments = moment_of("event: first").and_then(|first| Ok((first, moment_of("event: second")?)));
+    let (first, second) = match moments {
+        Ok(moments) => moments,
+        Err(error) => return findings.add(Finding::fail(STREAMS, format!("they break off: {error}"), UNBUFFERED)),
     };
-    let rest = reply.read_to_end(&mut Vec::new()).map(|_| begun.elapsed());
-    match rest {
-        Err(error) => Finding::fail(what, format!("they break off: {error}"), advice),
-        Ok(whole) if whole.saturating_sub(first) < HELD_BACK => {
-            Finding::fail(what, "words are held back until the reply is whole", advice)
+    if second.saturating_sub(first) < HELD_BACK {
+        let says = "words are held back until the reply is whole";
+        findings.add(Finding::fail(STREAMS, says, UNBUFFERED));
+    } else {
+        let says = format!("words come at once, {} ms away", first.as_millis());
+        findings.add(Finding::ok(STREAMS, says));
+    }
+    findings.add(asker(&seen.text));
+    findings.add(match seen.wait_for(": ping", "\n") {
+        Ok(()) => Finding::ok(
+            SILENCES,
+            "a stream that is silent is kept open, and its signs of life arrive",
+        ),
+        Err(error) => {
+            let advice = "nginx: proxy_read_timeout 75s; Caddy: no read_timeout below 75s in transport http";
+            Finding::fail(SILENCES, format!("a stream that is silent breaks off: {error}"), advice)
         }
-        Ok(_) => Finding::ok(what, format!("words come at once, {} ms away", first.as_millis())),
+    });
+}
+
+/// A stream, and what has come of it.
+struct Watched {
+    reply: Box<dyn Read>,
+    text: String,
+}
+
+impl Watched {
+    /// Reads on until this has come, and its end after it.
+    fn wait_for(&mut self, wanted: &str, end: &str) -> std::io::Result<()> {
+        let is_there = |text: &str| text.find(wanted).is_some_and(|at| text[at..].contains(end));
+        while !is_there(&self.text) {
+            if self.text.len() > STREAM_BYTES_MAX {
+                return Err(std::io::ErrorKind::InvalidData.into());
+            }
+            let mut piece = [0; 256];
+            match self.reply.read(&mut piece)? {
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                count => self.text += &String::from_utf8_lossy(&piece[..count]),
+            }
+        }
+        Ok(())
     }
 }
 
+/// Whether the server can tell who asks, by what the stream says of its request.
+fn asker(stream: &str) -> Finding {
+    let what = "X-Forwarded-For";
+    let told = stream.lines().find_map(|line| line.strip_prefix("data: "));
+    let told: Value = told
+        .and_then(|told| serde_json::from_str(told).ok())
+        .unwrap_or_default();
+    let peer = told["peer"].as_str().unwrap_or("?");
+    match (told["is_forwarded"] == true, told["is_trusted"] == true) {
+        (true, true) => Finding::ok(what, format!("it comes from {peer}, which is trusted")),
+        (true, false) => Finding::warn(
+            what,
+            format!("it comes from {peer}, which is not trusted: all who come that way count as one client"),
+            format!("if that is your proxy, start the server with --trusted-proxy {peer}"),
+        ),
+        (false, true) => Finding::warn(
+            what,
+            format!("the proxy {peer} does not say who asks: all its clients count as one"),
+            "nginx: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; Caddy does it by itself",
+        ),
+        (false, false) => Finding::ok(what, format!("{peer} asks without it, as one who comes directly does")),
+    }
+}
+
+/// A handshake, a frame to the server and one back. Nothing is stored.
 fn sockets(client: &Client) -> Finding {
     let what = "WebSockets";
     let advice = "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \
                   \"upgrade\"; Caddy does it by itself";
-    match client.try_out("GET", "/ws?token=none", HANDSHAKE, None) {
-        Ok(Seen {
-            status: 403,
-            is_ours: true,
-            ..
-        }) => Finding::ok(what, "handshakes arrive"),
-        Ok(Seen { status, .. }) => Finding::fail(what, format!("handshakes do not arrive (status {status})"), advice),
-        Err(failed) => Finding::fail(what, failed.error, advice),
+    match client.exchange("/ws", r#"{"type":"ping"}"#, r#"{"type":"pong"}"#, EXCHANGE_TIME) {
+        Ok(()) => Finding::ok(what, "they open, and frames come and go"),
+        Err(Mute::Refused(why)) => Finding::fail(what, format!("they do not open ({why})"), advice),
+        Err(Mute::Silent(why)) => Finding::fail(what, format!("they open, but no frame comes back ({why})"), advice),
     }
 }
 

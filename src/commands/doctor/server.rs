@@ -42,9 +42,7 @@ pub(super) fn ask_server(settings: &Settings, public_url: Option<&str>, findings
             advice,
         ));
     } else if let Some(url) = public_url {
-        for finding in proxy::check(&reach, url) {
-            findings.add(finding);
-        }
+        proxy::check(&reach, url, findings);
     }
 }
 

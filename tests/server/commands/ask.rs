@@ -167,6 +167,32 @@ fn ctrl_c_stops_the_reply() {
     assert_eq!(last_state(&tool), ("stopped".to_owned(), "w0 w1 ".to_owned()));
 }
 
+/// What came before is kept, and the sentence says how to go on with it.
+#[test]
+fn a_server_that_is_killed_leaves_a_way_to_go_on() {
+    let upstream = Upstream::start();
+    let launch = Launch::new()
+        .env("OPENAI_BASE_URL", &upstream.url())
+        .env("OPENAI_API_KEY", Upstream::KEY);
+    let mut server = launch.start();
+    let ann = server.account("ann");
+    let tool = Tool::beside(&launch);
+    let exit = check_cut_short(&tool, |_, mut stdout| {
+        server.kill();
+        let mut rest = String::new();
+        stdout.read_to_string(&mut rest).expect("text");
+        assert_eq!(rest, "\n");
+    });
+    assert_eq!(exit.code, Some(1), "{exit:?}");
+    let (_, advice) = exit.stderr.split_once("fireside ask ").expect("what to do");
+    let id = advice.split(' ').nth(1).expect("an id");
+    server.restart();
+    assert_eq!(tool.does(&["ask", "-m", "echo", "-c", id, "go on"]), "Echo: go on\n");
+    let chats = server.get("/chats").bearer(&ann.token).send().json();
+    let said = server.messages(&ann.token, chats["chats"][0]["id"].as_str().expect("an id"));
+    assert_eq!(said[0], ("user".to_owned(), "hi".to_owned()), "{said:?}");
+}
+
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     let upstream = Upstream::start();

@@ -1,5 +1,7 @@
 //! `fireside doctor`.
 
+mod proxies;
+
 use std::collections::BTreeMap;
 use std::fs::DirEntry;
 use std::io::{Read, Write};
@@ -11,13 +13,14 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::Tool;
-use crate::rig::{Exit, Launch, Server, Upstream};
+use super::{Tool, finish_within};
+use crate::rig::{Exit, Launch, PATIENCE, Server, Upstream};
 
 /// Runs it; returns how it ended, and the state of each check by name.
 #[track_caller]
 fn examine(tool: &Tool, words: &[&str]) -> (Exit, Vec<(String, String)>) {
-    let exit = tool.run(&[&["doctor", "--json"], words].concat());
+    // It waits for a sign of life, which comes after 15 seconds.
+    let exit = finish_within(tool.spawn(&[&["doctor", "--json"], words].concat()), 3 * PATIENCE);
     assert!(!exit.stderr.contains("panicked"), "{exit:?}");
     let found: Value = serde_json::from_str(&exit.stdout).expect("JSON");
     let text = |value: &Value| value.as_str().expect("a string").to_owned();
@@ -68,6 +71,8 @@ fn a_healthy_server_and_its_providers() {
         "provider openai",
         "public address",
         "streams",
+        "silent streams",
+        "X-Forwarded-For",
         "WebSockets",
         "uploads",
     ] {

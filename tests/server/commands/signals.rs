@@ -90,6 +90,30 @@ fn a_signal_leaves_no_part_of_a_file() {
     assert_eq!(sessions(&tool), 0, "the sessions of the commands have ended");
 }
 
+/// A folder has its name only when all of it is there.
+#[test]
+fn a_folder_that_was_not_filled_has_no_name() {
+    let server = full();
+    let tool = Tool::beside(server.launch());
+    for (ending, code) in [("TERM", Some(143)), ("KILL", None)] {
+        let home = TempDir::new();
+        let folder = home.join("notes");
+        let mut child = tool.spawn(&["export", "--markdown", &folder.display().to_string()]);
+        until(PATIENCE, "it unpacks, or is done", || {
+            let unpacks = files(&home.join("")).iter().any(|path| path.is_dir());
+            (unpacks || child.try_wait().expect("a child").is_some()).then_some(())
+        });
+        signal(&child, ending);
+        let exit = finish(child);
+        if exit.code == Some(0) {
+            assert_eq!(files(&folder.join("files")).len(), 3, "{exit:?}");
+        } else {
+            assert_eq!((exit.code, folder.exists()), (code, false), "{exit:?}");
+            assert!(ending == "KILL" || files(&home.join("")).is_empty());
+        }
+    }
+}
+
 /// The command line's sessions that have not ended.
 fn sessions(tool: &Tool) -> u32 {
     let database = rusqlite::Connection::open(tool.data().join("fireside.db")).expect("a database");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::{Tool, finish};
-use crate::rig::{Exit, Launch, Scripted, TempDir, streamed};
+use crate::rig::{Exit, Launch, Scripted, TempDir, Upstream, streamed};
 
 /// Runs a line of shell on a terminal; `type_in` types. `None` where there is no `script`.
 #[track_caller]
@@ -103,6 +103,30 @@ fn ctrl_c_at_the_password_leaves_the_terminal_as_it_was() {
         exit.stdout.contains(" echo ") && !exit.stdout.contains("-echo "),
         "{exit:?}"
     );
+}
+
+#[test]
+fn ctrl_c_while_a_reply_streams_stops_it_on_the_server() {
+    let upstream = Upstream::start();
+    let launch = Launch::new()
+        .env("OPENAI_BASE_URL", &upstream.url())
+        .env("OPENAI_API_KEY", Upstream::KEY);
+    let server = launch.start();
+    let ann = server.account("ann");
+    let line = "trap : INT; \"$FIRESIDE\" ask -m fake-n5-pause2 hi < /dev/null; echo \"code $?\"; stty -a";
+    let exit = on_terminal(&Tool::beside(&launch), line, |typist| typist.when("w1 ", "\x03"));
+    let Some(exit) = exit else { return };
+    for part in [
+        "\r\nfireside: the reply is stopped\r\n",
+        "code 130",
+        " echo ",
+        " icanon ",
+    ] {
+        assert!(exit.stdout.contains(part), "no {part:?} in {exit:?}");
+    }
+    let chats = server.get("/chats").bearer(&ann.token).send().json();
+    let said = server.messages(&ann.token, chats["chats"][0]["id"].as_str().expect("an id"));
+    assert_eq!(said[1], ("assistant".to_owned(), "w0 w1 ".to_owned()), "{said:?}");
 }
 
 /// Another process works on the data folder, for which the command waits.

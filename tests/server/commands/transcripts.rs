@@ -282,6 +282,16 @@ fn files(transcript: &mut Transcript, home: &TempDir) {
     ] {
         transcript.fails(&tool, words);
     }
+    // A limit on the size of files is the same full disk on every machine.
+    let data = tool.data().display().to_string();
+    for words in [&["backup", &path("full.db")][..], &["restore", "--replace", &backup]] {
+        let limited = Launch::command(words)
+            .env("FIRESIDE_DATA", &data)
+            .prelude("ulimit -f 64");
+        let exit = limited.run();
+        assert_eq!(exit.code, Some(1), "{words:?}: {exit:?}");
+        transcript.note(words, &exit);
+    }
 }
 
 fn other_servers(transcript: &mut Transcript, home: &TempDir) {

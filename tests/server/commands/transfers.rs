@@ -127,6 +127,19 @@ fn a_folder_of_markdown() {
         2,
         &["holds something already"],
     );
+    // An empty one that is there, however it is named, stays and is filled.
+    let empty = home.join("empty");
+    std::fs::create_dir(&empty).expect("a folder");
+    let named = format!("{}/", text(&empty));
+    assert!(tool.does(&["export", "--markdown", &named]).ends_with("(4 files)\n"));
+    assert_eq!(std::fs::read(empty.join("files/a b.txt")).expect("a file"), b"rope");
+    for folder in [home.join(""), empty] {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        let names: Vec<String> = entries
+            .map(|entry| entry.expect("an entry").file_name().display().to_string())
+            .collect();
+        assert!(!names.iter().any(|name| name.ends_with(".part")), "{names:?}");
+    }
 }
 
 #[test]

@@ -109,6 +109,37 @@ fn a_full_disk_is_a_507_and_reads_go_on() {
     drop(mount);
 }
 
+/// A limit on the size of files is a disk that is full, and no signal that ends the process.
+#[test]
+fn a_file_that_may_not_grow_is_a_507_and_no_end() {
+    // In the shell's blocks of 512 bytes.
+    let launch = Launch::new().prelude("ulimit -f 4096");
+    let server = launch.start();
+    let token = server.account("ann").token;
+    let send = || {
+        let body = json!({"message": "x".repeat(60_000)});
+        server.post("/chat").bearer(&token).json(&body).send()
+    };
+    let mut sent = (0..200).map(|_| send());
+    let refusal = sent.find(|reply| reply.status != 200).expect("a refusal");
+    check_shape(&refusal, 507, &json!({"detail": "<filled>"}));
+    assert_eq!(server.get("/chats").bearer(&token).send().status, 200);
+    let exit = server.stop();
+    assert_eq!(exit.code, Some(0), "{}", exit.stderr);
+    check_integrity(&launch.database());
+    let (data, copy) = (launch.data(), launch.home().join("copy.db"));
+    let words = [
+        "backup",
+        &copy.display().to_string(),
+        "--data",
+        &data.display().to_string(),
+    ];
+    let exit = Launch::command(&words).prelude("ulimit -f 64").run();
+    assert_eq!(exit.code, Some(1), "{exit:?}");
+    assert!(exit.stderr.contains("There is no room on the disk"), "{exit:?}");
+    assert!(!copy.exists());
+}
+
 /// Another program that holds the database's write lock.
 fn lock(server: &Server) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(server.launch().database()).expect("the database");
