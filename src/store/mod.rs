@@ -356,7 +356,7 @@ fn failed(error: rusqlite::Error) -> Error {
         // A quota, or a limit on the size of files: SQLite knows only the disk's own word for being full.
         Some(_) if code(&error) == Some(rusqlite::ffi::SQLITE_IOERR_WRITE) => (
             Kind::StorageFull,
-            "The disk takes no more of the database. Nothing was stored; free some space, or raise the limit on it",
+            "The disk takes no more of the database. Nothing was stored; free some space, or look at its limits and health",
         ),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (
             Kind::StorageFull,

@@ -12,6 +12,9 @@ use super::stop;
 use crate::cli;
 use crate::error::{Error, Kind};
 
+/// What can be done about a reply that failed.
+const ADVICE: &str = "the question is kept. fireside doctor looks at the providers, -m asks another model";
+
 /// How a reply ends.
 enum Ending {
     Complete,
@@ -135,7 +138,7 @@ impl Screen {
                 }
                 let state = data["message"]["state"].as_str().unwrap_or("failed");
                 match data["detail"].as_str() {
-                    Some(detail) => terminal::note(&format!("fireside: {}", terminal::harmless(detail))),
+                    Some(detail) => terminal::note(&format!("fireside: {}; {ADVICE}", terminal::harmless(detail))),
                     None if state != "complete" => terminal::note(&format!("fireside: the reply is {state}")),
                     None => {}
                 }
