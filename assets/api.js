@@ -168,8 +168,9 @@ export const adminModels = () => get("/admin/models");
 export const setDefaultModel = (name) => put("/admin/models", { default_model: name });
 export const setAlias = (name, models) => put(`/admin/models/${part(name)}`, { models });
 export const deleteAlias = (name) => remove(`/admin/models/${part(name)}`);
-export const audit = (offset, act) =>
-  get(`/admin/audit${query({ limit: AUDIT_PAGE, offset: String(offset), ...(act && { act }) })}`);
+/** Entries of the log, those that are older than the one with the id `before` if there is one. */
+export const audit = (act, before) =>
+  get(`/admin/audit${query({ limit: AUDIT_PAGE, ...(before && { before: String(before) }), ...(act && { act }) })}`);
 export const BACKUP_URL = `${ROOT}/admin/backup`;
 
 /* How it is done */

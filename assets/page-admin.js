@@ -149,7 +149,7 @@ function drawSignup({ signup: now, source }) {
 }
 
 /** A field for each limit that the server names; those given when it was started can only be read. */
-function drawLimits({ given, ...limits }) {
+function drawLimits({ given, default_upload_quota_mib: quota, ...limits }) {
   const fields = Object.entries(limits).map(([name, value]) => {
     const isGiven = given.includes(name);
     return field(
@@ -161,6 +161,7 @@ function drawLimits({ given, ...limits }) {
         min: "0",
         step: LIMIT_STEPS[name],
         value: value ?? "",
+        placeholder: name === "upload_quota_mib" ? String(quota) : null,
         disabled: isGiven,
       },
       { hint: isGiven ? w.fromEnvironment : w.limitHints[name] },

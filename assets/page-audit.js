@@ -11,24 +11,25 @@ const w = words.audit;
 export function log() {
   const list = el("div", { class: "list-box" });
   const act = select(w.show, "audit-act", { "": w.all, ...w.acts }, "");
-  let found = [];
-  const page = async (offset) => {
-    const { entries, total } = await api.audit(offset, act.input.value);
-    found = [...found.slice(0, offset), ...entries];
-    return total;
+  const load = (found) => {
+    const page = () => api.audit(act.input.value, found.at(-1)?.id);
+    loading(list, page, ({ entries, total }) => draw([...found, ...entries], total - entries.length), w.failed);
   };
-  const more = () => loading(list, () => page(found.length), draw, w.failed);
-  const draw = (total) =>
+  const draw = (found, left) =>
     found.length === 0
       ? el("p", { class: "list-note" }, w.empty)
       : [
           el("ul", { class: "rows", role: "list" }, found.map(row)),
-          found.length < total
-            ? el("button", { type: "button", class: "quiet-button", onclick: more }, words.library.more)
+          left > 0
+            ? el("button", { type: "button", class: "quiet-button", onclick: () => load(found) }, words.library.more)
             : null,
         ];
-  const again = loading(list, () => page(0), draw, w.failed);
-  act.input.addEventListener("change", again);
+  act.input.addEventListener("change", () => {
+    // What is not asked for any more must not be gone on with.
+    list.replaceChildren();
+    load([]);
+  });
+  load([]);
   return part(words.admin.sections.log, w.lead, el("div", { class: "fields" }, act), list);
 }
 
@@ -56,12 +57,13 @@ function row({ at, user_name: who, address, means, act, subject, changes }) {
 function change({ field, from, to }) {
   const name = w.fields[field] ?? field.replaceAll("_", " ");
   if (to === undefined) return w.secret(name);
-  return w.changed(name, said(to), from === null || from.length === 0 ? "" : said(from));
+  return w.changed(name, said(field, to), from === null || from.length === 0 ? "" : said(field, from));
 }
 
-const said = (value) =>
-  value === null || value.length === 0
-    ? w.none
-    : Array.isArray(value)
-      ? value.join(", ")
-      : (w.values[value] ?? String(value));
+/** A value in words. What people have chosen, such as a name, stays as it is, also where it is a word of ours. */
+function said(field, value) {
+  if (value === null || value.length === 0) return w.none;
+  if (Array.isArray(value)) return value.join(", ");
+  const isOurs = (typeof value === "boolean" || field === "role") && Object.hasOwn(w.values, value);
+  return isOurs ? w.values[value] : String(value);
+}

@@ -91,14 +91,21 @@ export function part(heading, lead, ...content) {
   );
 }
 
+/** What a node waits for now: an answer that comes after another one was asked for is not drawn. */
+const latest = new WeakMap();
+
 /** What `load` gives, shown by `draw`; before that its shape, and in its place what went wrong. The result loads it anew. */
 export function loading(node, load, draw, failed) {
   const again = async () => {
     if (node.childElementCount === 0) node.replaceChildren(skeleton());
+    const mine = {};
+    latest.set(node, mine);
     try {
       const loaded = await load();
+      if (latest.get(node) !== mine) return;
       node.replaceChildren(...[draw(loaded)].flat().filter(Boolean));
     } catch (error) {
+      if (latest.get(node) !== mine) return;
       const retry = el("button", { type: "button", class: "link", onclick: again }, words.tryAgain);
       node.replaceChildren(el("p", { class: "list-note", role: "alert" }, error.detail || failed, " ", retry));
       // Our own mistakes are not the server's.

@@ -1,6 +1,7 @@
 //! What administrators change while the server runs: who may sign up, and how much a user may send and keep. It is stored,
 //! and holds after a restart. What was given at start, by flag or variable, decides before it: whoever starts the server
-//! has the last word, also when an administrator's account has fallen into wrong hands.
+//! has the last word, also when an administrator's account has fallen into wrong hands. A user's own limit holds instead of
+//! what administrators have set for everybody; of one that was given at start it can only be the narrower part.
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
@@ -11,7 +12,7 @@ use crate::error::{Error, Kind};
 use crate::store::{self, Act, Allowance, Doer, Store, Subject, UserLimits};
 
 /// Bytes that all uploaded files of a user may take, where nobody says otherwise.
-const UPLOAD_QUOTA_MIB: u32 = 1024;
+pub const UPLOAD_QUOTA_MIB: u32 = 1024;
 
 /// Messages a user may send in a minute where strangers may be users.
 pub const MESSAGES_PER_MINUTE: u32 = 60;
@@ -119,17 +120,17 @@ impl Policy {
 
     /// What a user with these limits of their own may send.
     pub fn allowance(&self, own: UserLimits) -> Allowance {
-        let rules = self.rules();
+        let (given, rules) = (self.given, self.rules());
         Allowance {
-            messages_per_day: own.messages_per_day.or(rules.messages_per_day).unwrap_or(0),
-            budget_usd_month: own.budget_usd_month.or(rules.budget_usd_month).unwrap_or(0.0),
+            messages_per_day: holds(given.messages_per_day, own.messages_per_day, rules.messages_per_day),
+            budget_usd_month: holds(given.budget_usd_month, own.budget_usd_month, rules.budget_usd_month),
         }
     }
 
     /// Bytes that all uploaded files of a user with these limits of their own may take together.
     pub fn upload_quota_bytes(&self, own: UserLimits) -> u64 {
-        let mib = own.upload_quota_mib.or(self.rules().upload_quota_mib);
-        let mib = mib.unwrap_or(UPLOAD_QUOTA_MIB);
+        let everybodys = self.rules().upload_quota_mib.or(Some(UPLOAD_QUOTA_MIB));
+        let mib = holds(self.given.upload_quota_mib, own.upload_quota_mib, everybodys);
         u64::from(mib) * 1024 * 1024
     }
 
@@ -152,10 +153,11 @@ impl Policy {
         self.save(store, change, doer, |rules| rules.signup = signup)
     }
 
-    /// Stores the limits of these rules; `None` is the default again.
+    /// Stores the limits of these rules; `None` is the default again. Those that were given at start are left alone: what
+    /// is stored of them holds once the server is started without.
     ///
     /// # Errors
-    /// [`Kind::Conflict`] when one that changes was given at start; those of the store.
+    /// [`Kind::Conflict`] when another one is asked for than was given at start; those of the store.
     pub fn set_limits(&self, store: &Store, new: Rules, doer: Doer) -> Result<(), Error> {
         let flags = [
             "--messages-per-minute",
@@ -163,20 +165,30 @@ impl Policy {
             "--budget-usd-month",
             "--upload-quota",
         ];
-        let asked = new.limits();
-        for (flag, (given, asked)) in flags.iter().zip(self.given.limits().iter().zip(&asked)) {
-            if given.1.is_some() && given != asked {
+        let mut settings = Vec::new();
+        for (flag, (given, asked)) in flags.iter().zip(self.given.limits().into_iter().zip(new.limits())) {
+            if given.1.is_none() {
+                settings.push(asked);
+            } else if asked.1.is_some() && asked != given {
                 return Err(is_given(flag));
             }
         }
         let change = Change {
             act: Act::LimitsUpdate,
-            settings: asked,
+            settings,
         };
+        let given = self.given;
         self.save(store, change, doer, |rules| {
             *rules = Rules {
                 signup: rules.signup,
-                ..new
+                messages_per_minute: unless(
+                    given.messages_per_minute,
+                    new.messages_per_minute,
+                    rules.messages_per_minute,
+                ),
+                messages_per_day: unless(given.messages_per_day, new.messages_per_day, rules.messages_per_day),
+                budget_usd_month: unless(given.budget_usd_month, new.budget_usd_month, rules.budget_usd_month),
+                upload_quota_mib: unless(given.upload_quota_mib, new.upload_quota_mib, rules.upload_quota_mib),
             };
         })
     }
@@ -192,11 +204,33 @@ impl Policy {
                 differences.extend(store::differences(&json!({ *name: before }), &json!({ *name: after })));
                 store::save_setting(tx, name, value.as_deref())?;
             }
-            store::insert_entry(tx, &doer, change.act, &Subject::default(), differences)
+            store::insert_changes(tx, &doer, change.act, &Subject::default(), differences)
         })?;
         adopt(&mut self.stored.write().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
+}
+
+/// The limit that holds for a user; 0 is none.
+fn holds<T: Copy + Default + PartialOrd>(given: Option<T>, own: Option<T>, everybodys: Option<T>) -> T {
+    match (given, own) {
+        (Some(given), Some(own)) => narrower(given, own),
+        _ => own.or(everybodys).unwrap_or_default(),
+    }
+}
+
+fn narrower<T: Copy + Default + PartialOrd>(one: T, other: T) -> T {
+    let none = T::default();
+    if one == none || (other != none && other < one) {
+        other
+    } else {
+        one
+    }
+}
+
+/// What is stored from now on: `new`, or where the limit was given at start, what is stored already.
+fn unless<T>(given: Option<T>, new: Option<T>, stored: Option<T>) -> Option<T> {
+    if given.is_some() { stored } else { new }
 }
 
 /// What is stored anew, and how the log of administrators calls that.

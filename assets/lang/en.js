@@ -615,7 +615,7 @@ export const words = {
     failing: "Something is wrong",
   },
   audit: {
-    lead: "What administrators have changed. Entries are kept for 400 days, and nobody can change them.",
+    lead: "What administrators have changed. Nobody can change an entry. They are kept for 400 days; beyond 100,000 only those of the last 30 days are, and never more than a million.",
     show: "Show",
     all: "Everything",
     empty: "Nothing of this kind was done.",
@@ -624,6 +624,7 @@ export const words = {
       "user.create": "Made an account",
       "user.update": "Changed an account",
       "user.delete": "Deleted an account",
+      "user.act_for": "Acted for an account",
       "signup.update": "Changed who may sign up",
       "limits.update": "Changed the limits",
       "provider.create": "Added a provider",

@@ -294,7 +294,7 @@ impl Change {
             if patch.password_hash.is_some() {
                 changes.push(store::changed_secret("password"));
             }
-            store::insert_entry(tx, &doer, Act::UserUpdate, &Subject::user(&after.user), changes)?;
+            store::insert_changes(tx, &doer, Act::UserUpdate, &Subject::user(&after.user), changes)?;
             Ok(after)
         })?;
         if account.user.disabled {

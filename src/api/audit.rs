@@ -12,7 +12,7 @@ use super::paging::default_limit;
 use crate::error::Error;
 use crate::http::{Auth, Json, Query, Route, get};
 use crate::limits::NAME_CHARS_MAX;
-use crate::store::{self, Doer, Entry, EntryFilter, Page};
+use crate::store::{self, Doer, Entry, EntryFilter};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[get(
     "/admin/audit",
@@ -28,13 +28,8 @@ impl Ctx {
     /// [`crate::error::Kind::Unauthenticated`].
     pub(super) fn doer(&self) -> Result<Doer, Error> {
         let caller = self.caller()?;
-        Ok(Doer {
-            at: self.now(),
-            user_id: Some(caller.user.uuid.clone()),
-            user_name: caller.user.name().to_owned(),
-            address: Some(self.client_address().to_string()),
-            means: caller.means,
-        })
+        let address = self.client_address().to_string();
+        Ok(Doer::new(self.now(), &caller.user, address, caller.means))
     }
 }
 
@@ -43,9 +38,10 @@ struct Wanted {
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 100))]
     limit: i64,
+    /// Id of an entry: only older ones. The next page begins before the last entry of this one.
     #[serde(default)]
-    #[schemars(range(min = 0))]
-    offset: i64,
+    #[schemars(range(min = 1))]
+    before: Option<i64>,
     /// What was done, such as `user.update`.
     #[serde(default)]
     #[schemars(length(max = NAME_CHARS_MAX))]
@@ -60,6 +56,7 @@ struct Wanted {
 #[schemars(rename = "AuditLog")]
 struct Log {
     entries: Vec<EntryView>,
+    /// Those of this page and all after it.
     total: i64,
 }
 
@@ -125,14 +122,11 @@ fn list(ctx: &Ctx, Query(wanted): Query<Wanted>) -> Result<Log, Error> {
     let filter = EntryFilter {
         act: wanted.act,
         user_id: wanted.user.map(|id| id.to_ascii_lowercase()),
-    };
-    let page = Page {
-        limit: wanted.limit,
-        offset: wanted.offset,
+        before: wanted.before,
     };
     let (entries, total) = ctx.app.store.read(|read| {
         Ok((
-            store::list_entries(read, &filter, page)?,
+            store::list_entries(read, &filter, wanted.limit)?,
             store::count_entries(read, &filter)?,
         ))
     })?;

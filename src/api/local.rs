@@ -9,7 +9,7 @@ use super::views::{self, UserView};
 use super::{Ctx, session};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Raw, Route, Typed, post};
-use crate::store::{self, Means, Read, User};
+use crate::store::{self, Act, Doer, Means, Read, Subject, Tx, User};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[post(
     "/auth/local",
@@ -62,6 +62,11 @@ fn sign_in(ctx: &Ctx, Body(body): Body<SignIn>) -> Result<Typed<SignedIn<'static
     if user.disabled {
         let message = "This account is disabled; enable it with fireside user enable";
         return Err(Error::new(Kind::Forbidden, message));
+    }
+    if account.is_some() {
+        let (doer, subject) = (Doer::owner(ctx.now()), Subject::user(&user));
+        let note = move |tx: &Tx<'_>| store::insert_entry(tx, &doer, Act::UserActFor, &subject, Vec::new());
+        ctx.app.store.write(note)?;
     }
     let access_token = session::open(&ctx.app, Means::CommandLine, Some(AGENT.to_owned()), &user)?;
     Typed::json(&SignedIn {

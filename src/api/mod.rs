@@ -161,6 +161,8 @@ pub struct RouteFacts {
     pub auth: Auth,
     /// What it does.
     pub summary: &'static str,
+    /// How it may fail, beyond what others like it may. Those that send messages say [`Kind::OverBudget`].
+    pub errors: &'static [Kind],
 }
 
 /// Every route of every family, in the tables' order.
@@ -171,6 +173,7 @@ pub fn routes() -> impl Iterator<Item = RouteFacts> {
         path: route.path,
         auth: route.auth,
         summary: route.summary,
+        errors: route.errors,
     })
 }
 
@@ -228,10 +231,7 @@ impl Ctx {
             store::check_allowance(read, user.id, allowance, now)
         })?;
         self.app.count_message(&self.request, user.id)?;
-        Ok(Admission {
-            api_key,
-            messages_per_day: allowance.messages_per_day,
-        })
+        Ok(Admission { api_key, allowance })
     }
 
     fn now(&self) -> String {

@@ -106,7 +106,7 @@ fn save(
         store::save_model_settings(tx, &settings)?;
         let subject = alias.map_or_else(Subject::default, |alias| Subject::named(&alias));
         let changes = store::differences(&json!({ "models": from }), &json!({ "models": to }));
-        store::insert_entry(tx, &doer, act, &subject, changes)
+        store::insert_changes(tx, &doer, act, &subject, changes)
     })?;
     ctx.app.reload_models()
 }

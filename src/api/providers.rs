@@ -343,7 +343,7 @@ fn change(ctx: &Ctx, path: &ProviderPath, body: UpdateProvider) -> Result<String
         if before.api_key != after.api_key {
             changes.push(store::changed_secret("api_key"));
         }
-        store::insert_entry(tx, &doer, Act::ProviderUpdate, &Subject::named(&before.name), changes)
+        store::insert_changes(tx, &doer, Act::ProviderUpdate, &Subject::named(&before.name), changes)
     })?;
     ctx.app.reload_models()?;
     Ok(name)

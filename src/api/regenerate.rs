@@ -22,21 +22,21 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "Answer a question once more, on a branch of its own; the message is the question or a reply to it",
         &Deferred(regenerate),
     )
-    .fails(&[Kind::Conflict, Kind::RateLimited]),
+    .fails(&[Kind::OverBudget, Kind::Conflict, Kind::RateLimited]),
     post(
         "/messages/{message_id}/continue",
         Auth::User,
         "Let a reply that was stopped, interrupted or failed go on where it ended",
         &Deferred(go_on),
     )
-    .fails(&[Kind::Conflict, Kind::RateLimited]),
+    .fails(&[Kind::OverBudget, Kind::Conflict, Kind::RateLimited]),
     patch(
         "/messages/{message_id}",
         Auth::User,
         "Say one's own message anew, with the same files, on a branch of its own, and have it answered",
         &Deferred(edit),
     )
-    .fails(&[Kind::Conflict, Kind::RateLimited]),
+    .fails(&[Kind::OverBudget, Kind::Conflict, Kind::RateLimited]),
 ];
 
 const MISSING: &str = "Message not found";

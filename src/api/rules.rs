@@ -10,7 +10,7 @@ use super::Ctx;
 use crate::cli::Signup;
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Body, Json, Route, get, put};
-use crate::policy::Rules;
+use crate::policy::{Rules, UPLOAD_QUOTA_MIB};
 use crate::store;
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -114,8 +114,10 @@ struct LimitsView {
     messages_per_day: Option<u32>,
     /// US dollars that a user's replies may cost in a calendar month, UTC; 0 or null: no limit.
     budget_usd_month: Option<f64>,
-    /// What all uploaded files of a user may take together.
-    upload_quota_mib: u64,
+    /// What all uploaded files of a user may take together; null: the default.
+    upload_quota_mib: Option<u32>,
+    /// What holds where neither a flag nor an administrator says how much.
+    default_upload_quota_mib: u32,
     /// Those that were given at start, and cannot be changed here.
     given: Vec<&'static str>,
 }
@@ -127,12 +129,14 @@ fn read_limits(ctx: &Ctx, (): ()) -> Result<LimitsView, Error> {
         messages_per_minute: rules.messages_per_minute,
         messages_per_day: rules.messages_per_day,
         budget_usd_month: rules.budget_usd_month,
-        upload_quota_mib: policy.upload_quota_bytes(store::UserLimits::default()) >> 20,
+        upload_quota_mib: rules.upload_quota_mib,
+        default_upload_quota_mib: UPLOAD_QUOTA_MIB,
         given: policy.given().limits_set(),
     })
 }
 
-/// Users may have limits of their own beside these, of which theirs hold.
+/// Users may have limits of their own, which hold instead; beside one that was given at start only a narrower one does. Those
+/// that were given at start are best left out: another value is refused, and none is stored.
 #[derive(Deserialize, JsonSchema)]
 struct SetLimits {
     /// 0: no limit; null or left out: the default again.

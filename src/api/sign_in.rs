@@ -39,13 +39,7 @@ impl Visit {
 
     /// Who makes an account, as the log of the administrators says it: whoever it is for.
     pub(super) fn maker(&self, made: &User, means: Means) -> Doer {
-        Doer {
-            at: made.created_at.clone(),
-            user_id: Some(made.uuid.clone()),
-            user_name: made.name().to_owned(),
-            address: Some(self.address.to_string()),
-            means,
-        }
+        Doer::new(made.created_at.clone(), made, self.address.to_string(), means)
     }
 
     /// Refuses whoever has failed too often at something (an account, the setup code) from this address.

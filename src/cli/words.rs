@@ -182,7 +182,8 @@ fn user() -> Command {
         .about("Let a disabled account in again")
         .arg(who());
     let limit = Command::new("limit")
-        .about("Set what an account may send and keep; 0 is no limit, default is what holds for everybody")
+        .about("Set what an account may send and keep; 0 is no limit, default is what holds for everybody. Beside a limit that \
+             the server was started with only a narrower one holds")
         .arg(who())
         .args([
             value("messages-per-day", "N", "Messages from midnight to midnight, UTC"),

@@ -13,7 +13,7 @@ use crate::backups::stamp;
 use crate::cli::{Present, Restore, Settings};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::store::{self, Act, Doer, Means};
+use crate::store::{self, Act, Doer};
 use crate::system;
 
 /// What SQLite keeps beside a database, and the database, in the order in which they are moved: a log must never stand
@@ -53,7 +53,8 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
     let removed = part.clone();
     let pending = interrupt::on_signal(move || remove(&removed));
     let checked = copy(backup, &part).and_then(|()| {
-        let whole = store::check_backup(&part).and_then(|()| store::note_in(&part, &owner(), Act::DatabaseRestore));
+        let owner = Doer::owner(Clock.now().text());
+        let whole = store::check_backup(&part).and_then(|()| store::note_in(&part, &owner, Act::DatabaseRestore));
         whole.map_err(|error| {
             // The copy is what was looked at; the backup is what people know.
             let why = error.to_string().replace(&part.display().to_string(), "it");
@@ -90,17 +91,6 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
         terminal::note(&format!("What was there is now {}", aside.display()));
     }
     Ok(())
-}
-
-/// Who restores, as the log of administrators says it: there is no account behind it.
-fn owner() -> Doer {
-    Doer {
-        at: Clock.now().text(),
-        user_id: None,
-        user_name: "owner of the data folder".to_owned(),
-        address: None,
-        means: Means::CommandLine,
-    }
 }
 
 /// A file that is there, and complete in itself.

@@ -2,12 +2,13 @@
 //! all of these have in common is that a part of them begins with what messages know the file by.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::fmt;
+use std::io::{self, BufReader, Read};
 
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::unreadable;
-use super::zip::Entry;
+use super::zip::{Entry, LISTED_MAX};
 use crate::error::Error;
 use crate::reading;
 
@@ -22,6 +23,12 @@ const START_BYTES: u64 = 16;
 
 /// A file of the archive, from its beginning.
 pub(super) type Opened = Result<Box<dyn Read>, Error>;
+
+/// Names by what files are known by: what else stands in the list is never kept, however much of it there is.
+struct Names(HashMap<String, String>);
+
+/// A name, or nothing where something else stands.
+struct Name(Option<String>);
 
 /// Opens a file of the archive.
 type Open<'o> = dyn Fn(&Entry) -> Opened + 'o;
@@ -81,13 +88,12 @@ impl<'o> Files<'o> {
     /// # Errors
     /// Those of reading.
     pub(super) fn learn_names(&mut self, list: impl Read) -> Result<(), Error> {
-        let mut bytes = Vec::new();
-        list.take(NAMES_BYTES_MAX).read_to_end(&mut bytes).map_err(unreadable)?;
-        let names: HashMap<String, Value> = serde_json::from_slice(&bytes).unwrap_or_default();
-        self.names = names
-            .into_iter()
-            .filter_map(|(file, name)| Some((id_of(&file)?.to_owned(), last(name.as_str()?).to_owned())))
-            .collect();
+        let mut list = serde_json::Deserializer::from_reader(BufReader::new(list.take(NAMES_BYTES_MAX)));
+        match Names::deserialize(&mut list) {
+            Ok(Names(names)) => self.names = names,
+            Err(error) if error.is_io() => return Err(unreadable(error.into())),
+            Err(_) => {}
+        }
         Ok(())
     }
 
@@ -106,6 +112,81 @@ impl<'o> Files<'o> {
             open: self.open?,
             name: self.names.get(id).map(String::as_str),
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(list: D) -> Result<Names, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut names = HashMap::new();
+                while let Some((file, Name(name))) = map.next_entry::<String, Name>()? {
+                    if let (Some(id), Some(name)) = (id_of(&file), name)
+                        && (names.len() as u64) < LISTED_MAX
+                    {
+                        names.insert(id.to_owned(), last(&name).to_owned());
+                    }
+                }
+                Ok(Names(names))
+            }
+        }
+        list.deserialize_map(Visit)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Name, D::Error> {
+        // No untagged enum: that gathers a value before it looks at it.
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name, E> {
+                Ok(Name(Some(text.to_owned())))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Name, E> {
+                Ok(Name(None))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Name, E> {
+                Ok(Name(None))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Name, E> {
+                Ok(Name(None))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Name, E> {
+                Ok(Name(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Name, E> {
+                Ok(Name(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Name, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Name(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Name, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Name(None))
+            }
+        }
+        value.deserialize_any(Visit)
     }
 }
 
@@ -170,6 +251,11 @@ fn last(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
+/// What tells two names or addresses of the same file from those of others: all of one that has no id.
+pub(super) fn known_by(text: &str) -> &str {
+    id_of(text).unwrap_or(text)
+}
+
 /// What a file is known by: the last part of a name or an address that begins with ChatGPT's `file-…` or `file_…`, or with
 /// a UUID.
 fn id_of(text: &str) -> Option<&str> {
@@ -186,6 +272,26 @@ fn id_of(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_names_teaches_names_and_nothing_else() {
+        let learned = |list: &str| {
+            let mut files = Files::default();
+            files.learn_names(list.as_bytes()).unwrap();
+            let mut names: Vec<_> = files.names.into_iter().collect();
+            names.sort();
+            names
+        };
+        let list = r#"{"file-1.dat": {"a": ["b"]}, "file-2.dat": "x/b.png", "file-3": [1, "c"], "file-4": null,
+                       "file-5": 1.5, "file-6": -1, "file-7": 7, "file-8": true, "other": "d", "file-9": "e"}"#;
+        let expected = [("file-2", "b.png"), ("file-9", "e")].map(|(id, name)| (id.to_owned(), name.to_owned()));
+        assert_eq!(learned(list), expected);
+        for broken in ["", "[]", "7", &list[..60]] {
+            assert_eq!(learned(broken), [], "{broken}");
+        }
+        let many: Vec<String> = (0..=LISTED_MAX).map(|at| format!("\"file-{at}\": \"a\"")).collect();
+        assert_eq!(learned(&format!("{{{}}}", many.join(","))).len() as u64, LISTED_MAX);
+    }
 
     #[test]
     fn names_and_addresses_of_the_same_file_have_its_id() {

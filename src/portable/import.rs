@@ -159,7 +159,7 @@ fn import_archive<R: Read + Seek + 'static>(to: &Destination, open: impl Fn() ->
     }
     let unnamed = files_count.saturating_sub(intake.files_found());
     if unnamed > 0 {
-        let reason = format!("No conversation names it: so with {unnamed} of the archive's files");
+        let reason = format!("No conversation that came in names it: so with {unnamed} of the archive's files");
         let label = Label::new("file", None, None);
         intake.report.note(label, Outcome::Skipped(reason));
     }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::check::{check, check_prompt, check_settings, parse_uuid};
 use super::files::{Files, Found};
 use super::report::{Label, Outcome, Report};
-use super::thread::{SentFile, Thread, uuid_of};
+use super::thread::{Named, SentFile, Thread, uuid_of};
 use super::{PortableAccount, PortableAttachment};
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, Kind};
@@ -21,9 +21,6 @@ use crate::hex::hex;
 use crate::library::{self, Added, NewText};
 use crate::limits::FILES_MAX;
 use crate::store::{self, Arrival, Known, NewAttachment, PortableConversation, SharedStore};
-
-/// Why a file of a reply that several steps have made one of is not there.
-const TOO_MANY: &str = "A reply has at most 10 files, also one that was told in several steps; it did not come in";
 
 /// Conversations and bytes that are stored together: on a memory card a commit takes as long as hundreds of
 /// messages do, and for this many nobody else waits long.
@@ -62,6 +59,15 @@ pub struct Destination {
     pub mode: Mode,
 }
 
+/// What becomes of a message that names a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is here, or comes in.
+    Arrives,
+    /// It does not come in, or was deleted here.
+    Stays,
+}
+
 /// An import under way.
 pub(super) struct Intake<'d> {
     to: &'d Destination,
@@ -70,6 +76,8 @@ pub(super) struct Intake<'d> {
     waiting_bytes: usize,
     /// What became of the files that messages have named so far: the ids of those that are here.
     brought: HashMap<String, Option<String>>,
+    /// Bytes that may still be unpacked of files, from the first of them on.
+    unpacked_left: Option<u64>,
     /// Bytes of the files that would be stored.
     rehearsed_bytes: i64,
     /// The attachments that are new, and when they were.
@@ -90,6 +98,7 @@ impl<'d> Intake<'d> {
             waiting: Vec::new(),
             waiting_bytes: 0,
             brought: HashMap::new(),
+            unpacked_left: None,
             rehearsed_bytes: 0,
             dates: Vec::new(),
             prompt: None,
@@ -120,84 +129,134 @@ impl<'d> Intake<'d> {
         }
     }
 
-    /// Takes a conversation of another program, and of the archive it stands in the files that it names.
-    pub(super) fn thread(&mut self, mut thread: Thread, files: &Files<'_>) -> Result<(), Error> {
+    /// Takes a conversation of another program, and of the archive it stands in the files that it names: only once it is
+    /// known that it comes in, for files that no message has are cleared away.
+    pub(super) fn thread(&mut self, thread: Thread, files: &Files<'_>) -> Result<(), Error> {
         let label = Label::new("conversation", thread.id.clone(), thread.title.as_deref());
-        // With the attachment that each file is here.
-        let mut noted: Vec<(Label, Option<Outcome>, Option<String>)> = Vec::new();
-        for (at, sent) in thread.files() {
-            for (number, file) in sent.into_iter().enumerate() {
-                let outcome = if number < FILES_MAX {
-                    self.bring(file, at, files)?
-                } else {
-                    Some(Outcome::skipped(
-                        "A message has at most 10 files; only its name came in",
-                    ))
-                };
-                let label = Label::new("attachment", file.id.clone(), Some(&file.name));
-                noted.push((label, outcome, file.attachment.clone()));
-            }
-        }
-        match thread.into_portable(self.report.source) {
-            Ok(conversation) => {
-                let kept: HashSet<&String> = conversation.messages.iter().flat_map(|it| &it.attachments).collect();
-                for (label, outcome, attachment) in noted {
-                    let is_kept = attachment.is_none_or(|attachment| kept.contains(&attachment));
-                    let outcome = if is_kept {
-                        outcome
-                    } else {
-                        Some(Outcome::skipped(TOO_MANY))
-                    };
-                    if let Some(outcome) = outcome {
-                        self.report.note(label, outcome);
-                    }
-                }
-                self.conversation(conversation)
-            }
-            // Files that nothing names are cleared away like uploads that are not sent.
+        // With the names of all files it is at its longest: it fits whichever of them come in.
+        let told = thread.into_portable(self.report.source);
+        let checked = told.and_then(|told| Ok((check(told.conversation)?, told.named)));
+        let ((mut conversation, bytes), named) = match checked {
+            Ok(checked) => checked,
             Err(reason) => {
                 self.report.note(label, Outcome::failed(reason));
-                Ok(())
+                return Ok(());
+            }
+        };
+        let arriving = self.arriving(&conversation, &named, files)?;
+        for Named {
+            message,
+            text_bytes,
+            files: sent,
+        } in named
+        {
+            let message = &mut conversation.messages[message];
+            message.content.truncate(text_bytes);
+            let fate = if arriving.contains(&message.uuid) {
+                Fate::Arrives
+            } else {
+                Fate::Stays
+            };
+            for (number, file) in sent.iter().enumerate() {
+                let (attachment, outcome) = if number < FILES_MAX {
+                    self.bring(file, fate, files)?
+                } else {
+                    let reason = "A message has at most 10 files; only its name came in";
+                    (None, Some(Outcome::skipped(reason)))
+                };
+                match attachment {
+                    Some(uuid) => message.attachments.push(uuid),
+                    None => file.write(&mut message.content),
+                }
+                if let Some(outcome) = outcome {
+                    let label = Label::new("attachment", file.id.clone(), Some(&file.name));
+                    self.report.note(label, outcome);
+                }
             }
         }
+        self.take(conversation, bytes)
     }
 
-    /// Stores a file that a message names, and has the message name what it is here. Returns what became of it, the first
-    /// time it is named.
-    fn bring(&mut self, file: &mut SentFile, at: Option<Moment>, files: &Files<'_>) -> Result<Option<Outcome>, Error> {
+    /// The messages that can have files which are not here yet. What comes in without such files is not tried out.
+    fn arriving(
+        &self,
+        conversation: &PortableConversation,
+        named: &[Named],
+        files: &Files<'_>,
+    ) -> Result<HashSet<String>, Error> {
+        for file in named.iter().flat_map(|named| named.files.iter().take(FILES_MAX)) {
+            let Some(found) = file.id.as_deref().and_then(|id| files.find(id)) else {
+                continue;
+            };
+            let is_here = self.brought.contains_key(found.id) || self.place(self.uuid_of_file(&found))?.1;
+            if !is_here {
+                let (owner, conversation) = (self.to.owner, conversation.clone());
+                let job = move |tx: &store::Tx<'_>| store::list_arriving(tx, owner, &conversation);
+                return self.to.store.rehearse(job);
+            }
+        }
+        Ok(HashSet::new())
+    }
+
+    /// What a file is known by here, unless somebody else has it too: the same conversation is the same for everybody.
+    fn uuid_of_file(&self, found: &Found<'_>) -> String {
+        uuid_of(&[self.report.source, "file", found.id])
+    }
+
+    /// Stores a file that a message names. Returns the attachment that it is here, and what became of it, the first time
+    /// it is named.
+    fn bring(
+        &mut self,
+        file: &SentFile,
+        fate: Fate,
+        files: &Files<'_>,
+    ) -> Result<(Option<String>, Option<Outcome>), Error> {
         let Some(found) = file.id.as_deref().and_then(|id| files.find(id)) else {
-            return Ok(Some(Outcome::skipped(if files.is_archive() {
+            let outcome = Outcome::skipped(if files.is_archive() {
                 "The archive does not hold it; only its name came in"
             } else {
                 "Only its name came in: files are in the whole archive that was exported, if at all"
-            })));
+            });
+            return Ok((None, Some(outcome)));
         };
         if let Some(attachment) = self.brought.get(found.id) {
-            file.attachment.clone_from(attachment);
-            return Ok(None);
+            return Ok((attachment.clone(), None));
         }
-        let uuid = uuid_of(&[self.report.source, "file", found.id]);
+        let uuid = self.uuid_of_file(&found);
         let (outcome, is_here) = match self.place(uuid.clone())? {
             (_, true) => (Outcome::skipped(HERE), true),
-            (here, false) => match self.unpack(&found, here, (&file.name, at))? {
+            // Another message may bring it.
+            (_, false) if fate == Fate::Stays => {
+                let reason = "The message that it went with does not come in, or was deleted here";
+                return Ok((None, Some(Outcome::skipped(reason))));
+            }
+            (here, false) => match self.unpack(&found, here, file)? {
                 Outcome::Imported => (Outcome::Imported, true),
                 outcome => (outcome, false),
             },
         };
-        // Not what it is called here, where somebody else has it too: the same conversation is the same for everybody.
-        file.attachment = is_here.then_some(uuid);
-        self.brought.insert(found.id.to_owned(), file.attachment.clone());
-        Ok(Some(outcome))
+        let attachment = is_here.then_some(uuid);
+        self.brought.insert(found.id.to_owned(), attachment.clone());
+        Ok((attachment, Some(outcome)))
     }
 
-    fn unpack(&mut self, found: &Found<'_>, uuid: String, named: (&str, Option<Moment>)) -> Result<Outcome, Error> {
+    fn unpack(&mut self, found: &Found<'_>, uuid: String, file: &SentFile) -> Result<Outcome, Error> {
         if found.bytes > self.to.file_bytes_max {
             let most = self.to.file_bytes_max / (1024 * 1024);
             let reason = format!("It has more than {most} MiB, which is what a file may have (--max-upload)");
             return Ok(Outcome::Failed(reason));
         }
-        let (name, at) = named;
-        let looked = match found.look(name) {
+        let bytes = i64::try_from(found.bytes).unwrap_or(i64::MAX);
+        // By what the archive says, before any of it is unpacked: no more than that will be.
+        if let Err(error) = self.room_for(bytes) {
+            return refused(error);
+        }
+        if !self.draw(found.bytes)? {
+            return Ok(Outcome::skipped(
+                "Files before it were damaged, and no more is unpacked than your files may take; import those that are left",
+            ));
+        }
+        let looked = match found.look(&file.name) {
             Ok(looked) => looked,
             Err(error) if error.kind() == Kind::Malformed => {
                 return Ok(Outcome::failed("It is damaged, or packed in an unusual way"));
@@ -205,8 +264,29 @@ impl<'d> Intake<'d> {
             Err(error) => return Err(error),
         };
         let new = self.new_attachment(uuid, &looked.filename, looked.content_type.to_owned());
-        let bytes = i64::try_from(found.bytes).unwrap_or(i64::MAX);
-        self.keep(new, bytes, at, || found.reader())
+        self.keep(new, bytes, file.at, || found.reader())
+    }
+
+    /// Bytes that are left of the quota once a file of so many is stored.
+    fn room_for(&self, bytes: i64) -> Result<u64, Error> {
+        let (owner, quota) = (self.to.owner, self.to.quota_bytes);
+        let bytes = self.rehearsed_bytes.saturating_add(bytes);
+        self.to
+            .store
+            .read(move |read| store::check_quota(read, owner, bytes, quota))
+    }
+
+    /// Takes so many bytes from those that may be unpacked, if as many are left: what the quota leaves, and one file more.
+    /// What is stored keeps to the quota by itself; what is damaged does not, and any number of names in an archive may
+    /// stand for the same bytes.
+    fn draw(&mut self, bytes: u64) -> Result<bool, Error> {
+        let left = match self.unpacked_left {
+            Some(left) => left,
+            None => self.room_for(0)?.saturating_add(self.to.file_bytes_max),
+        };
+        let rest = left.checked_sub(bytes);
+        self.unpacked_left = Some(rest.unwrap_or(left));
+        Ok(rest.is_some())
     }
 
     /// Takes a conversation. It is stored with those that come with it.
@@ -214,14 +294,17 @@ impl<'d> Intake<'d> {
         let label = Label::new("conversation", Some(item.uuid.clone()), item.title.as_deref());
         match check(item) {
             Err(reason) => self.report.note(label, Outcome::failed(reason)),
-            Ok((mut conversation, bytes)) => {
-                conversation.sha256 = Some(digest(&conversation)?);
-                self.waiting_bytes += bytes;
-                self.waiting.push(conversation);
-                if self.waiting.len() >= TOGETHER_MAX || self.waiting_bytes >= TOGETHER_BYTES_MAX {
-                    self.store_waiting()?;
-                }
-            }
+            Ok((conversation, bytes)) => self.take(conversation, bytes)?,
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, mut conversation: PortableConversation, bytes: usize) -> Result<(), Error> {
+        conversation.sha256 = Some(digest(&conversation)?);
+        self.waiting_bytes += bytes;
+        self.waiting.push(conversation);
+        if self.waiting.len() >= TOGETHER_MAX || self.waiting_bytes >= TOGETHER_BYTES_MAX {
+            self.store_waiting()?;
         }
         Ok(())
     }
@@ -341,19 +424,16 @@ impl<'d> Intake<'d> {
         let to = self.to;
         let kept = match to.mode {
             Mode::Store => to.store.keep_file(&new, to.quota_bytes, open).map(drop),
-            Mode::Rehearse => {
-                let bytes = self.rehearsed_bytes.saturating_add(bytes);
-                let check = |read: &store::Read<'_>| store::check_quota(read, to.owner, bytes, to.quota_bytes);
-                to.store.read(check).map(|_| self.rehearsed_bytes = bytes)
-            }
+            Mode::Rehearse => self
+                .room_for(bytes)
+                .map(|_| self.rehearsed_bytes = self.rehearsed_bytes.saturating_add(bytes)),
         };
         match kept {
             Ok(()) => {
                 self.dates.extend(at.map(|at| (new.uuid, at.text())));
                 Ok(Outcome::Imported)
             }
-            Err(error) if error.kind() == Kind::TooLarge => Ok(Outcome::failed(error.message())),
-            Err(error) => Err(error),
+            Err(error) => refused(error),
         }
     }
 
@@ -399,6 +479,15 @@ impl<'d> Intake<'d> {
             };
         }
         Ok(self.report)
+    }
+}
+
+/// What becomes of a file that the store does not take.
+fn refused(error: Error) -> Result<Outcome, Error> {
+    if error.kind() == Kind::TooLarge {
+        Ok(Outcome::failed(error.message()))
+    } else {
+        Err(error)
     }
 }
 

@@ -9,8 +9,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::files::known_by;
 use crate::clock::Moment;
-use crate::limits::{FILES_MAX, NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX};
+use crate::limits::{NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX};
 use crate::store::{PortableConversation, PortableMessage};
 
 /// Nodes of one conversation, those that say nothing included: several for each message that may be stored.
@@ -79,8 +80,28 @@ pub(super) struct SentFile {
     pub(super) text: Option<String>,
     /// What the program knows it by: where archives hold files, they do under that.
     pub(super) id: Option<String>,
-    /// The attachment that it is here; without one, the message says its name and its text.
-    pub(super) attachment: Option<String>,
+    /// When it was sent.
+    pub(super) at: Option<Moment>,
+}
+
+/// A conversation as one of ours.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Without attachments: the texts of its messages end with the names of all their files.
+    pub(super) conversation: PortableConversation,
+    /// The messages with files of which the export has no text.
+    pub(super) named: Vec<Named>,
+}
+
+/// The files of a message.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// The place of the message in the conversation.
+    pub(super) message: usize,
+    /// Bytes of its text before the names.
+    pub(super) text_bytes: usize,
+    /// Each once.
+    pub(super) files: Vec<SentFile>,
 }
 
 /// A tool that a model called.
@@ -128,6 +149,18 @@ impl SentFile {
             ..SentFile::default()
         }
     }
+
+    /// Adds its name to the text of a message, and its own text where the export has it: all that there is of files that
+    /// are no attachments here.
+    pub(super) fn write(&self, content: &mut String) {
+        let name = self.name.chars().filter(|char| !char.is_control());
+        let name: String = name.take(NAME_CHARS_MAX).collect();
+        append(content, &format!("[Attached: {name}]"));
+        if let Some(text) = &self.text {
+            let fence = fence(text);
+            *content += &format!("\n{fence}\n{}\n{fence}", text.trim_end());
+        }
+    }
 }
 
 impl Said {
@@ -151,28 +184,13 @@ impl Said {
             && self.error.is_none()
     }
 
-    /// The text with what went with it: our messages hold the names of files that are no attachments here, and the texts
-    /// that the export has of them.
+    /// The text, with the texts of files that the export has.
     fn content(&self) -> String {
         let mut content = self.text.trim_end().to_owned();
-        for file in self.files.iter().filter(|file| file.attachment.is_none()) {
-            let name: String = file
-                .name
-                .chars()
-                .filter(|char| !char.is_control())
-                .take(NAME_CHARS_MAX)
-                .collect();
-            append(&mut content, &format!("[Attached: {name}]"));
-            if let Some(text) = &file.text {
-                let fence = fence(text);
-                content += &format!("\n{fence}\n{}\n{fence}", text.trim_end());
-            }
+        for file in self.files.iter().filter(|file| file.text.is_some()) {
+            file.write(&mut content);
         }
         content
-    }
-
-    fn attachments(&self) -> impl Iterator<Item = String> + '_ {
-        self.files.iter().filter_map(|file| file.attachment.clone())
     }
 }
 
@@ -191,22 +209,11 @@ fn append(text: &mut String, more: &str) {
 }
 
 impl Thread {
-    /// The files of which the export has no text, a message at a time, each with when it was sent.
-    pub(super) fn files(&mut self) -> impl Iterator<Item = (Option<Moment>, Vec<&mut SentFile>)> {
-        self.nodes.iter_mut().filter_map(|node| {
-            let said = node.said.as_mut()?;
-            Some((
-                node.at,
-                said.files.iter_mut().filter(|file| file.text.is_none()).collect(),
-            ))
-        })
-    }
-
     /// The conversation as one of ours, from the program of this name.
     ///
     /// # Errors
     /// Why it cannot be one, in a sentence.
-    pub(super) fn into_portable(mut self, source: &str) -> Result<PortableConversation, &'static str> {
+    pub(super) fn into_portable(mut self, source: &str) -> Result<Told, &'static str> {
         if self.nodes.len() > NODES_MAX {
             return Err("It has more than 100 000 messages");
         }
@@ -224,7 +231,7 @@ impl Thread {
             scope,
             began: self.created_at,
             messages: Vec::new(),
-            calls: Vec::new(),
+            besides: Vec::new(),
         };
         // For each node, the message that holds what was said there or last before it.
         let mut holder: Vec<Option<usize>> = vec![None; self.nodes.len()];
@@ -237,7 +244,7 @@ impl Thread {
             };
         }
         let leaf = leaf.and_then(|leaf| holder[leaf]);
-        let (scope, messages) = story.end();
+        let (scope, messages, named) = story.end();
         if messages.is_empty() {
             return Err("Nothing is said in it");
         }
@@ -247,7 +254,7 @@ impl Thread {
         let created_at = self
             .created_at
             .map_or_else(|| messages[0].created_at.clone(), Moment::text);
-        Ok(PortableConversation {
+        let conversation = PortableConversation {
             uuid: scope,
             title: self.title.as_deref().map(name).filter(|title| !title.is_empty()),
             summary: None,
@@ -264,7 +271,8 @@ impl Thread {
             leaf,
             messages,
             sha256: None,
-        })
+        };
+        Ok(Told { conversation, named })
     }
 }
 
@@ -326,22 +334,36 @@ struct Story {
     scope: String,
     began: Option<Moment>,
     messages: Vec<PortableMessage>,
-    /// For each message, what its model called.
-    calls: Vec<Calls>,
+    /// For each message, what came with it.
+    besides: Vec<Beside>,
+}
+
+/// What comes with a message.
+struct Beside {
+    /// What its model called.
+    calls: Calls,
+    /// The files of which the export has no text.
+    files: Vec<SentFile>,
 }
 
 impl Story {
     /// Adds what is said at a node after the message `before`; returns the message that holds it.
     fn tell(&mut self, node: &Node, mut said: Said, before: Option<usize>, is_on_line: bool) -> Option<usize> {
         if said.speaker == Speaker::Tool {
-            if let Some(before) = before {
-                // A picture that a tool has drawn is the reply's.
-                if self.messages[before].role == "assistant" {
-                    self.messages[before].attachments.extend(said.attachments());
+            let is_reply = before.is_some_and(|before| self.messages[before].role == "assistant");
+            if is_reply || said.files.is_empty() {
+                if let Some(before) = before {
+                    // A picture that a tool has drawn is the reply's.
+                    self.besides[before].files.extend(files_of(node, &mut said));
+                    self.besides[before].calls.answer(said.text);
                 }
-                self.calls[before].answer(said.text);
+                return before;
             }
-            return before;
+            // Before anything is said, it is the reply, which goes on with what follows.
+            said = Said {
+                files: said.files,
+                ..Said::new(Speaker::Model, "")
+            };
         }
         let calls = std::mem::take(&mut said.calls);
         // A reply that was told in several steps is one message.
@@ -350,12 +372,12 @@ impl Story {
         });
         let Some(at) = goes_on else {
             self.messages.push(self.message(node, &said, before));
-            self.calls.push(calls);
+            let files = files_of(node, &mut said);
+            self.besides.push(Beside { calls, files });
             return Some(self.messages.len() - 1);
         };
         let message = &mut self.messages[at];
         append(&mut message.content, &said.content());
-        message.attachments.extend(said.attachments());
         if !said.thoughts.is_empty() {
             append(message.reasoning.get_or_insert_default(), &said.thoughts);
         }
@@ -364,7 +386,8 @@ impl Story {
             "failed".clone_into(&mut message.state);
             message.error = Some(error.chars().take(ERROR_CHARS).collect());
         }
-        self.calls[at].list.extend(calls.list);
+        self.besides[at].calls.list.extend(calls.list);
+        self.besides[at].files.extend(files_of(node, &mut said));
         Some(at)
     }
 
@@ -398,21 +421,44 @@ impl Story {
             status: "sent".to_owned(),
             importance_level: "normal".to_owned(),
             created_at: node.at.map_or_else(fallback, Moment::text),
-            attachments: said.attachments().collect(),
+            attachments: Vec::new(),
         }
     }
 
-    fn end(mut self) -> (String, Vec<PortableMessage>) {
-        for (message, calls) in self.messages.iter_mut().zip(self.calls) {
-            let mut known = HashSet::new();
-            message.attachments.retain(|uuid| known.insert(uuid.clone()));
-            message.attachments.truncate(FILES_MAX);
+    fn end(mut self) -> (String, Vec<PortableMessage>, Vec<Named>) {
+        let mut named = Vec::new();
+        for (at, (message, beside)) in self.messages.iter_mut().zip(self.besides).enumerate() {
+            let Beside { calls, mut files } = beside;
             if !calls.list.is_empty() {
                 message.tool_calls = as_json(calls.list);
             }
+            let mut known = HashSet::new();
+            files.retain(|file| {
+                file.id
+                    .as_deref()
+                    .is_none_or(|id| known.insert(known_by(id).to_owned()))
+            });
+            let text_bytes = message.content.len();
+            for file in &files {
+                file.write(&mut message.content);
+            }
+            if !files.is_empty() {
+                named.push(Named {
+                    message: at,
+                    text_bytes,
+                    files,
+                });
+            }
         }
-        (self.scope, self.messages)
+        (self.scope, self.messages, named)
     }
+}
+
+/// The files said at a node of which the export has no text.
+fn files_of(node: &Node, said: &mut Said) -> Vec<SentFile> {
+    let files = std::mem::take(&mut said.files).into_iter();
+    let unread = files.filter(|file| file.text.is_none());
+    unread.map(|file| SentFile { at: node.at, ..file }).collect()
 }
 
 /// Calls in the form that messages keep them in.
@@ -494,7 +540,7 @@ mod tests {
             leaf: Some(leaf.into()),
             ..Thread::default()
         };
-        thread.into_portable("test")
+        thread.into_portable("test").map(|told| told.conversation)
     }
 
     /// Each message with the place of the one before it.
@@ -592,19 +638,38 @@ mod tests {
 
     #[test]
     fn files_are_named_and_their_texts_fenced() {
-        let mut said = Said::new(User, "Look ");
-        let kept = SentFile {
-            attachment: Some("its id".into()),
-            ..SentFile::new("c.png", None)
-        };
-        said.files = vec![
+        let mut asked = node("q", "", Some((User, "Look ")));
+        asked.said.as_mut().unwrap().files = vec![
             SentFile::new("a.png", None),
             SentFile::new("b.md", Some("```x```\n".into())),
-            kept,
         ];
+        let whole = portable(vec![asked], "q").unwrap();
         assert_eq!(
-            said.content(),
-            "Look\n\n[Attached: a.png]\n\n[Attached: b.md]\n````\n```x```\n````"
+            whole.messages[0].content,
+            "Look\n\n[Attached: b.md]\n````\n```x```\n````\n\n[Attached: a.png]"
         );
+    }
+
+    #[test]
+    fn what_a_tool_draws_is_the_replys_whatever_was_said_before() {
+        let mut drawn = node("t", "c", Some((Tool, "done")));
+        let file = |id: &str| SentFile {
+            id: Some(id.into()),
+            ..SentFile::new(id, None)
+        };
+        drawn.said.as_mut().unwrap().files = vec![file("file-1"), file("sediment://file-1#p"), file("file-2")];
+        let nodes = vec![
+            node("q", "", Some((User, "q"))),
+            node("c", "q", Some((Model, ""))),
+            drawn,
+            node("r", "t", Some((Model, "A leaf."))),
+        ];
+        let whole = portable(nodes, "r").unwrap();
+        let expected = [
+            ("q", None),
+            ("A leaf.\n\n[Attached: file-1]\n\n[Attached: file-2]", Some(0)),
+        ];
+        assert_eq!(shape(&whole), expected);
+        assert_eq!(whole.messages[1].role, "assistant");
     }
 }

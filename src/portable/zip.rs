@@ -12,7 +12,7 @@ use super::{malformed, unreadable};
 use crate::error::Error;
 
 /// Files that an archive may list: exports come with one for every picture.
-const LISTED_MAX: u64 = 200_000;
+pub(super) const LISTED_MAX: u64 = 200_000;
 
 /// Bytes of the list: twenty megabytes are a hundred for each of those files.
 const LIST_BYTES_MAX: u64 = 20 * 1024 * 1024;

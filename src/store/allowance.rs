@@ -19,7 +19,7 @@ pub struct UserLimits {
 }
 
 /// What a user may send.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Allowance {
     /// Messages in a day (UTC); 0: no limit.
     pub messages_per_day: u32,
@@ -38,13 +38,14 @@ pub struct Consumption {
     pub upload_bytes: i64,
 }
 
-/// What a user has sent and spent by `now`, and keeps.
+/// What a user has sent and spent by `now`, and keeps. A day or month that is ahead of `now` counts as this one: clocks are set
+/// back, and what was begun before midnight ends after it.
 ///
 /// # Errors
 /// Those of the store.
 pub fn find_consumption(read: &Read<'_>, user_id: i64, now: Moment) -> Result<Consumption, Error> {
     let sql =
-        "SELECT iif(day = substr(?2, 1, 10), messages, 0), iif(month = substr(?2, 1, 7), usd, 0.0), attachment_bytes
+        "SELECT iif(day >= substr(?2, 1, 10), messages, 0), iif(month >= substr(?2, 1, 7), usd, 0.0), attachment_bytes
         FROM users LEFT JOIN consumption ON user_id = users.id WHERE users.id = ?1";
     let found = read.first(sql, params![user_id, now.text()], |row| {
         Ok(Consumption {
@@ -72,44 +73,39 @@ pub fn check_allowance(read: &Read<'_>, user_id: i64, allowance: Allowance, now:
         return Err(shut(&what, now.next_month(), now));
     }
     if per_day > 0 && consumed.messages_today >= i64::from(per_day) {
-        return Err(all_sent(per_day, now));
+        let plural = if per_day == 1 { "" } else { "s" };
+        let what = format!("The limit of {per_day} message{plural} a day is reached");
+        return Err(shut(&what, now.tomorrow(), now));
     }
     Ok(())
 }
 
-/// Counts a message of a user's, of which there may be `per_day` in a day (0: any number). In the transaction that stores
-/// the message, so that of many at once no more get in than may.
+/// Counts a message of a user's, who may still send it. In the transaction that stores the message, so that of many at once
+/// no more get in than may, and of those that waited none whose budget has been spent meanwhile.
 ///
 /// # Errors
 /// [`Kind::RateLimited`], which says when to try again.
-pub fn count_message(tx: &Tx<'_>, user_id: i64, per_day: u32, now: Moment) -> Result<(), Error> {
-    let counted = tx.execute(
-        "INSERT INTO consumption (user_id, day, messages) VALUES (?1, substr(?2, 1, 10), 1)
-         ON CONFLICT (user_id) DO UPDATE SET messages = iif(day = excluded.day, messages + 1, 1), day = excluded.day
-         WHERE iif(?3 > 0, iif(day = excluded.day, messages < ?3, 1), 1)",
-        params![user_id, now.text(), per_day],
-    )?;
-    match counted {
-        0 => Err(all_sent(per_day, now)),
-        _ => Ok(()),
-    }
-}
-
-/// Adds what a reply has cost to what its reader has spent this month.
-pub(super) fn spend(tx: &Tx<'_>, user_id: i64, usd: f64, at: &str) -> Result<(), Error> {
+pub fn count_message(tx: &Tx<'_>, user_id: i64, allowance: Allowance, now: Moment) -> Result<(), Error> {
+    check_allowance(tx, user_id, allowance, now)?;
     tx.execute(
-        "INSERT INTO consumption (user_id, month, usd) VALUES (?1, substr(?2, 1, 7), ?3)
-         ON CONFLICT (user_id) DO UPDATE SET usd = iif(month = excluded.month, usd, 0.0) + excluded.usd,
-             month = excluded.month",
-        params![user_id, at, usd],
+        "INSERT INTO consumption (user_id, day, messages) VALUES (?1, substr(?2, 1, 10), 1)
+         ON CONFLICT (user_id) DO UPDATE SET messages = iif(excluded.day > day, 1, messages + 1),
+             day = max(day, excluded.day)",
+        params![user_id, now.text()],
     )?;
     Ok(())
 }
 
-fn all_sent(per_day: u32, now: Moment) -> Error {
-    let plural = if per_day == 1 { "" } else { "s" };
-    let what = format!("The limit of {per_day} message{plural} a day is reached");
-    shut(&what, now.tomorrow(), now)
+/// Adds what a reply has cost to what its reader has spent this month. What comes late counts into the month that has begun:
+/// it must not bring back the one before, whose sum is gone.
+pub(super) fn spend(tx: &Tx<'_>, user_id: i64, usd: f64, at: &str) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO consumption (user_id, month, usd) VALUES (?1, substr(?2, 1, 7), ?3)
+         ON CONFLICT (user_id) DO UPDATE SET usd = iif(excluded.month > month, 0.0, usd) + excluded.usd,
+             month = max(month, excluded.month)",
+        params![user_id, at, usd],
+    )?;
+    Ok(())
 }
 
 fn shut(what: &str, until: Moment, now: Moment) -> Error {

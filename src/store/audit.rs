@@ -1,19 +1,26 @@
 //! The log of what administrators do: who, when, from where, what to whom. Each entry is written in the transaction that it
-//! is about, and nothing but time takes one away again.
+//! is about, and nothing but time takes one away again, unless there are [`ENTRIES_HARD_MAX`].
 
 use rusqlite::{Row, params};
 use serde_json::{Value, json};
 
-use super::{Page, Read, Tx, User};
+use super::{Read, Tx, User};
 use crate::clock::Clock;
 use crate::error::Error;
 
 /// Entries are kept this long, in seconds: a year, and some days to look back at its beginning.
 const KEPT_S: i64 = 400 * 24 * 3600;
 
-/// Entries that are kept at most: some tens of megabytes, and a list that is still counted in a moment. An administrator who
-/// wanted to push one out would have to make as many.
+/// Entries beyond which only those of the last [`KEPT_ANYWAY_S`] stay: some tens of megabytes, and a list that is still
+/// counted in a moment.
 const ENTRIES_MAX: i64 = 100_000;
+
+/// How long entries are kept however many come, in seconds: whoever makes a hundred thousand of them in an hour, to push out
+/// what they have done, is seen at it for a month.
+const KEPT_ANYWAY_S: i64 = 30 * 24 * 3600;
+
+/// Entries that are kept at most: what a disk has room for, some hundreds of megabytes.
+const ENTRIES_HARD_MAX: i64 = 10 * ENTRIES_MAX;
 
 /// Entries that are looked at in one batch of housekeeping.
 const BATCH_ROWS_MAX: u32 = 200;
@@ -25,6 +32,7 @@ pub enum Act {
     UserCreate,
     UserUpdate,
     UserDelete,
+    UserActFor,
     SignupUpdate,
     LimitsUpdate,
     ProviderCreate,
@@ -45,6 +53,7 @@ impl Act {
             Act::UserCreate => "user.create",
             Act::UserUpdate => "user.update",
             Act::UserDelete => "user.delete",
+            Act::UserActFor => "user.act_for",
             Act::SignupUpdate => "signup.update",
             Act::LimitsUpdate => "limits.update",
             Act::ProviderCreate => "provider.create",
@@ -95,6 +104,33 @@ pub struct Doer {
     pub address: Option<String>,
     /// How.
     pub means: Means,
+}
+
+impl Doer {
+    /// Somebody with an account. Who comes with the secret of the data folder has none, whichever one they use.
+    pub fn new(at: String, user: &User, address: String, means: Means) -> Doer {
+        if means == Means::CommandLine {
+            return Doer::owner(at);
+        }
+        Doer {
+            at,
+            user_id: Some(user.uuid.clone()),
+            user_name: user.name().to_owned(),
+            address: Some(address),
+            means,
+        }
+    }
+
+    /// Whoever owns the data folder.
+    pub fn owner(at: String) -> Doer {
+        Doer {
+            at,
+            user_id: None,
+            user_name: "owner of the data folder".to_owned(),
+            address: None,
+            means: Means::CommandLine,
+        }
+    }
 }
 
 /// What it is done to.
@@ -160,6 +196,17 @@ pub fn insert_entry(tx: &Tx<'_>, doer: &Doer, act: Act, subject: &Subject, chang
     Ok(())
 }
 
+/// Writes an entry about what has changed; where nothing has, there is none: empty ones would only push others out.
+///
+/// # Errors
+/// Those of the store.
+pub fn insert_changes(tx: &Tx<'_>, doer: &Doer, act: Act, subject: &Subject, changes: Vec<Value>) -> Result<(), Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    insert_entry(tx, doer, act, subject, changes)
+}
+
 /// An entry, as it is read.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -192,6 +239,8 @@ pub struct EntryFilter {
     pub act: Option<String>,
     /// UUID of a user who did it, or to whom it was done.
     pub user_id: Option<String>,
+    /// Only those that are older than the one with this id.
+    pub before: Option<i64>,
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -209,17 +258,17 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-/// Entries, newest first. Filters go through all there are, which is [`ENTRIES_MAX`]: indexes would cost every act more than
-/// they save the few who look back.
+/// Entries, newest first. Filters go through all there are, about [`ENTRIES_MAX`]: indexes would cost every act more than they
+/// save the few who look back. Pages go on from an id: others come in at the head meanwhile.
 ///
 /// # Errors
 /// Those of the store.
-pub fn list_entries(read: &Read<'_>, filter: &EntryFilter, page: Page) -> Result<Vec<Entry>, Error> {
+pub fn list_entries(read: &Read<'_>, filter: &EntryFilter, limit: i64) -> Result<Vec<Entry>, Error> {
     read.all(
         "SELECT id, at, user_id, user_name, address, means, act, subject_id, subject, changes FROM audit
-         WHERE id > 0 AND act = coalesce(?1, act) AND iif(?2 IS NULL, 1, ?2 IN (user_id, subject_id))
-         ORDER BY id DESC LIMIT ?3 OFFSET ?4",
-        params![filter.act, filter.user_id, page.limit, page.offset],
+         WHERE id < ?3 AND act = coalesce(?1, act) AND iif(?2 IS NULL, 1, ?2 IN (user_id, subject_id))
+         ORDER BY id DESC LIMIT ?4",
+        params![filter.act, filter.user_id, filter.before.unwrap_or(i64::MAX), limit],
         entry,
     )
 }
@@ -230,17 +279,25 @@ pub fn list_entries(read: &Read<'_>, filter: &EntryFilter, page: Page) -> Result
 /// Those of the store.
 pub fn count_entries(read: &Read<'_>, filter: &EntryFilter) -> Result<i64, Error> {
     let sql = "SELECT count(*) FROM audit
-        WHERE id > 0 AND act = coalesce(?1, act) AND iif(?2 IS NULL, 1, ?2 IN (user_id, subject_id))";
-    let count = read.first(sql, params![filter.act, filter.user_id], |row| row.get(0))?;
+        WHERE id < ?3 AND act = coalesce(?1, act) AND iif(?2 IS NULL, 1, ?2 IN (user_id, subject_id))";
+    let before = filter.before.unwrap_or(i64::MAX);
+    let count = read.first(sql, params![filter.act, filter.user_id, before], |row| row.get(0))?;
     Ok(count.unwrap_or(0))
 }
 
 /// Removes a batch of entries that are too old, or too many; returns how many went.
 pub(super) fn clear_old(tx: &Tx<'_>) -> Result<usize, Error> {
-    // Only the oldest are looked at: they were written in order of time.
+    let now = Clock.now();
+    // Only the oldest are looked at: they were written in order of time. Nothing counts them: ids are given one after the other.
     tx.execute(
-        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id > 0 ORDER BY id LIMIT ?3)
-         AND iif(at < ?1, 1, id <= (SELECT max(id) FROM audit) - ?2)",
-        params![Clock.now().plus_s(-KEPT_S).text(), ENTRIES_MAX, BATCH_ROWS_MAX],
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id > 0 ORDER BY id LIMIT ?5)
+         AND iif(at < ?1, 1, id <= (SELECT max(id) FROM audit) - iif(at < ?2, ?3, ?4))",
+        params![
+            now.plus_s(-KEPT_S).text(),
+            now.plus_s(-KEPT_ANYWAY_S).text(),
+            ENTRIES_MAX,
+            ENTRIES_HARD_MAX,
+            BATCH_ROWS_MAX
+        ],
     )
 }

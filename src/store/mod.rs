@@ -59,8 +59,8 @@ pub use attachments::{
     list_attachments, save_reading, send_again, send_attachments,
 };
 pub use audit::{
-    Act, Doer, Entry, EntryFilter, Means, Subject, changed_secret, count_entries, differences, insert_entry,
-    list_entries,
+    Act, Doer, Entry, EntryFilter, Means, Subject, changed_secret, count_entries, differences, insert_changes,
+    insert_entry, list_entries,
 };
 pub use backup::{check_backup, copy_database, note_in};
 pub use blobs::AttachmentReader;
@@ -87,7 +87,7 @@ pub use messages::{
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{
     Arrival, Known, MESSAGES_MAX, PortableConversation, PortableMessage, SOURCES_MAX, date_attachments, derived_uuid,
-    find_portable_settings, import_conversations, import_settings, list_portable_attachments,
+    find_portable_settings, import_conversations, import_settings, list_arriving, list_portable_attachments,
     list_portable_conversations, list_portable_messages, owner_of_attachment,
 };
 pub use providers::{

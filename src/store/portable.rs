@@ -400,6 +400,32 @@ pub fn import_conversations(
     Ok(arrivals)
 }
 
+/// The messages of a conversation that are here, and not deleted, once it has come in: none where it does not. Stores it,
+/// and so is for rehearsals.
+///
+/// # Errors
+/// Those of the store.
+pub fn list_arriving(tx: &Tx<'_>, owner: i64, conversation: &PortableConversation) -> Result<HashSet<String>, Error> {
+    let arrivals = import_conversations(tx, owner, std::slice::from_ref(conversation), Known::Never)?;
+    let is_in = |arrival: &Arrival| matches!(arrival, Arrival::New(_) | Arrival::Grown(_) | Arrival::Known);
+    let mut here = HashSet::new();
+    if !arrivals.iter().all(is_in) {
+        return Ok(here);
+    }
+    let sql = "SELECT 1 FROM messages JOIN conversations ON conversations.id = conversation_id
+               WHERE messages.uuid IN (?1, ?2) AND conversations.user_id = ?3 AND deleted_at IS NULL";
+    for message in &conversation.messages {
+        let derived = derived_uuid(owner, &message.uuid);
+        if tx
+            .first(sql, params![message.uuid, derived, owner], |_| Ok(()))?
+            .is_some()
+        {
+            here.insert(message.uuid.clone());
+        }
+    }
+    Ok(here)
+}
+
 /// Under one naming or not at all: what cannot be stored whole is taken back.
 fn import_as(
     tx: &Tx<'_>,

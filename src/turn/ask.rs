@@ -3,7 +3,7 @@
 use super::{Listen, Opening};
 use crate::error::Error;
 use crate::models::{Choice, Failure, Prompt, ToolCall};
-use crate::store::{Conversation, MessageDetails, User};
+use crate::store::{Allowance, Conversation, MessageDetails, User};
 
 /// A message to be stored and answered.
 pub struct Ask {
@@ -34,8 +34,8 @@ pub struct Ask {
 pub struct Admission {
     /// The API key that it is sent with, whose budget pays for the reply.
     pub api_key: Option<i64>,
-    /// Messages that its sender may send in a day (UTC); 0: no limit.
-    pub messages_per_day: u32,
+    /// What its sender may send.
+    pub allowance: Allowance,
 }
 
 /// Where a message goes.

@@ -46,7 +46,9 @@ impl Turns {
         ask: &Ask,
     ) -> impl Fn(&Tx<'_>) -> Result<Question, Error> + Send + 'static {
         let title = title(&ask.text);
-        let (now, per_day) = (self.clock.now(), ask.admission.messages_per_day);
+        let (now, admission) = (self.clock.now(), ask.admission);
+        // Whoever has waited was let in before what went ahead was paid for.
+        let waited_with = admission.api_key.filter(|_| ask.queue);
         let message = NewMessage {
             uuid: self.clock.uuid(),
             conversation_id: 0,
@@ -62,7 +64,10 @@ impl Turns {
         let (target, attachments) = (ask.to.clone(), ask.attachments.clone());
         let conversation_uuid = conversation.to_owned();
         move |tx| {
-            store::count_message(tx, message.user_id, per_day, now)?;
+            if let Some(api_key) = waited_with {
+                store::check_budget(tx, api_key, &now.month_text())?;
+            }
+            store::count_message(tx, message.user_id, admission.allowance, now)?;
             let (conversation_id, opening) = match &target {
                 Target::Existing { id, opening, .. } => (*id, opening),
                 Target::New => {

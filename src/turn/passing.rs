@@ -12,7 +12,7 @@ use super::live::Passing;
 use super::{Ask, Fault, Turns, passages};
 use crate::error::Error;
 use crate::models::{Completion, Delta, Failure, FailureKind, Prompt, Stop, Usage};
-use crate::store::{self, Tx};
+use crate::store::{self, Allowance, Tx};
 
 /// One who waits for an exchange. Called on the thread that it is run on.
 pub trait Hear: Send {
@@ -123,9 +123,9 @@ impl Turns {
 
     /// Counts an exchange as a message. Its sender waits for that only where it may be one too many.
     fn count(&self, ask: &Ask) -> Result<(), Error> {
-        let (user_id, per_day, now) = (ask.user.id, ask.admission.messages_per_day, self.clock.now());
-        let count = move |tx: &Tx<'_>| store::count_message(tx, user_id, per_day, now);
-        if per_day > 0 {
+        let (user_id, allowance, now) = (ask.user.id, ask.admission.allowance, self.clock.now());
+        let count = move |tx: &Tx<'_>| store::count_message(tx, user_id, allowance, now);
+        if allowance != Allowance::default() {
             return self.store.write(count);
         }
         self.store.write_later(count);

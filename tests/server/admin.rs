@@ -244,8 +244,8 @@ fn what_was_given_at_start_decides() {
     let limits = desk.call("GET", "/admin/limits").send().json();
     assert_eq!(
         limits,
-        json!({"messages_per_minute": 2, "messages_per_day": null, "budget_usd_month": null, "upload_quota_mib": 1024,
-            "given": ["messages_per_minute"]})
+        json!({"messages_per_minute": 2, "messages_per_day": null, "budget_usd_month": null, "upload_quota_mib": null,
+            "default_upload_quota_mib": 1024, "given": ["messages_per_minute"]})
     );
 }
 
@@ -258,7 +258,7 @@ fn limits_change_at_run_time() {
         call.json(&json!({"message": "hello"})).send().status
     };
     let unset = json!({"messages_per_minute": null, "messages_per_day": null, "budget_usd_month": null,
-        "upload_quota_mib": 1024, "given": []});
+        "upload_quota_mib": null, "default_upload_quota_mib": 1024, "given": []});
     assert_eq!(desk.call("GET", "/admin/limits").send().json(), unset);
     let set = |body: &Value| desk.call("PUT", "/admin/limits").json(body).send();
     assert_eq!(

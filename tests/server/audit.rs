@@ -201,7 +201,17 @@ fn the_log_is_paged_and_filtered() {
         entries.map(|entry| entry["changes"][0]["to"].clone()).collect()
     };
     assert_eq!(names("?limit=2"), ["three", "two"]);
-    assert_eq!(names("?act=user.update&limit=2&offset=1"), ["two", "one"]);
+    let newest = office.log("?limit=1");
+    let before = &newest["entries"][0]["id"];
+    assert_eq!(
+        names(&format!("?act=user.update&limit=2&before={before}")),
+        ["two", "one"]
+    );
+    assert_eq!(
+        office.log(&format!("?act=user.update&limit=1&before={before}"))["total"],
+        2
+    );
+    assert_eq!(office.call("GET", "/admin/audit?before=0").send().status, 422);
     assert_eq!(names(&format!("?user={}", office.user.id)), ["three", "two", "one"]);
     assert_eq!(office.log("?act=user.delete"), json!({"entries": [], "total": 0}));
     assert_eq!(office.log("?user=nobody")["total"], 0);
@@ -211,6 +221,31 @@ fn the_log_is_paged_and_filtered() {
         (&json!(1), &json!("den"))
     );
     assert_eq!(office.call("GET", "/admin/audit?limit=0").send().status, 422);
+}
+
+/// A log full of nothing would push out what matters.
+#[test]
+fn what_changes_nothing_leaves_no_entry() {
+    let office = Office::new();
+    let user = format!("/admin/users/{}", office.user.id);
+    let before = office.log("")["total"].clone();
+    for (method, path, body) in [
+        ("PATCH", user.as_str(), json!({})),
+        (
+            "PATCH",
+            user.as_str(),
+            json!({"role": "user", "messages_per_day": null}),
+        ),
+        ("PATCH", "/admin/providers/den", json!({})),
+        ("PATCH", "/admin/providers/den", json!({"api_key": SECRET})),
+        ("PUT", "/admin/signup", json!({"signup": null})),
+        ("PUT", "/admin/limits", json!({})),
+        ("PUT", "/admin/models/quick", json!({"models": ["echo"]})),
+    ] {
+        let reply = office.call(method, path).json(&body).send();
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        assert_eq!(office.log("")["total"], before, "{method} {path} {body}");
+    }
 }
 
 #[test]

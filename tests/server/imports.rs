@@ -433,6 +433,132 @@ fn files_keep_to_the_limits_of_uploads() {
     }
 }
 
+/// The files that are here, of whichever message or none.
+fn files_here(desk: &Desk) -> usize {
+    let whole = desk.call("GET", "/export").send().json();
+    whole["attachments"].as_array().expect("a list").len()
+}
+
+/// A reply of which nothing is left but the twelve pictures that a tool has drawn, and what was said then.
+fn with_many_pictures() -> (Value, Vec<u8>) {
+    let ids: Vec<String> = (10..22).map(|at| format!("file-Pic{at}")).collect();
+    let pictures = ids
+        .iter()
+        .map(|id| json!({"content_type": "image_asset_pointer", "asset_pointer": format!("file-service://{id}")}));
+    let node = |parent: &str, role: &str, parts: Value| {
+        json!({"parent": parent, "message": {"author": {"role": role}, "create_time": 1_700_000_000,
+            "content": {"content_type": "multimodal_text", "parts": parts}}})
+    };
+    let list = json!([{"title": "Pictures", "conversation_id": "p-1", "current_node": "r", "mapping": {
+        "q": node("", "user", json!(["Draw twelve"])),
+        "c": node("q", "assistant", json!([""])),
+        "t": node("c", "tool", json!(pictures.collect::<Vec<_>>())),
+        "r": node("t", "assistant", json!(["Twelve, drawn."])),
+    }}]);
+    let names: Vec<String> = ids.iter().map(|id| format!("{id}.png")).collect();
+    let text = list.to_string().into_bytes();
+    let mut files: Vec<(&str, &[u8])> = vec![("conversations.json", &text)];
+    files.extend(names.iter().map(|name| (name.as_str(), PNG)));
+    let whole = archive(&files);
+    (list, whole)
+}
+
+#[test]
+fn every_file_that_comes_in_hangs_on_a_message() {
+    let (_, whole) = with_many_pictures();
+    let desk = check(&whole, "ChatGPT", 1, 0, 2);
+    let report = import(&desk, "", "a", &whole);
+    assert_eq!(report["attachments"], tally(0, 0, 12, 0), "{report}");
+    let told = reasons(&report, "attachment");
+    assert_eq!(told.iter().filter(|reason| reason.contains("at most 10")).count(), 2);
+    let reply = messages(&desk, "Pictures").pop().expect("a reply");
+    assert_eq!(
+        (reply.0.as_str(), reply.1.len()),
+        ("Twelve, drawn.\n\n[Attached: picture]\n\n[Attached: picture]", 10)
+    );
+    assert_eq!(files_here(&desk), 10, "what no message has did not come in");
+}
+
+#[test]
+fn a_conversation_that_does_not_come_in_brings_no_files() {
+    let (mut list, whole) = with_many_pictures();
+    let desk = Desk::new();
+    import(&desk, "", "a", list.to_string().as_bytes());
+    let chats = desk.call("GET", "/chats").send().json();
+    let path = format!("/chats/{}", chats["chats"][0]["id"].as_str().expect("an id"));
+    assert!(desk.call("DELETE", &path).send().status < 300);
+    for query in ["?dry_run=true", ""] {
+        let report = import(&desk, query, "a", &whole);
+        assert_eq!(report["conversations"], tally(0, 0, 1, 0), "{report}");
+        assert_eq!(report["attachments"], tally(0, 0, 12, 0), "{report}");
+    }
+    list[0]["conversation_id"] = json!("p-2");
+    list[0]["mapping"]["q"]["message"]["content"]["parts"] = json!(["x".repeat(1024 * 1024 + 1)]);
+    let list = list.to_string().into_bytes();
+    let long = archive(&[("conversations.json", &list), ("file-Pic10.png", PNG)]);
+    let report = import(&desk, "", "a", &long);
+    assert_eq!(report["conversations"], tally(0, 0, 0, 1), "{report}");
+    assert_eq!(report["attachments"], tally(0, 0, 0, 0), "{report}");
+    assert_eq!(files_here(&desk), 0);
+}
+
+/// However often an archive says so, no more is unpacked than could be kept, and what cannot be is not looked at.
+#[test]
+fn damaged_files_are_unpacked_within_the_quota() {
+    let (list, _) = with_many_pictures();
+    let list = list.to_string().into_bytes();
+    let large = vec![b'x'; 700 * 1024];
+    let damaged = [&b"found damaged"[..], &large].concat();
+    let mut whole = archive(&[
+        ("conversations.json", &list),
+        ("file-Pic10.png", &damaged),
+        ("file-Pic11.png", &damaged),
+        ("file-Pic12.png", &damaged),
+        ("file-Pic13.png", PNG),
+        ("file-Pic14.png", &large),
+    ]);
+    for at in 0..whole.len() - 13 {
+        if whole[at..].starts_with(b"found damaged") {
+            whole[at] ^= 1;
+        }
+    }
+    let server = Launch::new()
+        .args(&["--max-upload", "1", "--upload-quota", "1"])
+        .start();
+    let ann = server.account("ann").token;
+    let import = || {
+        let form = Multipart::new().file("file", "a", "application/zip", &whole);
+        form.on(server.post("/import").bearer(&ann)).send().json()
+    };
+    let report = import();
+    let told = reasons(&report, "attachment").join("\n");
+    assert_eq!(told.matches("It is damaged").count(), 2, "{told}");
+    assert_eq!(told.matches("Files before it were damaged").count(), 2, "{told}");
+    assert_eq!(report["attachments"]["imported"], 1, "{report}");
+    // What is left of the quota is less than they say they are.
+    let filler = vec![b'y'; 400 * 1024];
+    let form = Multipart::new().file("file", "a.txt", "text/plain", &filler);
+    assert!(form.on(server.post("/upload/").bearer(&ann)).send().status < 300);
+    let report = import();
+    let told = reasons(&report, "attachment").join("\n");
+    assert_eq!(told.matches("your files may take 1 MiB").count(), 4, "{told}");
+}
+
+#[test]
+fn a_list_of_names_takes_no_more_memory_than_its_names() {
+    let list = with_files().to_string().into_bytes();
+    let names = format!("{{\"file_00aa.dat\": [0{}]}}", ",0".repeat(9 * 1024 * 1024));
+    let whole = archive(&[
+        ("conversations.json", &list),
+        ("conversation_asset_file_names.json", names.as_bytes()),
+    ]);
+    let desk = Desk::new();
+    let report = import(&desk, "", "a.zip", &whole);
+    assert_eq!(report["conversations"], tally(1, 0, 0, 0), "{report}");
+    let peak_kib = desk.server.peak_rss_kib();
+    assert!(peak_kib < 100 * 1024, "{peak_kib} KiB");
+}
+
 /// Two steps of one reply, which together have more files than a message may.
 #[test]
 fn files_beyond_ten_of_a_reply_are_each_reported() {

@@ -207,7 +207,8 @@ fn sockets(client: &Client) -> Finding {
 /// Our own refusal of a body without a form says that all of it has arrived.
 fn bodies(client: &Client) -> Finding {
     let what = "uploads";
-    let advice = "nginx: client_max_body_size 30m; Caddy: request_body { max_size 30MB }";
+    let advice = "nginx: client_max_body_size 30m, and 260m in location = /import; Caddy: request_body { max_size 30MB }, \
+                  and max_size 260MiB for /import";
     let mut body = std::io::repeat(b'x').take(BODY_BYTES);
     let sent = Sent {
         media_type: "multipart/form-data; boundary=none",

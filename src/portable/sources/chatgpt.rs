@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::files::known_by;
 use super::super::thread::{Call, Node, Said, SentFile, Speaker, Thread};
 use super::{loose, pairs, text, time};
 use crate::clock::Moment;
@@ -151,19 +152,14 @@ fn said(message: Message, system_prompt: &mut Option<String>) -> Option<Said> {
 fn sent(listed: Vec<Attachment>, mut pointed: Vec<SentFile>) -> Vec<SentFile> {
     let named = listed.into_iter().filter_map(|file| {
         Some(SentFile {
-            id: file.id,
+            id: file.id.filter(|id| !id.is_empty()),
             ..SentFile::new(file.name?, None)
         })
     });
     let mut files: Vec<SentFile> = named.collect();
-    // A list without ids cannot be compared with: it is of the same files.
-    if files.iter().any(|file| file.id.is_none()) {
-        return files;
-    }
     let is_listed = |id: &str| {
-        files
-            .iter()
-            .any(|file| file.id.as_deref().is_some_and(|known| id.contains(known)))
+        let mut known = files.iter().filter_map(|file| file.id.as_deref());
+        known.any(|known| known_by(known) == known_by(id))
     };
     pointed.retain(|file| file.id.as_deref().map_or(files.is_empty(), |id| !is_listed(id)));
     files.append(&mut pointed);

@@ -16,7 +16,12 @@ fn read(list: &str) -> (&'static str, Vec<Result<PortableConversation, String>>)
         let source = source_of(&fields(bytes).unwrap()).unwrap();
         name = source.name;
         let thread = (source.read)(bytes).map_err(|error| error.to_string());
-        found.push(thread.and_then(|thread| thread.into_portable(source.name).map_err(str::to_owned)));
+        found.push(thread.and_then(|thread| {
+            thread
+                .into_portable(source.name)
+                .map(|told| told.conversation)
+                .map_err(str::to_owned)
+        }));
         Ok(ControlFlow::Continue(()))
     })
     .unwrap();
@@ -107,6 +112,23 @@ fn chatgpt() {
 }
 
 #[test]
+fn chatgpts_pictures_are_listed_by_their_whole_ids() {
+    let picture = |id: &str| serde_json::json!({"content_type": "image_asset_pointer", "asset_pointer": id});
+    let parts = [
+        picture("file-service://file-Ab12"),
+        picture("sediment://file_00ff#p"),
+        picture("no id"),
+    ];
+    let listed = [("", "a.pdf"), ("file-Ab", "b.png"), ("file_00ff", "c.png")];
+    let listed = listed.map(|(id, name)| serde_json::json!({"id": id, "name": name}));
+    let message = serde_json::json!({"author": {"role": "user"}, "content": {"parts": parts}, "metadata": {"attachments": listed}});
+    let list = serde_json::json!([{"mapping": {"a": {"message": message}}, "id": "x"}]);
+    let names =
+        "[Attached: a.pdf]\n\n[Attached: b.png]\n\n[Attached: c.png]\n\n[Attached: picture]\n\n[Attached: picture]";
+    check(&list.to_string(), "ChatGPT", &[Ok(&format!("- []\n0<-* u {names:?}"))]);
+}
+
+#[test]
 fn claude() {
     check(
         include_str!("../../../tests/data/imports/claude.json"),
@@ -174,9 +196,9 @@ fn whatever_a_field_holds_a_conversation_is_read_or_refused() {
                 let bytes = changed.to_string().into_bytes();
                 if let Some(source) = source_of(&fields(&bytes[..]).unwrap())
                     && let Ok(thread) = (source.read)(&bytes)
-                    && let Ok(conversation) = thread.into_portable(source.name)
+                    && let Ok(told) = thread.into_portable(source.name)
                 {
-                    assert!(!conversation.messages.is_empty(), "{path} as {odd}");
+                    assert!(!told.conversation.messages.is_empty(), "{path} as {odd}");
                 }
             }
         }

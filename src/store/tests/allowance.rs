@@ -12,8 +12,12 @@ fn moment(text: &str) -> Moment {
 
 impl Rig {
     fn send(&self, user: &User, per_day: u32, now: &str) -> Result<(), Error> {
+        let allowance = Allowance {
+            messages_per_day: per_day,
+            budget_usd_month: 0.0,
+        };
         let (id, now) = (user.id, moment(now));
-        self.write(move |tx| count_message(tx, id, per_day, now))
+        self.write(move |tx| count_message(tx, id, allowance, now))
     }
 
     fn pay(&self, user: &User, price: f64, created_at: &str) {
@@ -103,4 +107,42 @@ fn messages_and_money_are_kept_apart() {
     assert_eq!(rig.consumption(&ann, "2026-04-01T00:00:00Z"), april);
     let march = rig.consumption(&ann, "2026-03-31T00:00:00Z");
     assert!((march.spent_usd_month - 0.5).abs() < 1e-9, "{march:?}");
+}
+
+/// What was begun before midnight may be stored after it, and clocks are set back.
+#[test]
+fn what_comes_late_brings_no_day_and_no_month_back() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    rig.send(&ann, 2, "2026-02-01T00:00:01Z").unwrap();
+    rig.send(&ann, 2, "2026-01-31T23:59:59Z").unwrap();
+    check_kind(rig.send(&ann, 2, "2026-02-01T00:00:02Z"), Kind::RateLimited);
+    check_kind(rig.send(&ann, 2, "2026-01-31T12:00:00Z"), Kind::RateLimited);
+    rig.pay(&ann, 0.25, "2026-02-01T00:00:01.000000+00:00");
+    rig.pay(&ann, 0.5, "2026-01-31T23:59:59.000000+00:00");
+    for now in ["2026-01-31T23:59:59Z", "2026-02-01T00:00:02Z"] {
+        let found = rig.consumption(&ann, now);
+        assert_eq!(found.messages_today, 2, "{now}");
+        assert!((found.spent_usd_month - 0.75).abs() < 1e-9, "{now}: {found:?}");
+    }
+    assert_eq!(rig.consumption(&ann, "2026-03-01T00:00:00Z"), Consumption::default());
+}
+
+/// Whoever has waited was let in while there was something left.
+#[test]
+fn a_message_that_has_waited_is_held_to_the_budget_as_well() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let allowance = Allowance {
+        messages_per_day: 0,
+        budget_usd_month: 0.5,
+    };
+    let send = || {
+        let (id, now) = (ann.id, moment("2026-02-01T12:00:00Z"));
+        rig.write(move |tx| count_message(tx, id, allowance, now))
+    };
+    send().unwrap();
+    rig.pay(&ann, 0.5, "2026-02-01T11:00:00.000000+00:00");
+    check_kind(send(), Kind::RateLimited);
+    assert_eq!(rig.consumption(&ann, "2026-02-01T12:00:00Z").messages_today, 1);
 }

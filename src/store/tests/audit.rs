@@ -3,21 +3,16 @@
 use serde_json::json;
 
 use super::super::{
-    Act, Doer, EntryFilter, Page, Subject, changed_secret, count_entries, differences, insert_entry, list_entries,
+    Act, Doer, EntryFilter, Subject, changed_secret, count_entries, differences, insert_changes, insert_entry,
+    list_entries,
 };
 use super::*;
 
 /// Every entry that there may be.
-const ALL: Page = Page { limit: 100, offset: 0 };
+const ALL: i64 = 100;
 
 fn doer(user: &User, at: &str) -> Doer {
-    Doer {
-        at: at.to_owned(),
-        user_id: Some(user.uuid.clone()),
-        user_name: user.name().to_owned(),
-        address: None,
-        means: Means::CommandLine,
-    }
+    Doer::new(at.to_owned(), user, "192.0.2.1".to_owned(), Means::Session)
 }
 
 impl Rig {
@@ -50,6 +45,7 @@ fn entries_are_found_by_what_was_done_and_by_whom_it_concerns() {
         rig.acts(&EntryFilter {
             act: act.map(str::to_owned),
             user_id: Some(user.uuid.clone()),
+            before: None,
         })
     };
     assert_eq!(by(None, &bob), ["user.delete", "user.create"]);
@@ -66,7 +62,7 @@ fn entries_are_found_by_what_was_done_and_by_whom_it_concerns() {
     );
     assert_eq!(
         (entry.means.as_str(), entry.changes.as_str()),
-        ("command_line", r#"[{"field":"password"}]"#)
+        ("session", r#"[{"field":"password"}]"#)
     );
 }
 
@@ -105,6 +101,57 @@ fn old_entries_go_and_so_do_those_beyond_the_limit() {
     fill(100_400, 1, &Clock.now().text());
     rig.clear_away_soon();
     until("those that are too many are gone", || span() == "401 100400");
+    // Those of the last month stay, whatever comes, as long as there is room at all.
+    rig.batch("DELETE FROM audit");
+    fill(200_000, 100, &Clock.now().plus_s(-31 * 24 * 3600).text());
+    fill(200_100, 300, &Clock.now().plus_s(-29 * 24 * 3600).text());
+    fill(400_000, 1, &Clock.now().text());
+    rig.clear_away_soon();
+    until("older ones are gone", || span() == "200100 400000");
+    fill(1_200_299, 1, &Clock.now().text());
+    rig.clear_away_soon();
+    until("no more than there may ever be", || span() == "200300 1200299");
+}
+
+/// Whoever comes with the secret of the data folder is nobody with an account, whichever they use.
+#[test]
+fn commands_are_their_owners_and_no_accounts() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let by = Doer::new(at(0), &ann, "127.0.0.1".to_owned(), Means::CommandLine);
+    assert_eq!((by.user_id, by.address), (None, None));
+    assert_eq!(by.user_name, "owner of the data folder");
+    assert_eq!(doer(&ann, &at(0)).user_id, Some(ann.uuid));
+}
+
+/// A page goes on where the one before ended, whatever has come in at the head meanwhile.
+#[test]
+fn pages_go_on_from_an_entry() {
+    let rig = Rig::new();
+    let (ann, bob) = (rig.user("ann"), rig.user("bob"));
+    rig.note(&ann, Act::UserCreate, &bob);
+    rig.note(&ann, Act::UserUpdate, &bob);
+    let first = rig.read(|read| list_entries(read, &EntryFilter::default(), 1)).unwrap();
+    rig.note(&ann, Act::UserDelete, &bob);
+    let rest = EntryFilter {
+        before: Some(first[0].id),
+        ..EntryFilter::default()
+    };
+    assert_eq!(rig.acts(&rest), ["user.create"]);
+}
+
+#[test]
+fn a_change_of_nothing_is_none() {
+    let rig = Rig::new();
+    let by = doer(&rig.user("ann"), &at(0));
+    let (one, other) = (by.clone(), by);
+    rig.write(move |tx| insert_changes(tx, &one, Act::UserUpdate, &Subject::default(), Vec::new()))
+        .unwrap();
+    assert_eq!(rig.acts(&EntryFilter::default()), [""; 0]);
+    let changes = || vec![changed_secret("password")];
+    rig.write(move |tx| insert_changes(tx, &other, Act::UserUpdate, &Subject::default(), changes()))
+        .unwrap();
+    assert_eq!(rig.acts(&EntryFilter::default()), ["user.update"]);
 }
 
 #[test]

@@ -136,9 +136,10 @@ fn the_examples_say_what_doctor_says() {
                 "proxy_buffering off;",
                 "proxy_set_header Upgrade $http_upgrade;",
                 "client_max_body_size 30m;",
+                "client_max_body_size 260m;",
             ][..],
         ),
-        ("Caddyfile", &["flush_interval -1", "max_size 30MB"]),
+        ("Caddyfile", &["flush_interval -1", "max_size 30MB", "max_size 260MiB"]),
         (
             "Dockerfile",
             &["FROM scratch", "HEALTHCHECK", "\"/fireside\", \"health\""],

@@ -1,13 +1,13 @@
 //! `fireside user`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Tool;
 use crate::rig::{Launch, Server, forge};
 
 fn emails(tool: &Tool) -> Vec<(String, String, bool)> {
     let users = tool.json(&["user", "list", "--json"]);
-    let row = |user: &serde_json::Value| {
+    let row = |user: &Value| {
         let text = |name: &str| user[name].as_str().expect("a string").to_owned();
         (text("email"), text("role"), user["disabled"] == true)
     };
@@ -63,20 +63,28 @@ fn the_owners_commands_are_in_the_log() {
     tool.add("ann");
     tool.add("bob");
     tool.does(&["user", "limit", "bob@example.com", "--messages-per-day", "5"]);
+    tool.does(&["key", "create", "bot", "--account", "bob@example.com"]);
     let ann = json!({"email": "ann@example.com", "password": "the password of ann"});
     let token = server.post("/auth/login").json(&ann).send().json()["access_token"].clone();
     let token = token.as_str().expect("a token");
     let log = server.get("/admin/audit").bearer(token).send().json();
     let entries = log["entries"].as_array().expect("a list").iter();
     let told: Vec<_> = entries
-        .map(|entry| (&entry["act"], &entry["subject"], &entry["means"]))
+        .map(|entry| {
+            // It is the owner of the folder, whichever account the commands use.
+            let who = (&entry["user_id"], &entry["user_name"], &entry["address"]);
+            let owner = json!("owner of the data folder");
+            assert_eq!(who, (&Value::Null, &owner, &Value::Null), "{entry}");
+            (&entry["act"], &entry["subject"], &entry["means"])
+        })
         .collect();
     let by_command = json!("command_line");
     let (ann, bob) = (json!("ann@example.com"), json!("bob@example.com"));
-    let (create, update) = (json!("user.create"), json!("user.update"));
+    let (create, update, act_for) = (json!("user.create"), json!("user.update"), json!("user.act_for"));
     assert_eq!(
         told,
         [
+            (&act_for, &bob, &by_command),
             (&update, &bob, &by_command),
             (&create, &bob, &by_command),
             (&create, &ann, &by_command)
