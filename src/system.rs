@@ -90,14 +90,16 @@ pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
 }
 
 /// Sets `stop` on every signal that asks this process to end, and `which` to its number; a second one ends the process at
-/// once.
+/// once. What whoever started this process wants ignored stays ignored: nohup(1) and shells do so.
 ///
 /// # Errors
 /// The system's.
 pub fn end_on_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     #[cfg(unix)]
-    let signals = [SIGINT, SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+    let signals = [SIGINT, SIGTERM, libc::SIGHUP, libc::SIGQUIT]
+        .into_iter()
+        .filter(|signal| !unix::is_ignored(*signal));
     #[cfg(not(unix))]
     let signals = [SIGINT, SIGTERM];
     for signal in signals {
@@ -371,6 +373,18 @@ mod unix {
         #[expect(unsafe_code, reason = "geteuid(2) takes nothing and cannot fail")]
         unsafe {
             libc::geteuid()
+        }
+    }
+
+    pub(super) fn is_ignored(signal: i32) -> bool {
+        let mut before = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+        #[expect(
+            unsafe_code,
+            reason = "sigaction(2) without a new action changes nothing and fills the struct, or fails"
+        )]
+        unsafe {
+            libc::sigaction(signal, std::ptr::null(), before.as_mut_ptr()) == 0
+                && before.assume_init().sa_sigaction == libc::SIG_IGN
         }
     }
 

@@ -7,8 +7,8 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
 use super::tasks::{Ask, Consent, Door, Form, KeyTask, PasswordFrom, Role, Scope, ServiceTask, Task, UserTask};
 
-pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 the words make no sense, 3 no server can be reached, 130 stopped \
-                          with Ctrl-C.";
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 the words make no sense, 3 no server can be reached, 128 and \
+                          the number of the signal that ended it (130 is Ctrl-C).";
 
 /// All of them.
 pub(super) fn commands() -> [Command; 8] {

@@ -3,7 +3,7 @@
 
 mod socket;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes of a JSON answer: the longest are pages of messages.
 const JSON_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes of a body that are sent before the server has agreed to it. One that refuses closes the connection while more is on
+/// its way, and its sentence would be lost.
+const UNASKED_BYTES_MAX: u64 = 64 * 1024;
 
 /// Digits of a request id, of which the others count.
 const RUN_DIGITS: usize = 8;
@@ -134,7 +138,8 @@ impl Client {
         self.json(self.accepted(self.ask(self.request(method, path), Some(sent))?)?)
     }
 
-    /// What a route answers, as it comes, and how many bytes that will be, where the server says so.
+    /// What a route answers, as it comes, and how many bytes that will be, where the server says so. What goes wrong while it
+    /// is read is [`io::ErrorKind::UnexpectedEof`], unlike what goes wrong where it is written to.
     ///
     /// # Errors
     /// As for [`Client::call`], until the answer begins.
@@ -142,7 +147,7 @@ impl Client {
         let response = self.accepted(self.ask(self.request("GET", path), None)?)?;
         let length = response.headers().get("Content-Length");
         let bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        Ok((Box::new(response.into_body().into_reader()), bytes))
+        Ok((Box::new(Answer(response.into_body().into_reader())), bytes))
     }
 
     /// Posts a body, and reads what comes back as it comes.
@@ -195,6 +200,9 @@ impl Client {
         request = request.header("Content-Type", sent.media_type);
         if let Some(bytes) = sent.bytes {
             request = request.header("Content-Length", bytes);
+            if bytes > UNASKED_BYTES_MAX {
+                request = request.header("Expect", "100-continue");
+            }
         }
         self.run(request, SendBody::from_reader(sent.body))
     }
@@ -214,7 +222,7 @@ impl Client {
     fn accepted(&self, response: Response<Body>) -> Result<Response<Body>, Failed> {
         let status = response.status().as_u16();
         if !response.headers().contains_key("X-Request-Id") {
-            return Err(self.foreign(&format!(" (status {status})")));
+            return Err(self.strange(status));
         }
         if response.status().is_success() {
             return Ok(response);
@@ -232,6 +240,32 @@ impl Client {
         };
         let message = format!("The server at {} {message}", self.base);
         Err(Failed::from(Error::new(refused.kind(), message)))
+    }
+
+    /// Something else has answered: a proxy says so by its status.
+    fn strange(&self, status: u16) -> Failed {
+        let base = &self.base;
+        match status {
+            413 => Failed::from(Error::new(
+                Kind::Unavailable,
+                format!(
+                    "The proxy before the server at {base} lets nothing through that is so large; raise its limit (nginx: \
+                     client_max_body_size; Caddy: request_body max_size)"
+                ),
+            )),
+            504 => Failed::from(Error::new(
+                Kind::Unavailable,
+                format!(
+                    "The proxy before the server at {base} has not waited for its answer; have it wait longer (nginx: \
+                     proxy_read_timeout), and look what has been done before asking again"
+                ),
+            )),
+            502 | 503 => Failed::unreachable(Error::new(
+                Kind::Unavailable,
+                format!("The proxy at {base} does not reach the server behind it (status {status}); start the server"),
+            )),
+            _ => self.foreign(&format!(" (status {status})")),
+        }
     }
 
     fn foreign(&self, detail: &str) -> Failed {
@@ -263,6 +297,18 @@ impl Client {
         };
         let message = format!("The server at {base} cannot be reached ({cause}); start it, or correct the address");
         Failed::unreachable(Error::new(Kind::Unavailable, message))
+    }
+}
+
+/// A body that is read: whatever keeps the rest of it away, the server has broken off.
+struct Answer<R>(R);
+
+impl<R: Read> Read for Answer<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => io::Error::new(io::ErrorKind::UnexpectedEof, error),
+        })
     }
 }
 

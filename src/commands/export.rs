@@ -39,7 +39,12 @@ pub(super) fn export(settings: &Settings, export: &Export) -> Result<(), Failed>
             io::copy(&mut answer, &mut io::stdout().lock())
                 .map(drop)
                 .map_err(|error| {
-                    let message = "stdout cannot be written to: what came there is no whole export";
+                    let message = match error.kind() {
+                        io::ErrorKind::UnexpectedEof => {
+                            "The server broke off: what came to stdout is no whole export; try again"
+                        }
+                        _ => "stdout cannot be written to: what came there is no whole export",
+                    };
                     Failed::from(Error::new(Kind::Unavailable, message).caused_by(error))
                 })
         }

@@ -44,8 +44,9 @@ fn check_end(end: &str) -> Result<(), Failed> {
 }
 
 fn dollars(text: &str) -> Result<f64, Failed> {
-    text.parse().map_err(|_| {
-        let message = format!("--budget: {text:?} is not a number of US dollars, such as 5 or 2.50");
+    let budget = text.parse().ok().filter(|usd: &f64| usd.is_finite() && *usd > 0.0);
+    budget.ok_or_else(|| {
+        let message = format!("--budget: {text:?} is not a number of US dollars above 0, such as 5 or 2.50");
         Failed::usage(Error::new(Kind::Malformed, message))
     })
 }

@@ -14,6 +14,9 @@ use crate::system;
 const MARK: &str = ".fireside-";
 const ENDING: &str = ".part";
 
+/// What SQLite's files beside a database have behind its name.
+const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
+
 /// Digits of a part's name.
 const DIGITS: usize = 32;
 
@@ -29,10 +32,12 @@ pub(super) struct Part {
 impl Part {
     /// A name beside a file that no other file has.
     pub(super) fn beside(file: &Path) -> Part {
-        clear_abandoned(file.parent().unwrap_or(Path::new("")));
-        let mut path = file.as_os_str().to_owned();
-        path.push(format!("{MARK}{}{ENDING}", uuid::Uuid::new_v4().simple()));
-        let path = PathBuf::from(path);
+        let folder = file.parent().unwrap_or(Path::new(""));
+        clear_abandoned(folder);
+        // Put together anew: a folder may be named with a slash behind it.
+        let mut name = file.file_name().unwrap_or_default().to_owned();
+        name.push(format!("{MARK}{}{ENDING}", uuid::Uuid::new_v4().simple()));
+        let path = folder.join(name);
         let gone = path.clone();
         Part {
             path,
@@ -94,26 +99,32 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
             "make its folder first, or name a file in another one",
         ),
         io::ErrorKind::AlreadyExists => (Kind::Conflict, "somebody else has made it meanwhile: name another file"),
-        io::ErrorKind::UnexpectedEof => (Kind::Unavailable, "try again, and look at the server's log"),
+        io::ErrorKind::UnexpectedEof => (
+            Kind::Unavailable,
+            "the server broke off: try again, and look at its log",
+        ),
         _ => (Kind::Unavailable, "name a file in a folder that you may write to"),
     };
     let message = format!("{} cannot be written; {advice}", path.display());
     Error::new(kind, message).caused_by(error)
 }
 
-/// A file with what SQLite keeps beside a database that it writes, or a folder with all that is in it.
-fn remove(path: &Path) {
+/// Removes a file that may be a database, with what SQLite keeps beside one; or a folder with all that is in it.
+pub(super) fn remove(path: &Path) {
     if fs::remove_file(path).is_err() {
         fs::remove_dir_all(path).ok();
     }
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-journal");
-    fs::remove_file(PathBuf::from(journal)).ok();
+    for suffix in BESIDE {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        fs::remove_file(PathBuf::from(beside)).ok();
+    }
 }
 
 /// Whether a part of ours has this name.
 fn is_part(name: &str) -> bool {
-    let name = name.strip_suffix("-journal").unwrap_or(name);
+    let of = BESIDE.iter().find_map(|suffix| name.strip_suffix(suffix));
+    let name = of.unwrap_or(name);
     let digits = name.strip_suffix(ENDING).and_then(|name| name.rsplit_once(MARK));
     digits.is_some_and(|(_, digits)| digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
@@ -165,6 +176,31 @@ mod tests {
         assert_eq!(part.name(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&file).unwrap(), "ours");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_part_stands_beside_what_it_will_be() {
+        for (file, beginning) in [
+            ("/a/new/", "/a/new.fireside-"),
+            ("/a/new", "/a/new.fireside-"),
+            ("new/", "new.fireside-"),
+        ] {
+            let path = Part::beside(Path::new(file)).path().display().to_string();
+            assert!(path.starts_with(beginning), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_sqlite_keeps_beside_a_part_goes_with_it() {
+        let folder = folder("beside");
+        let part = Part::beside(&folder.join("a.db"));
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            fs::write(format!("{}{suffix}", part.path().display()), "ours").unwrap();
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+        drop(part);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -20,7 +20,7 @@ use super::Failed;
 use super::client::Client;
 use super::interrupt::{self, Pending};
 use super::lock::{Held, Lock, Running, check_owner, is_made, lock};
-use super::serve::{Ready, in_between, listen};
+use super::serve::{Ready, clear_spool, in_between, listen};
 use crate::app::App;
 use crate::cli::{Door, Settings};
 use crate::error::{Error, Kind};
@@ -64,6 +64,8 @@ struct Own {
     stop: Arc<AtomicBool>,
     nudge: Nudge,
     thread: Option<JoinHandle<Result<(), Error>>>,
+    /// What empties its folder of temporary files if a signal comes before it has ended.
+    _spool: Pending,
 }
 
 impl Reach {
@@ -220,6 +222,9 @@ fn own(settings: &Settings, held: Held) -> Result<Reach, Error> {
     // Whoever owns the disk decides what it is filled with.
     settings.max_import_bytes = u64::MAX / 64;
     let listener = listen(settings.host, settings.port)?;
+    let spool = settings.spool();
+    // Not stopped: a long import would keep whoever sent the signal waiting, and the database needs no farewell.
+    let spool = interrupt::on_signal(move || drop(clear_spool(&spool)));
     let ready = Ready::new(settings, held, listener)?;
     let running = ready.running();
     let stop = Arc::new(AtomicBool::new(false));
@@ -234,6 +239,7 @@ fn own(settings: &Settings, held: Held) -> Result<Reach, Error> {
         stop,
         nudge,
         thread: Some(thread),
+        _spool: spool,
     });
     Ok(reach)
 }

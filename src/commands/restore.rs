@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::lock::{Lock, check_owner, lock};
+use super::part::remove;
 use super::progress::Progress;
 use super::serve::in_between;
 use super::{Failed, interrupt, terminal};
@@ -50,7 +51,7 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
     }
     let part = beside(database, ".restore.part");
     let removed = part.clone();
-    let pending = interrupt::on_signal(move || drop(fs::remove_file(removed)));
+    let pending = interrupt::on_signal(move || remove(&removed));
     let checked = copy(backup, &part).and_then(|()| {
         let owner = Doer::owner(Clock.now().text());
         let whole = store::check_backup(&part).and_then(|()| store::note_in(&part, &owner, Act::DatabaseRestore));
@@ -67,9 +68,7 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
         })
     });
     if let Err(error) = checked {
-        BESIDE
-            .iter()
-            .for_each(|suffix| drop(fs::remove_file(beside(&part, suffix))));
+        remove(&part);
         return Err(Failed::from(error));
     }
     let aside = beside(database, &format!(".replaced-{}", stamp(Clock.now())));
@@ -111,7 +110,7 @@ fn check_source(backup: &Path) -> Result<(), Failed> {
 }
 
 fn copy(backup: &Path, part: &Path) -> Result<(), Error> {
-    fs::remove_file(part).ok();
+    remove(part);
     let copied = File::open(backup).and_then(|source| {
         let total = source.metadata()?.len();
         let progress = Progress::new("Copying", total, None);

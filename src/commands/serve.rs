@@ -226,7 +226,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Makes the folder of temporary files, without what an earlier run may have left there.
-fn clear_spool(spool: &Path) -> Result<(), Error> {
+pub(super) fn clear_spool(spool: &Path) -> Result<(), Error> {
     let failed = |error| {
         let message = format!("The folder {} cannot be used", spool.display());
         Error::new(Kind::Unavailable, message).caused_by(error)

@@ -158,12 +158,31 @@ fn list(reach: &mut Reach, form: Form) -> Result<(), Failed> {
             state.to_owned(),
             chats,
             made,
+            own_limits(user),
             cell(user, "id"),
         ]
     });
-    let head = ["account", "role", "state", "conversations", "made", "id"];
+    let head = ["account", "role", "state", "conversations", "made", "limits", "id"];
     terminal::print(&terminal::table(&head, &rows.collect::<Vec<_>>()));
     Ok(())
+}
+
+/// The limits that an account has of its own; the others are everybody's.
+fn own_limits(user: &Value) -> String {
+    let limit = |name: &str, before: &str, after: &str| match user[name].as_f64()? {
+        0.0 => Some(format!("no limit{after}")),
+        number => Some(format!("{before}{number}{after}")),
+    };
+    let limits = [
+        limit("messages_per_day", "", "/day"),
+        limit("budget_usd_month", "$", "/month"),
+        limit("upload_quota_mib", "", " MiB"),
+    ];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    if limits.is_empty() {
+        return "–".to_owned();
+    }
+    limits.join(", ")
 }
 
 /// Every account, page by page.

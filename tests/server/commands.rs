@@ -7,6 +7,7 @@ mod local;
 mod plain;
 mod service;
 mod signals;
+mod strangers;
 mod terminal;
 mod transcripts;
 mod transfers;
@@ -60,8 +61,12 @@ impl Tool {
 
     /// Starts it, with pipes.
     fn spawn(&self, words: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_fireside"))
-            .args(words)
+        self.start(Command::new(env!("CARGO_BIN_EXE_fireside")).args(words))
+    }
+
+    /// Starts this, with what belongs to every command.
+    fn start(&self, command: &mut Command) -> Child {
+        command
             .env_clear()
             .env("FIRESIDE_DATA", &self.data)
             .env("FIRESIDE_NO_DISCOVERY", "true")

@@ -34,7 +34,11 @@ fn keys_are_made_listed_and_revoked() {
     tool.does(&["key", "revoke", id]);
     tool.does(&["key", "revoke", "laptop"]);
     assert_eq!(tool.json(&["key", "list", "--json"]), serde_json::json!([]));
-    tool.refuses(&["key", "create", "x", "--budget", "much"], 2, &["--budget", "much"]);
+    for budget in ["much", "nan", "inf", "1e400", "0", "-1"] {
+        let budget_flag = format!("--budget={budget}");
+        tool.refuses(&["key", "create", "x", &budget_flag], 2, &["--budget", budget]);
+    }
+    assert_eq!(tool.json(&["key", "list", "--json"]), serde_json::json!([]));
     tool.refuses(
         &["key", "create", "x", "--expires", "soon"],
         2,

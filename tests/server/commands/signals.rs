@@ -5,10 +5,11 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::strangers::half_exported;
 use super::{Tool, finish};
 use crate::rig::{Launch, Multipart, PATIENCE, Server, TempDir, until};
 
-fn signal(child: &Child, name: &str) {
+pub(super) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill")
         .args([&format!("-{name}"), &child.id().to_string()])
         .stderr(Stdio::null())
@@ -51,11 +52,7 @@ fn full() -> Server {
 fn a_signal_leaves_no_part_of_a_file() {
     let server = full();
     let tool = Tool::beside(server.launch());
-    for (words, ending) in [
-        (["backup", "a.db"], "INT"),
-        (["export", "a.json"], "TERM"),
-        (["backup", "b.db"], "HUP"),
-    ] {
+    for (words, ending) in [(["backup", "a.db"], "INT"), (["backup", "b.db"], "HUP")] {
         let home = TempDir::new();
         let path = home.join(words[1]).display().to_string();
         let child = tool.spawn(&[words[0], &path]);
@@ -66,7 +63,6 @@ fn a_signal_leaves_no_part_of_a_file() {
         let exit = finish(child);
         let number = match ending {
             "INT" => 2,
-            "TERM" => 15,
             _ => 1,
         };
         // One that was quicker than the signal has its file whole.
@@ -81,6 +77,16 @@ fn a_signal_leaves_no_part_of_a_file() {
             );
         }
     }
+    // And one that cannot be quicker.
+    let home = TempDir::new();
+    let (child, _server) = half_exported(&[], &home.join("a.json"));
+    signal(&child, "TERM");
+    let exit = finish(child);
+    assert_eq!(
+        (exit.code, files(&home.join(""))),
+        (Some(128 + 15), Vec::new()),
+        "{exit:?}"
+    );
     assert_eq!(sessions(&tool), 0, "the sessions of the commands have ended");
 }
 
@@ -168,6 +174,22 @@ fn an_import_that_is_killed_leaves_whole_conversations_and_goes_on_the_next_time
         tool.does(&["import", &path])
             .contains("0 imported, 4000 skipped (0 new messages)")
     );
+}
+
+#[test]
+fn an_import_without_a_server_leaves_no_copy_when_a_signal_ends_it() {
+    let tool = Tool::alone();
+    tool.add("ann");
+    let home = TempDir::new();
+    let path = home.join("claude.json").display().to_string();
+    std::fs::write(&path, list(4_000)).expect("a file");
+    let child = tool.spawn(&["import", &path]);
+    let copies = || files(&tool.data().join("tmp"));
+    until(PATIENCE, "a copy is there", || (!copies().is_empty()).then_some(()));
+    signal(&child, "TERM");
+    let exit = finish(child);
+    assert_eq!((exit.code, copies()), (Some(128 + 15), Vec::new()), "{exit:?}");
+    assert!(tool.does(&["import", &path]).contains("claude.json"));
 }
 
 #[test]

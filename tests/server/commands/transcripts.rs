@@ -3,11 +3,11 @@
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 
 use super::Tool;
+use super::strangers::{answering, reply};
 use crate::rig::{Exit, Launch, Server, TempDir};
 
 /// Sessions at a terminal, one after the other.
@@ -94,44 +94,29 @@ impl Transcript {
     }
 }
 
-const COMMANDS: &[&[&str]] = &[
-    &[],
-    &["ask"],
-    &["import"],
-    &["export"],
-    &["backup"],
-    &["restore"],
-    &["user"],
-    &["user", "add"],
-    &["user", "list"],
-    &["user", "passwd"],
-    &["user", "disable"],
-    &["user", "enable"],
-    &["user", "limit"],
-    &["user", "delete"],
-    &["key"],
-    &["key", "create"],
-    &["key", "list"],
-    &["key", "revoke"],
-    &["doctor"],
-    &["service"],
-    &["service", "install"],
-    &["service", "uninstall"],
-    &["service", "status"],
-    &["health"],
-    &["version"],
-    &["completions"],
-];
+/// The help of a command, and that of all that it names.
+fn help(tool: &Tool, transcript: &mut Transcript, command: &[&str]) {
+    let words = [command, &["--help"][..]].concat();
+    let exit = tool.run(&words);
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+    transcript.note(&words, &exit);
+    let lines = exit.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let named = lines.map_while(|line| line.strip_prefix("  "));
+    // What an explanation goes on with stands further in.
+    let named = named.filter(|line| !line.starts_with(' '));
+    for name in named.filter_map(|line| line.split_whitespace().next()) {
+        if name != "help" {
+            help(tool, transcript, &[command, &[name]].concat());
+        }
+    }
+}
 
 #[test]
 fn every_commands_help() {
     let (tool, mut transcript) = (Tool::alone(), Transcript::new());
-    for command in COMMANDS {
-        let words = [command, &["--help"][..]].concat();
-        let exit = tool.run(&words);
-        assert_eq!(exit.code, Some(0), "{exit:?}");
-        transcript.note(&words, &exit);
-    }
+    help(&tool, &mut transcript, &[]);
+    let commands = transcript.text.matches("$ fireside ").count();
+    assert!(commands > 20, "only {commands} were found");
     assert!(!tool.data().exists(), "help makes nothing");
     transcript.check("help.txt");
 }
@@ -327,27 +312,10 @@ fn other_servers(transcript: &mut Transcript, home: &TempDir) {
         ("200 OK", "http://OTHER"),
         ("404 Not Found\r\nX-Request-Id: 1", "http://OLD"),
     ] {
-        let url = answering(head);
+        let url = answering(move |_, client| reply(client, head, "{\"detail\":\"Not Found\"}"));
         transcript.name(&url, name);
         transcript.fails(&tool, &["export", "-", "--url", &url, "--key-file", &key]);
     }
-}
-
-/// A server that has the same answer to everything; returns its address.
-fn answering(head: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let reply =
-        format!("HTTP/1.1 {head}\r\nContent-Length: 22\r\nConnection: close\r\n\r\n{{\"detail\":\"Not Found\"}}");
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            let mut head = BufReader::new(&client).lines();
-            while head.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-            // The test may be over.
-            client.write_all(reply.as_bytes()).ok();
-        }
-    });
-    url
 }
 
 fn a_server_runs(transcript: &mut Transcript) {

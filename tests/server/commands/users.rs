@@ -133,11 +133,21 @@ fn check_life(tool: &Tool, server: Option<&Server>) {
         .concat(),
     );
     assert_eq!(limits(tool), [json!(null), json!(2.5), json!(7)]);
-    tool.refuses(
-        &[&limit[..], &["--messages-per-day", "many"]].concat(),
-        2,
-        &["--messages-per-day", "many"],
+    let table = tool.does(&["user", "list"]);
+    assert!(table.contains("  $2.5/month, 7 MiB  "), "{table}");
+    tool.does(&[&limit[..], &["--messages-per-day", "0"]].concat());
+    assert!(
+        tool.does(&["user", "list"])
+            .contains("  no limit/day, $2.5/month, 7 MiB  ")
     );
+    for (flag, value) in [
+        ("--messages-per-day", "many"),
+        ("--budget-usd-month", "nan"),
+        ("--budget-usd-month", "inf"),
+        ("--budget-usd-month", "1e400"),
+    ] {
+        tool.refuses(&[&limit[..], &[flag, value]].concat(), 2, &[flag, value]);
+    }
     tool.refuses(&limit, 2, &["--messages-per-day"]);
     tool.does(&["user", "disable", "bob@example.com"]);
     assert_eq!(emails(tool)[1], row("bob", "user", true));
