@@ -297,36 +297,39 @@ impl Sea {
             .map(|(id, _)| *id)
             .collect();
         type Ask = fn(&Language, &mut Dice, &[i64]) -> (String, i64);
-        let rows: [(&str, Ask); 14] = [
-            ("the commonest", |l, d, _| (format!("\"{}\"", l.near(d, 0)), 0)),
-            ("common", |l, d, _| (format!("\"{}\"", l.near(d, 100)), 0)),
-            ("rare", |l, d, _| (format!("\"{}\"", l.near(d, 50_000)), 0)),
-            ("no such word", |_, d, _| (format!("\"zz{}\"", d.below(1000)), 0)),
+        let rows: [(&str, Ask); 15] = [
+            ("the commonest", |l, d, _| (l.near(d, 0).into(), 0)),
+            ("the commonest, in quotes", |l, d, _| {
+                (format!("\"{}\"", l.near(d, 0)), 0)
+            }),
+            ("common", |l, d, _| (l.near(d, 100).into(), 0)),
+            ("rare", |l, d, _| (l.near(d, 50_000).into(), 0)),
+            ("no such word", |_, d, _| (format!("zz{}", d.below(1000)), 0)),
             ("two of the commonest", |l, d, _| {
-                (format!("{} \"{}\"", l.near(d, 0), l.near(d, 0)), 0)
+                (format!("{} {}", l.near(d, 0), l.near(d, 0)), 0)
             }),
             ("rare and commonest", |l, d, _| {
-                (format!("{} \"{}\"", l.near(d, 30_000), l.near(d, 0)), 0)
+                (format!("{} {}", l.near(d, 30_000), l.near(d, 0)), 0)
             }),
             ("beginning, 3 letters", |l, d, _| (l.near(d, 100)[..3].into(), 0)),
             ("phrase of common words", |l, d, _| {
                 (format!("\"{} {}\"", l.near(d, 2), l.near(d, 10)), 0)
             }),
             ("role: and commonest", |l, d, _| {
-                (format!("role:user \"{}\"", l.near(d, 0)), 0)
+                (format!("role:user {}", l.near(d, 0)), 0)
             }),
             ("rare model: and commonest", |l, d, _| {
-                (format!("model:rare \"{}\"", l.near(d, 0)), 0)
+                (format!("model:rare {}", l.near(d, 0)), 0)
             }),
             ("in: and commonest", |l, d, ids| {
-                (format!("in:{} \"{}\"", ids[d.below(ids.len())], l.near(d, 0)), 0)
+                (format!("in:{} {}", ids[d.below(ids.len())], l.near(d, 0)), 0)
             }),
             ("before: and commonest", |l, d, _| {
-                (format!("before:2022-05 \"{}\"", l.near(d, 0)), 0)
+                (format!("before:2022-05 {}", l.near(d, 0)), 0)
             }),
             ("filter alone", |_, _, _| ("role:assistant".into(), 0)),
             ("commonest, page behind 1 000", |l, d, _| {
-                (format!("in:messages \"{}\"", l.near(d, 0)), 1_500)
+                (format!("in:messages {}", l.near(d, 0)), 1_500)
             }),
         ];
         for (name, ask) in rows {

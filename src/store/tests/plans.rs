@@ -97,8 +97,8 @@ const WHOLE: &[(&str, &str, usize)] = &[
     ("administration", "SCAN users", 2),
     // The first account, and the only one, of installations with one user.
     ("users", "SCAN users", 2),
-    // A list, a count, and the oldest entries, of a log that is kept short.
-    ("audit", "SCAN audit", 3),
+    // The oldest entries of the log, of which a batch is read.
+    ("audit", "SCAN audit", 1),
 ];
 
 fn is_scan(line: &str) -> bool {
