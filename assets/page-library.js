@@ -77,7 +77,8 @@ function seeking(filter, listed) {
     if (text === "") return listed();
     await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
     if (mine !== run) return null;
-    const hits = await api.search(`in:documents ${text}`, FOUND_MAX);
+    // Here a colon makes no filter: the box is about documents alone, and half of `before:2026` would be refused.
+    const hits = await api.search(`in:documents ${text.replaceAll(":", " ")}`, FOUND_MAX);
     if (mine !== run) return null;
     const sought = text.toLowerCase();
     const named = listed().filter(({ title, author, source }) =>

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Ctx;
 use crate::error::{Error, Issue};
 use crate::http::{Auth, Json, Query, Route, get};
-use crate::search::{self, BadFilter, Found, Piece};
+use crate::search::{self, BadFilter, Found, Piece, Refusal};
 use crate::store::Page;
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[get(
@@ -24,7 +24,8 @@ struct Wanted {
     /// `assistant`; `before:` and `after:` a day, a month or a year (`2026-03-31`, `2026-03`, `2026`; UTC), which `after:`
     /// means itself and `before:` does not. The same filter twice means either. Only messages have a conversation, a model
     /// and a role. Filters alone list the newest, messages unless `in:` says otherwise. What stands before any other colon,
-    /// or in quotes, is a word; a filter of these that cannot be read is a 422 that says what it takes.
+    /// or in quotes, is a word. A filter of these that cannot be read is a 422 that says what it takes, and so are more than
+    /// 20 filters, and titles that more than 2000 conversations have.
     #[schemars(length(max = 1000))]
     q: String,
     #[serde(default = "limit")]
@@ -87,7 +88,10 @@ fn find(ctx: &Ctx, Query(wanted): Query<Wanted>) -> Result<Vec<FoundView>, Error
         limit: wanted.limit,
         offset: wanted.offset,
     };
-    let found = search::search(&ctx.app.store, ctx.user()?.id, &query, page)?;
+    let found = search::search(&ctx.app.store, ctx.user()?.id, &query, page).map_err(|refusal| match refusal {
+        Refusal::Filter(bad) => problem(bad, &wanted.q),
+        Refusal::Store(error) => error,
+    })?;
     Ok(found.into_iter().map(view).collect())
 }
 

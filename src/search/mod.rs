@@ -26,12 +26,15 @@ use filter::Place;
 use rank::Ranked;
 use snippet::{Likeness, snippet};
 
-/// How long one search may take: many times what it takes in a million messages. Beyond it the question is too wide, and
-/// others wait for the connection.
-const TIME_MAX: Duration = Duration::from_secs(1);
+/// How long one search may take, with the last word as a beginning and then as it stands: many times what it takes in a
+/// million messages. Beyond it the question is too wide, and others wait for the connection.
+const TIMES_MAX: [Duration; 2] = [Duration::from_millis(500); 2];
 
-/// Conversations that a part of a title stands for, the newest.
-const CONVERSATIONS_MAX: usize = 100;
+/// Conversations that parts of titles stand for. Each is a term of the query: so many take a tenth of a second.
+const CONVERSATIONS_MAX: usize = 2_000;
+
+const TOO_MANY_CONVERSATIONS: BadFilter =
+    BadFilter("in: stands for more than 2000 conversations. Name further words of the title, or the conversation's id");
 
 /// All kinds, in the order in which they go on behind the best.
 const KINDS: [Among; 3] = [Among::Messages, Among::Titles, Among::Documents];
@@ -47,32 +50,67 @@ pub enum Found {
     Document(FoundChunk, Vec<Piece>),
 }
 
+/// Why nothing was looked for, or not to the end.
+#[derive(Debug)]
+pub enum Refusal {
+    /// A filter stands for too much.
+    Filter(BadFilter),
+    /// What the store says.
+    Store(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Store(error)
+    }
+}
+
 /// What of the owner's holds all words of a query and passes its filters: the newest thousand of each kind, the best
 /// first, and behind them all others, the newest first. Without words all that passes, the newest first; an empty query
-/// finds nothing.
+/// finds nothing. Where the last word begins so many others that they cannot be read in time, it is taken as it stands.
 ///
 /// # Errors
-/// Those of the store; [`Kind::Unavailable`] if it takes longer than a second.
-pub fn search(store: &Store, owner: i64, query: &Query, page: Page) -> Result<Vec<Found>, Error> {
+/// Those of the store; [`Kind::Unavailable`] if it takes longer than a second; a filter that stands for too much.
+pub fn search(store: &Store, owner: i64, query: &Query, page: Page) -> Result<Vec<Found>, Refusal> {
+    search_in(TIMES_MAX, store, owner, query, page)
+}
+
+/// As [`search`], in these times.
+fn search_in(
+    [time_open, time_whole]: [Duration; 2],
+    store: &Store,
+    owner: i64,
+    query: &Query,
+    page: Page,
+) -> Result<Vec<Found>, Refusal> {
     if query.is_empty() {
         return Ok(Vec::new());
     }
-    store.read_within(TIME_MAX, |read| {
-        let conversations = conversations(read, owner, query)?;
-        let within = query.filters.within(conversations);
-        let sought = Sought {
-            owner,
-            phrases: &query.phrases,
-            ending: Ending::Open,
-            within: &within,
-        };
-        let on_page = list_page(read, query, &sought, page)?;
-        show(read, &sought, &on_page)
-    })
+    let look = |ending: Ending, time_max: Duration| {
+        store.read_within(time_max, |read| {
+            let conversations = conversations(read, owner, query)?;
+            let within = query.filters.within(conversations);
+            let sought = Sought {
+                owner,
+                phrases: &query.phrases,
+                ending,
+                within: &within,
+            };
+            let on_page = list_page(read, query, &sought, page)?;
+            Ok(show(read, &sought, &on_page)?)
+        })
+    };
+    if !query.phrases.last().is_some_and(|phrase| phrase.is_prefix) {
+        return look(Ending::Whole, time_open + time_whole);
+    }
+    match look(Ending::Open, time_open) {
+        Err(Refusal::Store(error)) if store::is_stopped(&error) => look(Ending::Whole, time_whole),
+        outcome => outcome,
+    }
 }
 
 /// The conversations that are named; `None` if none are. Those that are not there, or not the owner's, hold nothing.
-fn conversations(read: &Read<'_>, owner: i64, query: &Query) -> Result<Option<Vec<i64>>, Error> {
+fn conversations(read: &Read<'_>, owner: i64, query: &Query) -> Result<Option<Vec<i64>>, Refusal> {
     let mut ids = Vec::new();
     for place in &query.filters.places {
         match place {
@@ -87,11 +125,16 @@ fn conversations(read: &Read<'_>, owner: i64, query: &Query) -> Result<Option<Ve
                 let mut titled = Vec::new();
                 store::seek(read, Among::Titles, &sought, &mut |title| {
                     titled.push(title.id);
-                    go_on(titled.len() < CONVERSATIONS_MAX)
+                    go_on(titled.len() <= CONVERSATIONS_MAX)
                 })?;
                 ids.extend(titled);
             }
         }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() > CONVERSATIONS_MAX {
+        return Err(Refusal::Filter(TOO_MANY_CONVERSATIONS));
     }
     let is_named = !query.filters.places.is_empty();
     Ok(is_named.then_some(ids))

@@ -58,7 +58,7 @@ pub(super) fn best(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result
     let whole_ids: HashSet<i64> = found.iter().map(|candidate| candidate.id).collect();
     let may_go_on = sought.phrases.last().is_some_and(|phrase| phrase.is_prefix);
     let mut last = whole;
-    if found.len() < RANKED_MAX && may_go_on {
+    if found.len() < RANKED_MAX && may_go_on && sought.ending == Ending::Open {
         last = *sought;
         let others = newest(read, among, sought)?;
         found.extend(others.iter().filter(|other| !whole_ids.contains(&other.id)));

@@ -367,3 +367,58 @@ fn words_as_they_were_typed_come_first() {
         ]
     );
 }
+
+#[test]
+fn a_beginning_of_too_many_words_is_taken_as_it_stands() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let conversation = rig.conversation(ann, 1);
+    for number in 0..600 {
+        rig.message(conversation, ann, &format!("whale{number}"));
+    }
+    rig.message(conversation, ann, "a whale");
+    until("everything is indexed", || {
+        rig.value::<i64>("SELECT count(*) FROM search_queue") == 0
+    });
+    let minute = Duration::from_secs(60);
+    let found = |text: &str, times| {
+        let query = Query::parse(text).unwrap();
+        search_in(times, &rig, ann, &query, Page { limit: 100, offset: 0 }).map(|found| found.len())
+    };
+    assert_eq!(found("whale", [minute, Duration::ZERO]).unwrap(), 100);
+    assert_eq!(found("whale", [Duration::ZERO, minute]).unwrap(), 1);
+    let Err(Refusal::Store(error)) = found("whale", [Duration::ZERO; 2]) else {
+        panic!("it was found in no time");
+    };
+    assert!(store::is_stopped(&error), "{error}");
+}
+
+#[test]
+fn a_title_that_very_many_have_stands_for_all_of_them_or_is_refused() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let oldest = rig.conversation(ann, 1);
+    rig.message(oldest, ann, "the first whale");
+    let title = |count: usize| {
+        rig.batch(&format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+             INSERT INTO conversations (uuid, user_id, title, created_at, updated_at)
+             SELECT printf('%d-%d', {count}, i), {ann}, 'New chat', '2026-03-01', '' FROM n"
+        ));
+        until("everything is indexed", || {
+            rig.value::<i64>("SELECT count(*) FROM search_queue") == 0
+        });
+    };
+    rig.batch("UPDATE conversations SET title = 'New chat'");
+    let found = || {
+        let query = Query::parse("whale in:\"New chat\"").unwrap();
+        search(&rig, ann, &query, Page { limit: 10, offset: 0 }).map(|found| found.len())
+    };
+    title(CONVERSATIONS_MAX - 1);
+    assert_eq!(found().unwrap(), 1);
+    title(1);
+    let Err(Refusal::Filter(bad)) = found() else {
+        panic!("more conversations than are taken");
+    };
+    assert!(bad.0.contains(&CONVERSATIONS_MAX.to_string()), "{bad:?}");
+}

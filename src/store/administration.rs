@@ -68,7 +68,7 @@ pub enum Access {
 pub fn list_accounts(read: &Read<'_>, page: Page) -> Result<Vec<Account>, Error> {
     let sql = users::select_with(
         "attachment_bytes",
-        "FROM users WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT ?1 OFFSET ?2",
+        "FROM users WHERE removed_at IS NULL ORDER BY id LIMIT ?1 OFFSET ?2",
     );
     read.all(&sql, params![page.limit, page.offset], |row| {
         Ok(Account {
@@ -83,7 +83,7 @@ pub fn list_accounts(read: &Read<'_>, page: Page) -> Result<Vec<Account>, Error>
 /// # Errors
 /// Those of the store.
 pub fn count_accounts(read: &Read<'_>) -> Result<i64, Error> {
-    let sql = "SELECT count(*) FROM users WHERE id > 0 AND removed_at IS NULL";
+    let sql = "SELECT count(*) FROM users WHERE removed_at IS NULL";
     Ok(read.first(sql, (), |row| row.get(0))?.unwrap_or(0))
 }
 

@@ -290,7 +290,7 @@ pub(super) fn clear_old(tx: &Tx<'_>) -> Result<usize, Error> {
     let now = Clock.now();
     // Only the oldest are looked at: they were written in order of time. Nothing counts them: ids are given one after the other.
     tx.execute(
-        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id > 0 ORDER BY id LIMIT ?5)
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?5)
          AND iif(at < ?1, 1, id <= (SELECT max(id) FROM audit) - iif(at < ?2, ?3, ?4))",
         params![
             now.plus_s(-KEPT_S).text(),

@@ -16,12 +16,12 @@ use crate::floor::floor;
 use crate::hex::hex;
 use crate::words::places;
 
-/// Messages and titles in one batch: of a few words each some ten milliseconds, longer ones end it by their bytes. With
-/// the pauses between batches these are more messages than a disk takes.
-const BATCH_ROWS: i64 = 512;
+/// Messages and titles in one batch: of a few words each some milliseconds, which somebody's message may have to wait for;
+/// longer ones end it by their bytes.
+const BATCH_ROWS: i64 = 256;
 
-/// Bytes of text after which a batch ends: as long as that.
-const BATCH_BYTES: usize = 64 * 1024;
+/// Bytes of text after which a batch ends: as long as that. In smaller ones the same text costs more.
+const BATCH_BYTES: usize = 32 * 1024;
 
 /// Bytes of one text that are indexed: nobody looks for a text by a word that stands only behind these, and as terms of
 /// an index a text takes many times its length in memory.
@@ -106,10 +106,12 @@ fn index(tx: &Tx<'_>, id: i64) -> Result<usize, Error> {
         indexed.push_str(&term);
         indexed.push(' ');
     }
-    tx.execute(
-        "REPLACE INTO message_index (rowid, text) VALUES (?1, ?2)",
-        params![row, indexed],
-    )?;
+    let sql = if id > 0 {
+        "REPLACE INTO message_index (rowid, text) VALUES (?1, ?2)"
+    } else {
+        "REPLACE INTO title_index (rowid, text) VALUES (?1, ?2)"
+    };
+    tx.execute(sql, params![row, indexed])?;
     Ok(text.len())
 }
 

@@ -168,12 +168,12 @@ impl Store {
     /// Runs `work` as [`Store::read`] does, and stops its queries after `time_max`.
     ///
     /// # Errors
-    /// Those of [`Store::read`]; [`Kind::Unavailable`] when the time is over.
-    pub fn read_within<T>(
+    /// Those of [`Store::read`]; [`Kind::Unavailable`] when the time is over ([`is_stopped`] tells it from others).
+    pub fn read_within<T, E: From<Error>>(
         &self,
         time_max: Duration,
-        work: impl FnOnce(&Read<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        work: impl FnOnce(&Read<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.readers.within(time_max, work)
     }
 
@@ -389,6 +389,13 @@ fn failed(error: rusqlite::Error) -> Error {
 /// SQLite's own number for what went wrong.
 fn code(error: &rusqlite::Error) -> Option<i32> {
     error.sqlite_error().map(|error| error.extended_code)
+}
+
+/// Whether this is a query that [`Store::read_within`] has stopped.
+pub fn is_stopped(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let sqlite = source.and_then(|source| source.downcast_ref::<rusqlite::Error>());
+    sqlite.is_some_and(|error| error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted))
 }
 
 /// A list in one parameter, for `json_each`: one statement whatever the list's length.

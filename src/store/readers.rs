@@ -39,16 +39,16 @@ impl Readers {
     }
 
     /// As [`Readers::with`], but stops what `work` asks when the time is over.
-    pub(super) fn within<T>(
+    pub(super) fn within<T, E: From<Error>>(
         &self,
         time_max: Duration,
-        work: impl FnOnce(&Read<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        work: impl FnOnce(&Read<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut lent = self.take()?;
         lent.limit(time_max)?;
         match &lent.connection {
             Some(connection) => work(&Read(connection)),
-            None => Err(Error::new(Kind::Internal, "a lent connection is missing")),
+            None => Err(Error::new(Kind::Internal, "a lent connection is missing").into()),
         }
     }
 

@@ -240,7 +240,7 @@ pub fn find_user_by_login(read: &Read<'_>, login: &str) -> Result<Option<(User, 
 /// Those of the store.
 pub fn list_first_users(read: &Read<'_>, limit: i64) -> Result<Vec<User>, Error> {
     read.all(
-        &select("FROM users WHERE id > 0 AND removed_at IS NULL ORDER BY id LIMIT ?1"),
+        &select("FROM users WHERE removed_at IS NULL ORDER BY id LIMIT ?1"),
         [limit],
         map,
     )
@@ -253,7 +253,7 @@ pub fn list_first_users(read: &Read<'_>, limit: i64) -> Result<Vec<User>, Error>
 /// [`Kind::NotFound`] when there is no account; [`Kind::Conflict`] when there are several and none is an administrator's.
 pub fn find_account_of_owner(read: &Read<'_>) -> Result<User, Error> {
     let sql = select(
-        "FROM users WHERE id > 0 AND removed_at IS NULL AND disabled_at IS NULL
+        "FROM users WHERE removed_at IS NULL AND disabled_at IS NULL
          ORDER BY external_id IS NULL AND role = 'admin' DESC, id LIMIT 2",
     );
     let mut first = read.all(&sql, (), map)?.into_iter();

@@ -46,9 +46,9 @@ const COLLECT_EVERY: Duration = Duration::from_secs(60);
 /// How long what is new waits to be indexed: messages come in pairs, and a batch of them costs hardly more than one.
 const INDEX_AFTER: Duration = Duration::from_secs(1);
 
-/// How long others come first between two batches of indexing while there are any: together no more than a twentieth of
-/// the time goes to it, and yet more messages are indexed than a disk takes.
-const INDEX_PAUSE: Duration = Duration::from_millis(40);
+/// How long others come first after a batch of indexing while there are any, in times of what the batch took: a twentieth
+/// of the time goes to it, and yet more messages are indexed than a disk takes.
+const INDEX_PAUSE: u32 = 19;
 
 /// How soon indexing is tried again when it has failed.
 const INDEX_RETRY: Duration = Duration::from_secs(10);
@@ -313,8 +313,16 @@ fn serve(connection: &Connection, queue: &Queue) {
             index_at = index_at.or(Some(Instant::now() + INDEX_AFTER));
         }
         if !is_trouble && index_at.is_some_and(|at| Instant::now() >= at) {
-            let pause = if is_idle { Duration::ZERO } else { INDEX_PAUSE };
-            index_at = index(connection, pause).map(|wait| Instant::now() + wait);
+            let began = Instant::now();
+            index_at = match index(connection) {
+                Ok(Left::Nothing) => None,
+                Ok(Left::More) if is_idle => Some(Instant::now()),
+                Ok(Left::More) => Some(Instant::now() + began.elapsed() * INDEX_PAUSE),
+                Err(error) => {
+                    log::warn!("messages were not indexed: {error}");
+                    Some(Instant::now() + INDEX_RETRY)
+                }
+            };
         }
         if queue.is_untidy.swap(false, Ordering::Relaxed) {
             housekeeping = Instant::now();
@@ -333,26 +341,29 @@ fn serve(connection: &Connection, queue: &Queue) {
     }
 }
 
-/// One batch of indexing, in a transaction of its own; returns when the next is due (`pause` from now if there is more),
-/// `None` when nothing is left. Looks first, as [`collect`] does.
-fn index(connection: &Connection, pause: Duration) -> Option<Duration> {
-    let mut left = Left::Nothing;
-    let outcome = message_index::has_queued(&Read(connection)).and_then(|is_queued| {
-        if !is_queued {
-            return Ok(());
-        }
-        alone(connection, |tx| {
-            left = message_index::index_batch(tx)?;
-            Ok(())
-        })
-    });
-    match outcome {
-        Ok(()) => (left == Left::More).then_some(pause),
-        Err(error) => {
-            log::warn!("messages were not indexed: {error}");
-            Some(INDEX_RETRY)
-        }
+/// One batch of indexing, in a transaction of its own. Looks first, as [`collect`] does.
+///
+/// It waits for no fsync, and nobody's message waits for one of its: a batch that a power cut takes back stands in the
+/// queue again, by the same transaction. The log is synced with the next job, and before it is folded in.
+fn index(connection: &Connection) -> Result<Left, Error> {
+    if !message_index::has_queued(&Read(connection))? {
+        return Ok(Left::Nothing);
     }
+    let mut left = Left::Nothing;
+    // Not through the cache of statements: this one takes effect when it is compiled.
+    connection
+        .execute_batch("PRAGMA synchronous = NORMAL")
+        .map_err(failed)?;
+    let outcome = alone(connection, |tx| {
+        left = message_index::index_batch(tx)?;
+        Ok(())
+    });
+    // No job may run before it is durable again. That it is refused is not expected; then they wait, each to its deadline.
+    while let Err(error) = connection.execute_batch("PRAGMA synchronous = FULL") {
+        log::error!("nothing can be stored: {error}");
+        std::thread::sleep(PROBE_EVERY);
+    }
+    outcome.map(|()| left)
 }
 
 /// One batch of housekeeping, in a transaction of its own; returns when the next is due.

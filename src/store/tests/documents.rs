@@ -1,10 +1,12 @@
 //! Documents, their chunks and the index: whose they are, what is found, and that nothing is left behind.
 
+use std::ops::ControlFlow;
+
 use super::super::housekeeping::{Left, clear_batch};
 use super::super::{
-    DOCUMENTS_MAX, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Page, Ref, Removal,
-    find_document, hide_document, index_word, insert_chunks, insert_document, list_chunks, list_documents, list_hits,
-    measure_library, read_document, remove_hidden, show_document,
+    Among, DOCUMENTS_MAX, Ending, IndexWords, LIBRARY_BYTES_MAX, LibrarySize, NewChunk, NewDocument, Page, Phrase, Ref,
+    Removal, Sought, Within, find_document, hide_document, index_word, insert_chunks, insert_document, is_stopped,
+    list_chunks, list_documents, list_hits, measure_library, read_document, remove_hidden, seek, show_document,
 };
 use super::*;
 
@@ -277,4 +279,53 @@ fn a_library_has_an_end() {
     ));
     let one_more = new_document(bob, "one more");
     check_kind(rig.write(move |tx| insert_document(tx, &one_more)), Kind::TooLarge);
+}
+
+/// Of documents of other times not even the words are looked up.
+#[test]
+fn hours_narrow_the_chunks_that_are_looked_at() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let texts = vec!["whale"; 1_000];
+    rig.document(ann, "new", &texts);
+    let count = "UPDATE documents SET chunk_count = (SELECT count(*) FROM chunks WHERE document_id = documents.id)";
+    rig.batch(count);
+    let hour = Clock.now().seconds() / 3600;
+    let hour = i64::try_from(hour).unwrap();
+    let whales = |hours, time_max| {
+        let phrases = [Phrase {
+            words: vec!["whale".into()],
+            is_prefix: false,
+        }];
+        let within = Within {
+            hours,
+            ..Within::default()
+        };
+        let sought = Sought {
+            owner: ann,
+            phrases: &phrases,
+            ending: Ending::Whole,
+            within: &within,
+        };
+        let mut count = 0;
+        let outcome = rig.read_within(time_max, |read| {
+            seek(read, Among::Documents, &sought, &mut |_| {
+                count += 1;
+                ControlFlow::Continue(())
+            })
+        });
+        outcome.map(|()| count)
+    };
+    let minute = Duration::from_secs(60);
+    assert_eq!(whales(hour - 1..hour + 2, minute).unwrap(), 1_000);
+    // To look at a thousand chunks takes time, and there is none.
+    assert!(is_stopped(&whales(hour - 1..hour + 2, Duration::ZERO).unwrap_err()));
+    assert_eq!(whales(0..hour - 1, Duration::ZERO).unwrap(), 0);
+    // The newer of two: that is all there is.
+    rig.batch("UPDATE documents SET created_at = '2020-01-02T03:04:05.000000+00:00'");
+    rig.document(ann, "newer", &["whale", "whale"]);
+    rig.batch(count);
+    assert_eq!(whales(hour - 1..hour + 2, Duration::ZERO).unwrap(), 2);
+    assert_eq!(whales(0..hour - 1, minute).unwrap(), 1_000);
+    assert_eq!(whales(Within::default().hours, minute).unwrap(), 1_002);
 }

@@ -70,7 +70,7 @@ impl Rig {
     }
 
     fn entries(&self) -> i64 {
-        self.value("SELECT count(*) FROM message_index_docsize")
+        self.value("SELECT (SELECT count(*) FROM message_index_docsize) + (SELECT count(*) FROM title_index_docsize)")
     }
 }
 
@@ -85,6 +85,24 @@ fn of_a_long_text_the_beginning_is_indexed() {
     rig.indexed();
     assert_eq!(rig.hits(ann.id, &[phrase(&["whale"])]).len(), 1);
     assert_eq!(rig.hits(ann.id, &[phrase(&["squid"])]).len(), 0);
+}
+
+#[test]
+fn what_is_stored_after_indexing_is_synced() {
+    let rig = Rig::new();
+    let ann = rig.user("ann");
+    let conversation = rig.conversation(ann.id, 1);
+    let synchronous = || {
+        let level = rig.write(|tx| tx.first("PRAGMA synchronous", (), |row| row.get::<_, i64>(0)));
+        level.unwrap()
+    };
+    const FULL: i64 = 2;
+    assert_eq!(synchronous(), Some(FULL));
+    for _ in 0..3 {
+        rig.message(conversation, ann.id, "whale");
+        rig.indexed();
+        assert_eq!(synchronous(), Some(FULL));
+    }
 }
 
 #[test]
@@ -105,6 +123,21 @@ fn words_phrases_and_prefixes_are_found() {
         ..phrase(&["wha"])
     };
     assert_eq!(rig.hits(ann.id, &[prefix]).len(), 2);
+}
+
+/// Or what is asked of few titles would be read of all messages.
+#[test]
+fn titles_are_indexed_apart_from_messages() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let conversation = rig.conversation(ann, 1);
+    for number in 0..3 {
+        rig.message(conversation, ann, &format!("whale {number}"));
+    }
+    rig.batch("UPDATE conversations SET title = 'whales'");
+    rig.indexed();
+    assert_eq!(rig.value::<i64>("SELECT count(*) FROM message_index_docsize"), 3);
+    assert_eq!(rig.value::<i64>("SELECT count(*) FROM title_index_docsize"), 1);
 }
 
 #[test]

@@ -91,11 +91,22 @@ const SMALL: &[&str] = &[
     "SCAN messages USING COVERING INDEX messages_streaming",
 ];
 
+/// What goes through a table all the same: of which file, in how many statements, and why that may be.
+const WHOLE: &[(&str, &str, usize)] = &[
+    // Administrators' lists and counts, of accounts.
+    ("administration", "SCAN users", 2),
+    // The first account, and the only one, of installations with one user.
+    ("users", "SCAN users", 2),
+    // A list, a count, and the oldest entries, of a log that is kept short.
+    ("audit", "SCAN audit", 3),
+];
+
 fn is_scan(line: &str) -> bool {
     // The full-text index asked for a word (M) or a row (=): it is read from there on, not from its beginning.
     let is_lookup = line.starts_with("SCAN library_index VIRTUAL TABLE INDEX") && line.ends_with([':', '='])
         || line.starts_with("SCAN library_index VIRTUAL TABLE INDEX") && line.contains('M')
-        || line.starts_with("SCAN message_index VIRTUAL TABLE INDEX") && line.contains('M');
+        || line.starts_with("SCAN message_index VIRTUAL TABLE INDEX") && line.contains('M')
+        || line.starts_with("SCAN title_index VIRTUAL TABLE INDEX") && line.contains('M');
     line.starts_with("SCAN ") && !is_lookup && !SMALL.contains(&line)
 }
 
@@ -104,11 +115,22 @@ fn no_statement_reads_a_whole_table() {
     let rig = Rig::new();
     let mut count = 0;
     for (file, source) in SOURCES {
+        let mut scans = Vec::new();
         for sql in statements(source) {
+            // Bounds of an id that hold for every row make a search of a scan, by name.
+            assert!(!sql.contains(" id > 0 AND"), "{file}: {sql}");
             let plan = plan(&rig, &sql);
-            assert!(!plan.iter().any(|line| is_scan(line)), "{file}: {sql}\n{plan:#?}");
+            scans.extend(
+                plan.into_iter()
+                    .filter(|line| is_scan(line))
+                    .map(|line| (line, sql.clone())),
+            );
             count += 1;
         }
+        let known = WHOLE.iter().filter(|(of, _, _)| of == file);
+        let known: Vec<&str> = known.flat_map(|(_, line, times)| vec![*line; *times]).collect();
+        let lines: Vec<&str> = scans.iter().map(|(line, _)| line.as_str()).collect();
+        assert_eq!(lines, known, "{file}: {scans:#?}");
     }
     assert!(count >= 30, "only {count} statements were found");
 }
