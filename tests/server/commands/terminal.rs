@@ -16,6 +16,11 @@ fn on_terminal(tool: &Tool, line: &str, type_in: impl FnOnce(&mut Typist)) -> Op
         eprintln!("skipped: there is no script here, which plays a terminal");
         return None;
     }
+    // Shells have what they start in the background ignore Ctrl-C, and all that it starts inherits that.
+    #[expect(unsafe_code, reason = "signal(2) takes numbers")]
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_DFL);
+    }
     let mut child = Command::new("script")
         .args(["-qec", line, "/dev/null"])
         .env_clear()
