@@ -27,8 +27,12 @@ pub struct Spec {
     pub(super) files: Option<FileField>,
     /// Whether the handler's types take values that were checked.
     #[cfg(any(test, fuzzing))]
-    pub(super) takes: Option<fn(&mut Values) -> Result<(), Error>>,
+    pub(super) takes: Option<Takes>,
 }
+
+/// Takes what a handler's types take, and lets go of it.
+#[cfg(any(test, fuzzing))]
+type Takes = fn(&mut Values) -> Result<(), Error>;
 
 /// One part of a request: what it is checked against, and the schema that documents it.
 #[derive(Debug)]

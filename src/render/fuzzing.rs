@@ -6,6 +6,7 @@ use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSin
 
 use super::clean::clean;
 use super::{Block, Breaks, Growing, Source, render};
+use crate::floor::floor;
 use crate::fuzzing::cuttings;
 
 /// Elements and their attributes.
@@ -69,7 +70,7 @@ fn grow(text: &str, pieces: &[&[u8]]) -> String {
     for piece in pieces {
         end += piece.len();
         // A piece of a character comes with the next.
-        for Block { index, html } in growing.look(&text[..text.floor_char_boundary(end)]) {
+        for Block { index, html } in growing.look(&text[..floor(text, end)]) {
             inspect(&html);
             blocks.truncate(index);
             assert_eq!(blocks.len(), index, "a block is left out");
