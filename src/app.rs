@@ -331,22 +331,34 @@ fn secret(settings: &Settings) -> Result<Vec<u8>, Error> {
         let message = format!("The secret {} cannot be used", path.display());
         Error::new(Kind::Unavailable, message).caused_by(error)
     };
-    match system::create_private_file(&path) {
-        Ok(mut file) => {
-            let secret = auth::random_secret();
-            file.write_all(&secret).and_then(|()| file.sync_all()).map_err(failed)?;
-            Ok(secret.to_vec())
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read_secret(&path).map_err(failed),
-        Err(error) => Err(failed(error)),
+    match read_secret(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_secret(&path).map_err(failed),
+        read => read.map_err(failed),
     }
+}
+
+/// A new secret, whole and on disk before any token is signed with it: after a power cut there is none or this one.
+fn make_secret(path: &Path) -> std::io::Result<Vec<u8>> {
+    let secret = auth::random_secret();
+    let part = path.with_extension("part");
+    match std::fs::remove_file(&part) {
+        // What a start that was cut off has left. Nobody else makes one: whoever starts has locked the folder.
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = system::create_private_file(&part)?;
+    file.write_all(&secret)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)?;
+    system::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    Ok(secret.to_vec())
 }
 
 fn read_secret(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut secret = Vec::new();
     File::open(path)?.take(4096).read_to_end(&mut secret)?;
     if secret.len() < SECRET_BYTES_ADVISED {
-        // A power cut between making and filling it: nobody can hold a token signed with it, but say so.
+        // None of ours is: one is made whole.
         let message = "it is too short; remove it to have a new one made (everyone signs in again)";
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
     }

@@ -1,5 +1,6 @@
-//! The house rules that a program can check: each library is named in its room alone, and the README's tables are the
-//! ones that the program prints. `UPDATE=1 cargo test --test house` writes the tables anew.
+//! The house rules that a program can check: each library is named in its room alone, the README's tables are the ones
+//! that the program prints, and the tests that its promises name exist. `UPDATE=1 cargo test --test house` writes the
+//! tables anew.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -194,6 +195,50 @@ fn routes_are_unique_and_summarised() {
         assert!(route.path.starts_with('/'), "{}", route.path);
     }
     assert!(seen.len() > 20, "only {} routes", seen.len());
+}
+
+/// Whether a file of tests, `server/durability/power.rs`, is the module that a name's beginning, `durability::power`,
+/// stands for.
+#[cfg(test)]
+fn is_module(path: &Path, module: &str) -> bool {
+    let below = path.strip_prefix(root().join("tests")).expect("a test");
+    let mut names: Vec<String> = below
+        .with_extension("")
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    // The first is the program that the tests are built into.
+    names.remove(0);
+    names.join("::") == module
+}
+
+#[test]
+fn every_test_that_a_promise_names_exists() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let promises = readme.split("\n## Promises\n").nth(1).expect("the promises");
+    let promises = promises.split("\n## ").next().unwrap_or_default();
+    let tests = sources(&root().join("tests"));
+    let mut checked = 0;
+    for (number, promise) in (1..).zip(promises.split("**").skip(1).step_by(2)) {
+        assert!(
+            promises.contains(&format!("\n{number}. **{promise}**")),
+            "{promise} is not number {number}"
+        );
+    }
+    for name in promises
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.contains("::"))
+    {
+        let (module, function) = name.rsplit_once("::").expect("a module and a name");
+        let is_there = tests
+            .iter()
+            .any(|(path, text)| is_module(path, module) && text.contains(&format!("#[test]\nfn {function}() {{")));
+        assert!(is_there, "there is no test {name}");
+        checked += 1;
+    }
+    assert!(checked >= 40, "only {checked} tests are named");
 }
 
 #[test]

@@ -23,7 +23,6 @@ pub use query::Query;
 pub use snippet::Piece;
 
 use filter::Place;
-use rank::Ranked;
 use snippet::{Likeness, snippet};
 
 /// How long one search may take, with the last word as a beginning and then as it stands: many times what it takes in a
@@ -164,35 +163,41 @@ fn list_page(
     page: Page,
 ) -> Result<Vec<(Among, Candidate)>, Error> {
     let has_words = !sought.phrases.is_empty();
-    let kinds = KINDS.iter().filter(|among| query.filters.take(**among, has_words));
-    let mut ranked: Vec<Ranked> = Vec::new();
-    let mut open = Vec::new();
-    for among in kinds {
-        let mut is_all = false;
-        if has_words {
-            let best = rank::best(read, *among, sought)?;
-            ranked.extend(best.ranked);
-            is_all = best.is_all;
-        }
-        if !is_all {
-            open.push(*among);
+    let kinds: Vec<Among> = KINDS
+        .into_iter()
+        .filter(|among| query.filters.take(*among, has_words))
+        .collect();
+    let mut newest = Vec::new();
+    if has_words {
+        for among in &kinds {
+            newest.push(rank::newest(read, *among, sought)?);
         }
     }
-    let ranked = rank::order(ranked);
+    let mut best: HashSet<(Among, i64)> = HashSet::new();
+    for one in &newest {
+        best.extend(one.candidates.iter().map(|candidate| (one.among, candidate.shown_id)));
+    }
     let mut skip = usize::try_from(page.offset).unwrap_or(0);
     let wanted = usize::try_from(page.limit).unwrap_or(0);
-    let best = ranked.iter().map(|one| (one.among, one.candidate));
-    let mut on_page: Vec<_> = best.skip(skip).take(wanted).collect();
-    skip = skip.saturating_sub(ranked.len());
-    for among in open {
+    let mut on_page = Vec::new();
+    // Behind the best nobody sees their order, and what it takes to find out is spared.
+    if skip < best.len() {
+        let mut ranked = Vec::new();
+        for one in &newest {
+            ranked.extend(rank::rank(read, sought, one)?);
+        }
+        let ranked = rank::order(ranked).into_iter().map(|one| (one.among, one.candidate));
+        on_page.extend(ranked.skip(skip).take(wanted));
+    }
+    skip = skip.saturating_sub(best.len());
+    let is_all = |among: &Among| newest.iter().any(|one| one.among == *among && one.is_all());
+    for among in kinds.into_iter().filter(|among| !is_all(among)) {
         if on_page.len() == wanted {
             break;
         }
-        // What came already, on this page or on one before.
-        let of_kind = ranked.iter().filter(|one| one.among == among);
-        let mut seen: HashSet<i64> = of_kind.map(|one| one.candidate.shown_id).collect();
         store::seek(read, among, sought, &mut |candidate| {
-            if seen.insert(candidate.shown_id) {
+            // What came already, on this page or on one before, does not come again.
+            if best.insert((among, candidate.shown_id)) {
                 match skip {
                     0 => on_page.push((among, candidate)),
                     _ => skip -= 1,

@@ -40,42 +40,61 @@ pub(super) struct Ranked {
     score: f64,
 }
 
-/// The best of one kind, in no order.
-pub(super) struct Best {
-    pub(super) ranked: Vec<Ranked>,
-    /// Nothing else fits.
-    pub(super) is_all: bool,
+/// The newest of one kind that fit.
+pub(super) struct Newest {
+    pub(super) among: Among,
+    pub(super) candidates: Vec<Candidate>,
+    /// Those that hold the last word as it stands.
+    whole_ids: HashSet<i64>,
+    /// How the others hold it, if any.
+    ending: Ending,
 }
 
-/// The newest that fit, with what they are worth. Where enough hold the last word as it stands, those that hold it as a
-/// beginning are not looked for: they come after.
-pub(super) fn best(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<Best, Error> {
+impl Newest {
+    /// Whether nothing else fits.
+    pub(super) fn is_all(&self) -> bool {
+        self.candidates.len() < RANKED_MAX
+    }
+}
+
+/// The newest that fit. Where enough hold the last word as it stands, those that hold it as a beginning are not looked for:
+/// they come after.
+pub(super) fn newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<Newest, Error> {
     let whole = Sought {
         ending: Ending::Whole,
         ..*sought
     };
-    let mut found = newest(read, among, &whole)?;
-    let whole_ids: HashSet<i64> = found.iter().map(|candidate| candidate.id).collect();
+    let mut candidates = list_newest(read, among, &whole)?;
+    let whole_ids: HashSet<i64> = candidates.iter().map(|candidate| candidate.id).collect();
     let may_go_on = sought.phrases.last().is_some_and(|phrase| phrase.is_prefix);
-    let mut last = whole;
-    if found.len() < RANKED_MAX && may_go_on && sought.ending == Ending::Open {
-        last = *sought;
-        let others = newest(read, among, sought)?;
-        found.extend(others.iter().filter(|other| !whole_ids.contains(&other.id)));
-        found.truncate(RANKED_MAX);
+    let mut ending = Ending::Whole;
+    if candidates.len() < RANKED_MAX && may_go_on && sought.ending == Ending::Open {
+        ending = Ending::Open;
+        let others = list_newest(read, among, sought)?;
+        candidates.extend(others.iter().filter(|other| !whole_ids.contains(&other.id)));
+        candidates.truncate(RANKED_MAX);
     }
-    let joined = joined(read, among, &last, &found)?;
-    let counts = weigh(read, among, sought, &found)?;
-    let ranked = found.iter().map(|candidate| Ranked {
+    Ok(Newest {
         among,
+        candidates,
+        whole_ids,
+        ending,
+    })
+}
+
+/// What each of them is worth, in no order.
+pub(super) fn rank(read: &Read<'_>, sought: &Sought<'_>, newest: &Newest) -> Result<Vec<Ranked>, Error> {
+    let Newest { among, candidates, .. } = newest;
+    let ending = newest.ending;
+    let joined = joined(read, *among, &Sought { ending, ..*sought }, candidates)?;
+    let counts = weigh(read, *among, sought, candidates)?;
+    let ranked = candidates.iter().map(|candidate| Ranked {
+        among: *among,
         candidate: *candidate,
-        fit: (whole_ids.contains(&candidate.id), joined.contains(&candidate.id)),
+        fit: (newest.whole_ids.contains(&candidate.id), joined.contains(&candidate.id)),
         score: counts.get(&candidate.id).copied().unwrap_or_default(),
     });
-    Ok(Best {
-        ranked: ranked.collect(),
-        is_all: found.len() < RANKED_MAX,
-    })
+    Ok(ranked.collect())
 }
 
 /// Puts the best first, each once.
@@ -97,7 +116,7 @@ pub(super) fn order(mut all: Vec<Ranked>) -> Vec<Ranked> {
     all
 }
 
-fn newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<Vec<Candidate>, Error> {
+fn list_newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<Vec<Candidate>, Error> {
     let mut found = Vec::new();
     store::seek(read, among, sought, &mut |candidate| {
         found.push(candidate);
@@ -128,7 +147,7 @@ fn joined(read: &Read<'_>, among: Among, sought: &Sought<'_>, found: &[Candidate
         within: &within,
         ..*sought
     };
-    let found = newest(read, among, &sought)?;
+    let found = list_newest(read, among, &sought)?;
     Ok(found.into_iter().map(|candidate| candidate.id).collect())
 }
 

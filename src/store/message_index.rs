@@ -96,7 +96,7 @@ fn index(tx: &Tx<'_>, id: i64) -> Result<usize, Error> {
     let Some((row, text, about)) = found else {
         return Ok(0);
     };
-    let text = &text[..floor(&text, TEXT_BYTES_MAX)];
+    let text = indexed_part(&text);
     let mut indexed = String::with_capacity(2 * text.len());
     for place in places(text) {
         indexed.push_str(&index_word(about.owner, &text[place]));
@@ -113,6 +113,11 @@ fn index(tx: &Tx<'_>, id: i64) -> Result<usize, Error> {
     };
     tx.execute(sql, params![row, indexed])?;
     Ok(text.len())
+}
+
+/// What of a text is indexed.
+pub(super) fn indexed_part(text: &str) -> &str {
+    &text[..floor(text, TEXT_BYTES_MAX)]
 }
 
 /// What a text is found by beside its words; of a title there is only the owner.

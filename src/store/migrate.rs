@@ -44,6 +44,7 @@ pub(super) fn sections(schema: &str) -> Vec<Section<'_>> {
 
 /// Brings the schema up to date in one transaction, after a snapshot beside the database if there is anything to lose.
 pub(super) fn migrate(connection: &mut Connection, sections: &[Section<'_>], path: &Path) -> Result<(), Error> {
+    let failed = |error| failed(error).about(&path.display().to_string());
     let newest = sections.last().map_or(0, |section| section.version);
     let current: i32 = connection
         .query_row("PRAGMA user_version", (), |row| row.get(0))

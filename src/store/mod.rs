@@ -13,6 +13,7 @@ mod blobs;
 mod branches;
 mod conversations;
 mod documents;
+mod few;
 mod housekeeping;
 mod html;
 mod inspect;

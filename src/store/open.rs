@@ -24,7 +24,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages of 4 KiB in the write-ahead log after which they are folded into the database: 4 MiB. A message that comes
 /// alone is some 60 KiB of log, whatever this is; folding in four times as seldom spares 2 % of what is written to disk,
 /// four times as often costs 6 %, and a large log is what a start after a power cut has to read.
-const FOLD_IN_AFTER_PAGES: i64 = 1000;
+pub(super) const FOLD_IN_AFTER_PAGES: i64 = 1000;
 
 /// Bytes of the log that stay on disk when one large piece of writing has made it longer.
 const LOG_BYTES_KEPT: i64 = 16 * 1024 * 1024;

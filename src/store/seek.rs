@@ -11,7 +11,7 @@ use rusqlite::{Row, params};
 
 use super::message_index::{Phrase, conversation_term, model_term, role_term, title_term};
 use super::search::index_word;
-use super::{Read, Role, json_list};
+use super::{Read, Role, few, json_list};
 use crate::error::Error;
 
 /// Behind every hour that a row of the index may name, and early enough for shifting it.
@@ -132,6 +132,24 @@ pub fn seek(
     sought: &Sought<'_>,
     visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
 ) -> Result<(), Error> {
+    let Some(fitting) = few::list_fitting(read, among, sought)? else {
+        return walk(read, among, sought, visit);
+    };
+    for candidate in fitting {
+        if visit(candidate).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The same by the index alone.
+pub(super) fn walk(
+    read: &Read<'_>,
+    among: Among,
+    sought: &Sought<'_>,
+    visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
+) -> Result<(), Error> {
     let hours = &sought.within.hours;
     let (from, until) = (hours.start.clamp(0, HOUR_MAX), hours.end.clamp(0, HOUR_MAX));
     let owner = sought.owner;
@@ -186,7 +204,7 @@ pub fn seek(
                  WHERE library_index MATCH ?1 AND library_index.rowid BETWEEN ?2 AND ?3
                      AND documents.user_id = ?4 AND hidden_at IS NULL AND hour >= ?5 AND hour < ?6
                  ORDER BY library_index.rowid DESC",
-                params![word_terms(sought).join(" AND "), first, last, owner, from, until],
+                params![word_terms(among, sought).join(" AND "), first, last, owner, from, until],
                 visit,
             )
         }
@@ -212,7 +230,7 @@ fn find_chunk_ids(read: &Read<'_>, owner: i64, hours: Range<i64>) -> Result<Opti
 }
 
 /// The phrases as FTS5 is asked for them. In quotes nothing is syntax but a quote and a NUL, and words hold neither.
-fn word_terms(sought: &Sought<'_>) -> Vec<String> {
+fn word_terms(among: Among, sought: &Sought<'_>) -> Vec<String> {
     let phrase = |phrase: &Phrase| {
         let words: Vec<String> = phrase
             .words
@@ -220,11 +238,11 @@ fn word_terms(sought: &Sought<'_>) -> Vec<String> {
             .map(|word| index_word(sought.owner, word).replace(['"', '\0'], " "))
             .collect();
         let quoted = format!("\"{}\"", words.join(" "));
-        if phrase.is_prefix && sought.ending == Ending::Open {
+        match among {
+            _ if !phrase.is_prefix || sought.ending == Ending::Whole => quoted,
             // Where words are indexed by their stems, "whales" begins none.
-            format!("({quoted} OR {quoted} *)")
-        } else {
-            quoted
+            Among::Documents => format!("({quoted} OR {quoted} *)"),
+            Among::Messages | Among::Titles => format!("{quoted} *"),
         }
     };
     sought.phrases.iter().map(phrase).collect()
@@ -232,7 +250,7 @@ fn word_terms(sought: &Sought<'_>) -> Vec<String> {
 
 fn message_query(sought: &Sought<'_>) -> String {
     let (owner, within) = (sought.owner, sought.within);
-    let mut terms = word_terms(sought);
+    let mut terms = word_terms(Among::Messages, sought);
     let mut one_of = |those: Vec<String>| {
         if !those.is_empty() {
             terms.push(format!("({})", those.join(" OR ")));
@@ -256,7 +274,7 @@ fn message_query(sought: &Sought<'_>) -> String {
 }
 
 fn title_query(sought: &Sought<'_>) -> String {
-    let mut terms = word_terms(sought);
+    let mut terms = word_terms(Among::Titles, sought);
     if terms.is_empty() {
         terms.push(quoted(&title_term(sought.owner)));
     }

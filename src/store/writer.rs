@@ -5,7 +5,13 @@
 //! exhaustion roll back the *whole* transaction under SQLite's feet: a SAVEPOINT after that would open and commit a
 //! transaction of its own. So after any failed job we look whether the transaction still stands; if not, every job of
 //! the group has failed, and those that had not failed by themselves are run once more, each in its own transaction.
+//!
+//! A sync that fails is worse. Linux reports it once, and takes what was not written for written from then on: the next
+//! sync succeeds, over a log with a hole in it, and all that stands behind a hole is lost with the power. So the log is
+//! given up: what it holds, which can still be read, is folded into the database, and a new one is begun. Until that has
+//! succeeded nothing is stored.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +22,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::housekeeping::{Left, clear_batch};
-use super::{Read, Tx, blobs, failed, message_index};
+use super::{Read, Tx, blobs, code, failed, message_index, open};
 use crate::error::{Error, Kind};
 
 /// How long a caller waits for its job to begin. Twice SQLite's own patience with a lock.
@@ -284,8 +290,68 @@ impl Drop for Writer {
     }
 }
 
+/// The writer's connection, and whether its log may have a hole.
+struct Pen<'c> {
+    connection: &'c Connection,
+    is_doubtful: Cell<bool>,
+}
+
+impl std::ops::Deref for Pen<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl Pen<'_> {
+    /// Begins a transaction, on a log without holes.
+    fn begin(&self) -> Result<(), Error> {
+        if self.is_doubtful.get() {
+            self.start_over()?;
+        }
+        run_sql(self, "BEGIN IMMEDIATE")
+    }
+
+    /// Looks whether it was a sync that failed. Then the log is given up at once, if that is possible: what was refused
+    /// is in it, and a server that is killed now would find it there.
+    fn heed(&self, outcome: &Result<(), Error>) {
+        if outcome.as_ref().is_err_and(is_sync) {
+            self.is_doubtful.set(true);
+            if let Err(error) = self.start_over() {
+                log::error!("the disk has lost some of the log, and nothing is stored until it works again: {error}");
+            }
+        }
+    }
+
+    /// Folds the log into the database, as far as it was committed, and begins a new one.
+    fn start_over(&self) -> Result<(), Error> {
+        let is_busy: bool = self
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
+            .map_err(failed)?;
+        if is_busy {
+            let message =
+                "The disk reported an error, and others are using what it has to repair. Nothing was stored; try again";
+            return Err(Error::new(Kind::Unavailable, message).retry_after(1));
+        }
+        self.is_doubtful.set(false);
+        Ok(())
+    }
+}
+
+/// Whether this is a sync that failed.
+fn is_sync(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let sqlite = source.and_then(|source| source.downcast_ref::<rusqlite::Error>());
+    sqlite.and_then(code) == Some(rusqlite::ffi::SQLITE_IOERR_FSYNC)
+}
+
 /// The writer thread: groups until the queue is closed and empty.
 fn serve(connection: &Connection, queue: &Queue) {
+    let pen = &Pen {
+        connection,
+        is_doubtful: Cell::new(false),
+    };
     let mut housekeeping = Instant::now();
     let mut collect_at = Instant::now() + COLLECT_EVERY;
     let mut is_first = true;
@@ -299,9 +365,9 @@ fn serve(connection: &Connection, queue: &Queue) {
             .fold(housekeeping.min(collect_at), |due, at| due.min(*at)),
     ) {
         let is_idle = group.is_empty();
-        commit_group(connection, queue, group);
+        commit_group(pen, queue, group);
         let is_trouble = lock(&queue.trouble).is_some();
-        if is_idle && is_trouble && alone(connection, probe).is_ok() {
+        if is_idle && is_trouble && alone(pen, probe).is_ok() {
             *lock(&queue.trouble) = None;
         }
         if is_first && !is_idle {
@@ -314,9 +380,15 @@ fn serve(connection: &Connection, queue: &Queue) {
         }
         if !is_trouble && index_at.is_some_and(|at| Instant::now() >= at) {
             let began = Instant::now();
-            index_at = match index(connection) {
+            index_at = match index(pen) {
                 Ok(Left::Nothing) => None,
-                Ok(Left::More) if is_idle => Some(Instant::now()),
+                Ok(Left::More) if is_idle => {
+                    // A job that folds the log in: without any, indexing all there is would make it as long as that.
+                    if let Err(error) = alone(pen, probe) {
+                        log::warn!("the log was not folded in: {error}");
+                    }
+                    Some(Instant::now())
+                }
                 Ok(Left::More) => Some(Instant::now() + began.elapsed() * INDEX_PAUSE),
                 Err(error) => {
                     log::warn!("messages were not indexed: {error}");
@@ -328,10 +400,10 @@ fn serve(connection: &Connection, queue: &Queue) {
             housekeeping = Instant::now();
         }
         if !is_trouble && Instant::now() >= housekeeping {
-            housekeeping = Instant::now() + clear_away(connection);
+            housekeeping = Instant::now() + clear_away(pen);
         }
         if !is_trouble && Instant::now() >= collect_at {
-            let is_more = collect(connection);
+            let is_more = collect(pen);
             collect_at = Instant::now() + if is_more { COLLECT_PAUSE } else { COLLECT_EVERY };
         }
     }
@@ -344,22 +416,25 @@ fn serve(connection: &Connection, queue: &Queue) {
 /// One batch of indexing, in a transaction of its own. Looks first, as [`collect`] does.
 ///
 /// It waits for no fsync, and nobody's message waits for one of its: a batch that a power cut takes back stands in the
-/// queue again, by the same transaction. The log is synced with the next job, and before it is folded in.
-fn index(connection: &Connection) -> Result<Left, Error> {
-    if !message_index::has_queued(&Read(connection))? {
+/// queue again, by the same transaction. The log is synced with the next job, and before it is folded in. Folding in is
+/// left to that job as well: SQLite keeps to itself that a sync has failed there, which matters only as long as there is
+/// something in the log that is not synced.
+fn index(pen: &Pen<'_>) -> Result<Left, Error> {
+    if !message_index::has_queued(&Read(pen))? {
         return Ok(Left::Nothing);
     }
     let mut left = Left::Nothing;
-    // Not through the cache of statements: this one takes effect when it is compiled.
-    connection
-        .execute_batch("PRAGMA synchronous = NORMAL")
+    // Not through the cache of statements: these take effect when they are compiled.
+    pen.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0")
         .map_err(failed)?;
-    let outcome = alone(connection, |tx| {
+    let outcome = alone(pen, |tx| {
         left = message_index::index_batch(tx)?;
         Ok(())
     });
     // No job may run before it is durable again. That it is refused is not expected; then they wait, each to its deadline.
-    while let Err(error) = connection.execute_batch("PRAGMA synchronous = FULL") {
+    let fold_in = open::FOLD_IN_AFTER_PAGES;
+    let again = format!("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {fold_in}");
+    while let Err(error) = pen.execute_batch(&again) {
         log::error!("nothing can be stored: {error}");
         std::thread::sleep(PROBE_EVERY);
     }
@@ -367,9 +442,9 @@ fn index(connection: &Connection) -> Result<Left, Error> {
 }
 
 /// One batch of housekeeping, in a transaction of its own; returns when the next is due.
-fn clear_away(connection: &Connection) -> Duration {
+fn clear_away(pen: &Pen<'_>) -> Duration {
     let mut left = Left::Nothing;
-    let outcome = alone(connection, |tx| {
+    let outcome = alone(pen, |tx| {
         left = clear_batch(tx)?;
         Ok(())
     });
@@ -385,13 +460,13 @@ fn clear_away(connection: &Connection) -> Duration {
 
 /// One step of clearing blobs away; returns whether there is more to do. Looks first: a store where nothing is to be
 /// done is not written to.
-fn collect(connection: &Connection) -> bool {
-    match blobs::has_garbage(&Read(connection)) {
+fn collect(pen: &Pen<'_>) -> bool {
+    match blobs::has_garbage(&Read(pen)) {
         Ok(false) => return false,
         Ok(true) => {}
         Err(error) => log::warn!("unused blobs cannot be found: {error}"),
     }
-    let outcome = alone(connection, blobs::collect);
+    let outcome = alone(pen, blobs::collect);
     if let Err(error) = &outcome {
         log::warn!("unused blobs were not cleared away: {error}");
     }
@@ -424,7 +499,7 @@ fn next_group(queue: &Queue, due: Instant) -> Option<Vec<Box<dyn Job>>> {
 }
 
 /// Runs a group, notes what is wrong with the store, if anything, and then answers the group's callers.
-fn commit_group(connection: &Connection, queue: &Queue, mut group: Vec<Box<dyn Job>>) {
+fn commit_group(pen: &Pen<'_>, queue: &Queue, mut group: Vec<Box<dyn Job>>) {
     group.retain(|job| job.begin());
     if !group.is_empty() {
         queue.commits.fetch_add(1, Ordering::Relaxed);
@@ -432,8 +507,8 @@ fn commit_group(connection: &Connection, queue: &Queue, mut group: Vec<Box<dyn J
     }
     let outcomes = match group.as_mut_slice() {
         [] => return,
-        [only] => vec![alone(connection, |tx| only.run(tx))],
-        jobs => together(connection, jobs),
+        [only] => vec![alone(pen, |tx| only.run(tx))],
+        jobs => together(pen, jobs),
     };
     let is_trouble = |error: &&Error| matches!(error.kind(), Kind::StorageFull | Kind::Unavailable);
     let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
@@ -452,9 +527,9 @@ fn commit_group(connection: &Connection, queue: &Queue, mut group: Vec<Box<dyn J
 }
 
 /// One transaction, a savepoint per job. See the head of this file for what can go wrong.
-fn together(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> {
+fn together(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> {
     let mut outcomes: Vec<Result<(), Error>> = Vec::with_capacity(jobs.len());
-    let mut stands = match begin(connection) {
+    let mut stands = match pen.begin() {
         Ok(()) => true,
         Err(error) if error.kind() == Kind::Unavailable => {
             // Locked: each job would only wait as long again.
@@ -467,24 +542,26 @@ fn together(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Vec<Result<()
         if !stands {
             break;
         }
-        let outcome = in_savepoint(connection, job.as_mut());
-        stands = !connection.is_autocommit();
+        let outcome = in_savepoint(pen, job.as_mut());
+        stands = !pen.is_autocommit();
         outcomes.push(outcome);
     }
-    if stands && run_sql(connection, "COMMIT").is_ok() {
+    let committed = if stands { run_sql(pen, "COMMIT") } else { Ok(()) };
+    if stands && committed.is_ok() {
         return outcomes;
     }
-    if !connection.is_autocommit() {
-        let rolled_back = run_sql(connection, "ROLLBACK");
+    if !pen.is_autocommit() {
+        let rolled_back = run_sql(pen, "ROLLBACK");
         if let Err(error) = rolled_back {
             log::error!("a rollback failed: {error}");
         }
     }
+    pen.heed(&committed);
     let mut outcomes = outcomes.into_iter();
     jobs.iter_mut()
         .map(|job| match outcomes.next() {
             Some(Err(error)) => Err(error),
-            Some(Ok(())) | None => alone(connection, |tx| job.run(tx)),
+            Some(Ok(())) | None => alone(pen, |tx| job.run(tx)),
         })
         .collect()
 }
@@ -503,17 +580,14 @@ fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error>
 }
 
 /// A transaction for one job.
-fn alone(connection: &Connection, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Result<(), Error> {
-    begin(connection)?;
-    let outcome = guarded(connection, work).and_then(|()| run_sql(connection, "COMMIT"));
-    if outcome.is_err() && !connection.is_autocommit() {
-        run_sql(connection, "ROLLBACK")?;
+fn alone(pen: &Pen<'_>, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    pen.begin()?;
+    let outcome = guarded(pen, work).and_then(|()| run_sql(pen, "COMMIT"));
+    if outcome.is_err() && !pen.is_autocommit() {
+        run_sql(pen, "ROLLBACK")?;
     }
+    pen.heed(&outcome);
     outcome
-}
-
-fn begin(connection: &Connection) -> Result<(), Error> {
-    run_sql(connection, "BEGIN IMMEDIATE")
 }
 
 /// Runs a job; its panic becomes its error.

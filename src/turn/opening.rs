@@ -44,7 +44,7 @@ impl Turns {
         &self,
         conversation: &str,
         ask: &Ask,
-    ) -> impl Fn(&Tx<'_>) -> Result<Question, Error> + Send + 'static {
+    ) -> impl Fn(&Tx<'_>) -> Result<Question, Error> + Send + 'static + use<> {
         let title = title(&ask.text);
         let (now, admission) = (self.clock.now(), ask.admission);
         // Whoever has waited was let in before what went ahead was paid for.

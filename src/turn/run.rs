@@ -9,14 +9,59 @@ use super::opening::Question;
 use super::passing::spent;
 use super::place::Place;
 use super::reply::Reply;
-use super::{Ask, Done, Fault, Turns, passages, summary};
+use super::{Ask, Done, Fault, Target, Turns, passages, summary};
 use crate::error::{Error, Kind};
 use crate::models::{self, Delta, Prompt, PromptMessage, Stop};
-use crate::store::{self, MessageDetails, NewMessage, Ref, Role, State};
+use crate::store::{self, MessageDetails, NewMessage, Ref, Role, State, Tx};
+
+/// What a model that never waits has said, and the job that stores it with its question.
+struct Instantly<J> {
+    text: String,
+    /// The model that ran.
+    model: String,
+    job: J,
+}
 
 impl Turns {
     /// One commit for question and reply: a model that never waits leaves nothing to lose between them.
     pub(super) fn run_instant(&self, conversation: &str, ask: &Ask, feed: Option<&Feed>) -> Result<Done, Fault> {
+        let Instantly { text, model, job } = self.instantly(conversation, ask)?;
+        let (question, user_id) = (self.store.write(job)?, ask.user.id);
+        if let Some(feed) = feed {
+            question.begin(feed, Some(model));
+            if !text.is_empty() {
+                feed.take(Delta::Text(&text));
+            }
+        }
+        self.announce_question(user_id, &question);
+        self.announce(user_id, question.reply_id);
+        let mut said = question.said();
+        said.text.push_str(&text);
+        Ok(question.done(said))
+    }
+
+    /// All that a message to a model that never waits writes, as a job for [`store::Store::write`] that has yet to be done:
+    /// what storing it takes can be told from all that stands around it.
+    ///
+    /// # Errors
+    /// The model's, and those of the store.
+    pub fn instant_job(
+        &self,
+        ask: &Ask,
+    ) -> Result<impl Fn(&Tx<'_>) -> Result<(), Error> + Send + 'static + use<>, Fault> {
+        let conversation = match &ask.to {
+            Target::New => self.clock.uuid(),
+            Target::Existing { uuid, .. } => uuid.clone(),
+        };
+        let Instantly { job, .. } = self.instantly(&conversation, ask)?;
+        Ok(move |tx: &Tx<'_>| job(tx).map(drop))
+    }
+
+    fn instantly(
+        &self,
+        conversation: &str,
+        ask: &Ask,
+    ) -> Result<Instantly<impl Fn(&Tx<'_>) -> Result<Question, Error> + Send + 'static + use<>>, Fault> {
         let mut text = String::new();
         let prompt = Prompt {
             model: ask.choice.model.clone(),
@@ -42,7 +87,7 @@ impl Turns {
         let usage = self.usage(ask, &completion, &reply_at);
         let (reply, summary) = (text.clone(), summary::summarise(&ask.text, &text));
         let model = completion.model.clone();
-        let stored = self.store.write(move |tx| {
+        let job = move |tx: &Tx<'_>| {
             let mut question = question(tx)?;
             let reply = NewMessage {
                 uuid: uuid.clone(),
@@ -61,19 +106,8 @@ impl Turns {
             store::insert_usage(tx, question.reply_id, &usage)?;
             store::summarise_conversation(tx, question.conversation_id, &summary)?;
             Ok(question)
-        });
-        let question = stored?;
-        if let Some(feed) = feed {
-            question.begin(feed, Some(model));
-            if !text.is_empty() {
-                feed.take(Delta::Text(&text));
-            }
-        }
-        self.announce_question(user_id, &question);
-        self.announce(user_id, question.reply_id);
-        let mut said = question.said();
-        said.text.push_str(&text);
-        Ok(question.done(said))
+        };
+        Ok(Instantly { text, model, job })
     }
 
     /// Tells those who listen of a question, if they have not been told of it before.

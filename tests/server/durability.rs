@@ -1,15 +1,18 @@
 //! What is acknowledged is on the disk, and the disk may hold anything: files that are not ours, not whole or not to be
-//! written here; crashes, a full disk and a locked database in the modules below.
+//! written here; crashes, power cuts, a full disk and a locked database in the modules below.
 
 mod crashes;
 mod disk;
+mod failing;
+pub(crate) mod layer;
+mod power;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::rig::{Account, Dice, Exit, Launch, Server, TempDir};
+use crate::rig::{Account, Dice, Exit, Launch, PATIENCE, Server, TempDir, until};
 
 fn check_integrity(database: &Path) {
     let connection = rusqlite::Connection::open(database).expect("the database");
@@ -117,6 +120,79 @@ fn a_newer_database_is_refused_untouched() {
     check_untouched(&launch, &bytes, &["fireside.db", "9999"]);
 }
 
+/// Every schema there has been, as `schema.sql` keeps them: the sections up to each one's number.
+fn schemas() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.sql");
+    let text = std::fs::read_to_string(path).expect("the schema");
+    let starts: Vec<usize> = text.match_indices("\n-- v").map(|(at, _)| at).collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    ends.map(|end| text[..end].to_string()).collect()
+}
+
+/// A database of every older version, with an account and what it said, comes up with all of it; beside it stands what
+/// it was.
+#[test]
+fn every_older_database_is_migrated_with_what_is_in_it() {
+    let (_launch, ann, bytes) = used();
+    let folder = TempDir::new();
+    let newest = folder.join("newest.db");
+    std::fs::write(&newest, bytes).expect("a copy");
+    let newest = rusqlite::Connection::open(&newest).expect("a database");
+    let hash: String = newest
+        .query_row("SELECT password_hash FROM users", (), |row| row.get(0))
+        .expect("a hash");
+    let mark: i32 = newest
+        .query_row("PRAGMA application_id", (), |row| row.get(0))
+        .expect("a mark");
+    let version: u32 = newest
+        .query_row("PRAGMA user_version", (), |row| row.get(0))
+        .expect("a version");
+    let schemas = schemas();
+    assert_eq!(schemas.len(), version as usize, "the sections of schema.sql");
+    for (number, schema) in (1..version).zip(&schemas) {
+        let launch = Launch::new();
+        std::fs::create_dir_all(launch.data()).expect("a folder");
+        let old = rusqlite::Connection::open(launch.database()).expect("a database");
+        old.execute_batch(&format!("PRAGMA application_id = {mark}; PRAGMA journal_mode = WAL;"))
+            .expect("a mark");
+        old.execute_batch(schema).expect("an older schema");
+        let fill = format!(
+            "PRAGMA user_version = {number};
+             INSERT INTO settings (key, value) VALUES ('installation', 'abcdef01'), ('written_by', 'an older one');
+             INSERT INTO users (uuid, email, role, password_hash, created_at)
+                 VALUES ('00000000-0000-4000-8000-000000000001', '{}', 'admin', '{hash}', '2025-01-01T00:00:00.000000Z');
+             INSERT INTO conversations (uuid, user_id, title, created_at, updated_at)
+                 VALUES ('00000000-0000-4000-8000-000000000002', 1, 'old', '2025-01-01T00:00:00.000000Z', '2025-01-01T00:00:00.000000Z');
+             INSERT INTO messages (uuid, conversation_id, user_id, role, content, created_at)
+                 VALUES ('00000000-0000-4000-8000-000000000003', 1, 1, 'user', 'from long ago', '2025-01-01T00:00:00.000000Z');
+             UPDATE conversations SET leaf_id = 1;",
+            ann.email
+        );
+        old.execute_batch(&fill).expect("rows");
+        drop(old);
+        let server = launch.start();
+        let token = server.login(&ann);
+        let chat = "00000000-0000-4000-8000-000000000002";
+        let expected = [("user".to_string(), "from long ago".to_string())];
+        assert_eq!(server.messages(&token, chat), expected, "version {number}");
+        let body = json!({"message": "and now", "chat_id": chat});
+        assert_eq!(server.post("/chat").bearer(&token).json(&body).send().status, 200);
+        let found = until(PATIENCE, "old messages are found", || {
+            let found = server.get("/search?q=long").bearer(&token).send().text();
+            found.contains("from").then_some(found)
+        });
+        assert!(found.contains(chat), "version {number}: {found}");
+        assert_eq!(server.stop().code, Some(0));
+        check_integrity(&launch.database());
+        let kept = launch.data().join(format!("fireside.db.before-v{}", number + 1));
+        let kept = rusqlite::Connection::open(kept).expect("what it was");
+        let was: u32 = kept
+            .query_row("PRAGMA user_version", (), |row| row.get(0))
+            .expect("a version");
+        assert_eq!(was, number);
+    }
+}
+
 #[test]
 fn a_damaged_database_is_served_or_refused_but_never_overwritten() {
     let (launch, ann, whole) = used();
@@ -161,6 +237,48 @@ fn a_damaged_database_is_served_or_refused_but_never_overwritten() {
     }
     std::fs::write(launch.database(), &whole).expect("the database");
     launch.start().login(&ann);
+}
+
+/// A log beside the database that is not its own, or not whole any more.
+#[test]
+fn a_foreign_log_is_not_believed() {
+    let (launch, ann, whole) = used();
+    let log_of = |bytes: &[u8]| {
+        let other = Launch::new();
+        std::fs::create_dir_all(other.data()).expect("a folder");
+        std::fs::write(other.database(), bytes).expect("a database");
+        let mut server = other.start();
+        server.chat(&server.login(&ann), "of another machine");
+        server.kill();
+        std::fs::read(other.data().join("fireside.db-wal")).expect("a log")
+    };
+    let own = log_of(&whole);
+    assert!(own.len() > 8_000, "{} bytes of log", own.len());
+    let mut dice = Dice::new(5);
+    let noise: Vec<u8> = (0..50_000).map(|_| dice.byte()).collect();
+    let mut torn = own.clone();
+    torn[40] ^= 1;
+    for (name, log) in [
+        ("noise", noise.as_slice()),
+        ("text", b"hello, this is a text file\n"),
+        ("nothing", b""),
+        ("half a head", &own[..20]),
+        ("a bit flipped", &torn),
+        ("cut short", &own[..own.len() / 2 + 7]),
+    ] {
+        std::fs::remove_file(launch.data().join("fireside.db-shm")).ok();
+        std::fs::write(launch.database(), &whole).expect("the database");
+        std::fs::write(launch.data().join("fireside.db-wal"), log).expect("a log");
+        let exit = launch.run_briefly(|server| {
+            let token = server.login(&ann);
+            let list = server.get("/chats").bearer(&token).send();
+            assert_eq!((list.status, &list.json()["total"]), (200, &json!(1)), "{name}");
+            server.chat(&token, "goes on");
+        });
+        assert!(!exit.stderr.contains("panicked"), "{name}: {}", exit.stderr);
+        assert_eq!(exit.code, Some(0), "{name}: {}", exit.stderr);
+        check_integrity(&launch.database());
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ mod admin;
 
 use serde_json::{Value, json};
 
-use crate::rig::{Account, Launch, Reply, Server, Upstream};
+use crate::durability::layer::Disk;
+use crate::rig::{Account, Launch, Multipart, Reply, Server, Upstream};
 
 /// A port that nobody listens on, and that nobody else is given meanwhile.
 struct Nobody(socket2::Socket);
@@ -119,4 +120,45 @@ fn a_key_without_its_provider_is_a_mistake() {
         assert!(!exit.stderr.contains("canary"), "{}", exit.stderr);
         assert!(exit.stderr.lines().count() <= 2, "{}", exit.stderr);
     }
+}
+
+/// Whatever is asked of it: it connects to the provider that was configured, and to nobody else.
+#[test]
+fn it_connects_to_nobody_but_its_providers() {
+    let upstream = Upstream::start();
+    let launch = Launch::new()
+        .env("OPENAI_BASE_URL", &upstream.url())
+        .env("OPENAI_API_KEY", Upstream::KEY);
+    let Some(disk) = Disk::below(&launch) else {
+        return;
+    };
+    let server = disk.launch(&[]).start();
+    let ann = server.account("ann");
+    // What other servers fetch: a picture, a page that is cited, whatever a document names.
+    let lure = "![](http://127.0.0.1:9/a.png) <img src=http://127.0.0.1:9/b> http://nothing.invalid/c";
+    let body = json!({"title": "a document", "content": lure});
+    assert_eq!(
+        server.post("/documents").bearer(&ann.token).json(&body).send().status,
+        201
+    );
+    let form = Multipart::new()
+        .field("text", lure)
+        .file("files", "a.html", "text/html", lure.as_bytes());
+    assert_eq!(form.on(server.post("/chat/").bearer(&ann.token)).send().status, 200);
+    for model in ["fake", "echo", "library", "fake-redirect"] {
+        ask(&server, &ann, model);
+    }
+    for path in [
+        "/",
+        "/docs",
+        "/models",
+        "/health?verbose",
+        "/search?q=document",
+        "/usage",
+    ] {
+        server.get(path).bearer(&ann.token).send();
+    }
+    let expected = upstream.url().replace("http://", "").replace("/v1", "");
+    server.stop();
+    assert_eq!(disk.connections().into_iter().collect::<Vec<_>>(), [expected]);
 }

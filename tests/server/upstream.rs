@@ -118,11 +118,25 @@ fn every_way_to_fail_is_a_503_that_keeps_the_question() {
         after < rss + 96 * 1024,
         "resident memory went from {rss} to {after} KiB"
     );
+    let launch = server.launch().clone();
     let exit = server.stop();
     assert!(
         !exit.stderr.contains(Upstream::KEY) && !exit.stdout.contains(Upstream::KEY),
         "the key is in the log"
     );
+    let mut looked_at = 0;
+    for entry in std::fs::read_dir(launch.data()).expect("a folder").flatten() {
+        if entry.path().is_file() {
+            let bytes = std::fs::read(entry.path()).expect("a file");
+            let key = Upstream::KEY.as_bytes();
+            assert!(
+                !bytes.windows(key.len()).any(|part| part == key),
+                "the key is in {entry:?}"
+            );
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 0, "nothing was stored");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use super::Tool;
-use crate::rig::{Account, Launch, PATIENCE, Server, TempDir, slow, until};
+use crate::rig::{Account, Dice, Launch, Multipart, PATIENCE, Server, TempDir, slow, until};
 
 fn fixture(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -94,10 +94,9 @@ fn a_folder_of_markdown() {
     let notes = text(home.join("notes.md"));
     std::fs::write(&notes, "# Notes/../on knots\n\nA bend joins two ropes.").expect("a file");
     tool.does(&["import", &notes]);
-    let form =
-        crate::rig::Multipart::new()
-            .field("text", "with a file")
-            .file("files", "a b.txt", "text/plain", b"rope");
+    let form = Multipart::new()
+        .field("text", "with a file")
+        .file("files", "a b.txt", "text/plain", b"rope");
     assert_eq!(form.on(server.post("/chat/").bearer(&ann.token)).send().status, 200);
     let folder = home.join("out");
     // As shells complete the name of a folder.
@@ -304,6 +303,54 @@ fn nothing_acknowledged_before_its_start_is_missing_in_a_backup() {
             missing.len(),
             before.len(),
             missing[0]
+        );
+    }
+}
+
+/// Files are in a backup that is made while others are uploaded, byte for byte.
+#[test]
+fn files_come_back_from_a_backup_as_they_were() {
+    let server = Server::start();
+    let ann = server.account("ann");
+    let content = |seed: u64, length: usize| {
+        let mut dice = Dice::new(seed);
+        (0..length).map(|_| dice.byte()).collect::<Vec<u8>>()
+    };
+    let upload = |bytes: &[u8]| {
+        let form = Multipart::new().file("file", "a.bin", "application/octet-stream", bytes);
+        let reply = form.on(server.post("/upload/").bearer(&ann.token)).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["url"].as_str().expect("an address").to_owned()
+    };
+    let lengths = [0, 1, 262_144, 262_145, 1_500_000];
+    let urls: Vec<String> = lengths.iter().map(|length| upload(&content(9, *length))).collect();
+    let tool = Tool::beside(server.launch());
+    let home = TempDir::new();
+    let path = text(home.join("a.db"));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (upload, content, is_over) = (&upload, &content, &is_over);
+        scope.spawn(move || {
+            for seed in 100..200 {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                upload(&content(seed, 300_000));
+            }
+        });
+        tool.does(&["backup", &path]);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let new = Launch::new();
+    Tool::beside(&new).does(&["restore", &path]);
+    let restored = new.start();
+    let token = restored.login(&ann);
+    for (url, length) in urls.iter().zip(lengths) {
+        let reply = restored.get(url).bearer(&token).send();
+        assert!(
+            reply.status == 200 && reply.body == content(9, length),
+            "{length} bytes: {}",
+            reply.status
         );
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::check_integrity;
-use crate::rig::{Dice, PATIENCE, Server, slow, until};
+use crate::rig::{Desk, Dice, End, PATIENCE, Server, Stream, Upstream, slow, until};
 
 const WRITERS: usize = 8;
 
@@ -26,7 +26,7 @@ fn write_until_it_dies(server: &Server, token: &str, name: &str, count: &AtomicU
     let mut connection = server.connect();
     for number in 0..200 {
         let message = format!("{name} {number}");
-        let body = json!({"message": message, "chat_id": log.chat});
+        let body = json!({"message": message, "chat_id": log.chat, "model": "echo"});
         connection.send(&server.post("/chat").bearer(token).json(&body).bytes());
         match connection.reply_within("POST", PATIENCE) {
             Ok(reply) => assert_eq!(reply.status, 200, "{}", reply.text()),
@@ -131,4 +131,54 @@ fn sigterm_under_load_loses_nothing() {
     assert_eq!(exit.code, Some(0), "{}", exit.stderr);
     server.restart();
     logs.iter().for_each(|log| check_log(&server, &token, log));
+}
+
+/// Writers and readers at once: who is in the middle of a reply is told how it ended, and what was acknowledged is there.
+#[test]
+fn sigterm_amid_streams_and_posts_loses_nothing() {
+    let upstream = Upstream::start();
+    let Desk { mut server, token } = Desk::with_upstream(&upstream, "fake-n5-pause2", &[]);
+    let chats: Vec<String> = (0..4)
+        .map(|_| server.chat(&token, "half")["id"].as_str().expect("an id").to_string())
+        .collect();
+    let mut streams: Vec<Stream> = chats
+        .iter()
+        .map(|chat| {
+            let body = json!({"message": "hi", "chat_id": chat});
+            let mut stream = Stream::events(server.post("/chat").bearer(&token).json(&body));
+            stream.expect("start");
+            stream.expect("delta");
+            stream.expect("delta");
+            stream
+        })
+        .collect();
+    let count = AtomicUsize::new(0);
+    let logs: Vec<Log> = std::thread::scope(|scope| {
+        let (server, token, count) = (&server, &token, &count);
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| scope.spawn(move || write_until_it_dies(server, token, &format!("w{writer}"), count)))
+            .collect();
+        until(PATIENCE, "enough acknowledgements", || {
+            (count.load(Ordering::Relaxed) >= 40).then_some(())
+        });
+        server.signal("TERM");
+        let logs = writers.into_iter().map(|writer| writer.join().expect("a writer"));
+        logs.collect()
+    });
+    for stream in &mut streams {
+        let (events, end) = stream.rest();
+        let last = events.last().expect("an event");
+        assert_eq!(
+            (end, &last.data["message"]["state"]),
+            (End::Whole, &json!("interrupted"))
+        );
+    }
+    let exit = server.wait(Duration::from_secs(15));
+    assert_eq!(exit.code, Some(0), "{}", exit.stderr);
+    server.restart();
+    logs.iter().for_each(|log| check_log(&server, &token, log));
+    for chat in &chats {
+        let kept = [("user", "hi"), ("assistant", "w0 w1 ")].map(|(role, text)| (role.to_string(), text.to_string()));
+        assert_eq!(server.messages(&token, chat), kept);
+    }
 }

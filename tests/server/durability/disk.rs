@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::check_integrity;
-use crate::rig::{Launch, PATIENCE, Server, Upstream, check_shape, until};
+use crate::rig::{Dice, Launch, Multipart, PATIENCE, Server, Upstream, check_shape, slow, until};
 
 /// A small file system in memory over a folder; unmounted on drop.
 struct Mount(PathBuf);
@@ -105,6 +105,79 @@ fn a_full_disk_is_a_507_and_reads_go_on() {
     }
     let exit = server.stop();
     assert_eq!(exit.code, Some(0), "{}", exit.stderr);
+    check_integrity(&launch.database());
+    drop(mount);
+}
+
+/// Uploads fill the disk: the one that does not fit is refused and leaves nothing behind, the others stay as they are.
+#[test]
+fn a_disk_full_of_uploads_keeps_those_it_took_and_no_parts_of_others() {
+    let launch = Launch::new();
+    let Some(mount) = Mount::tmpfs(&launch.data(), "size=16m,mode=0700") else {
+        return;
+    };
+    let server = launch.start();
+    let token = server.account("ann").token;
+    let content = |index: usize| {
+        // Dice with neighbouring seeds may be the same.
+        let mut dice = Dice::new(2 * index as u64);
+        let bytes = (0..100_000).flat_map(|_| dice.next().to_le_bytes());
+        bytes.collect::<Vec<u8>>()
+    };
+    let upload = |index: usize| {
+        let form = Multipart::new().file("file", "a.bin", "application/octet-stream", &content(index));
+        form.on(server.post("/upload/").bearer(&token)).send()
+    };
+    let ballast = launch.data().join("ballast");
+    std::fs::write(&ballast, vec![7; 4 << 20]).expect("room for it");
+    let mut urls: Vec<String> = Vec::new();
+    let refusal = loop {
+        let reply = upload(urls.len());
+        if reply.status != 200 {
+            break reply;
+        }
+        urls.push(reply.json()["url"].as_str().expect("an address").to_string());
+        assert!(urls.len() < 40, "the disk does not fill");
+    };
+    assert!(urls.len() > 2, "only {} fitted", urls.len());
+    check_shape(&refusal, 507, &json!({"detail": "<filled>"}));
+    let check = |urls: &[String]| {
+        for (index, url) in urls.iter().enumerate() {
+            let reply = server.get(url).bearer(&token).send();
+            assert!(
+                reply.status == 200 && reply.body == content(index),
+                "file {index}: {}",
+                reply.status
+            );
+        }
+        assert_eq!(server.get("/chats").bearer(&token).send().status, 200);
+    };
+    check(&urls);
+    std::fs::remove_file(&ballast).expect("the ballast");
+    let reply = until(Duration::from_secs(10), "uploads after space was freed", || {
+        Some(upload(urls.len())).filter(|reply| reply.status == 200)
+    });
+    urls.push(reply.json()["url"].as_str().expect("an address").to_string());
+    check(&urls);
+    let exit = server.stop();
+    assert_eq!(exit.code, Some(0), "{}", exit.stderr);
+    let server = launch.start();
+    // Four parts make one of these files.
+    let wanted = (urls.len(), urls.len(), 4 * urls.len());
+    until(PATIENCE, "what was refused is gone", || {
+        let database = rusqlite::Connection::open(launch.database()).expect("the database");
+        let count = |table: &str| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            let count: u32 = database.query_row(&sql, (), |row| row.get(0)).expect("a number");
+            count as usize
+        };
+        let kept = (count("attachments"), count("blobs"), count("blob_parts"));
+        println!("kept {kept:?}, wanted {wanted:?}");
+        (kept == wanted).then_some(())
+    });
+    let spooled = std::fs::read_dir(launch.data().join("tmp")).expect("a folder").count();
+    assert_eq!(spooled, 0);
+    server.stop();
     check_integrity(&launch.database());
     drop(mount);
 }
@@ -207,6 +280,18 @@ fn a_long_lock_is_a_503_and_reads_go_on() {
         reply.headers,
         started.elapsed()
     );
+    // The long form holds it for a minute.
+    while slow() && started.elapsed() < Duration::from_secs(60) {
+        let body = json!({"title": "too late"});
+        let reply = server.post("/chats").bearer(&token).json(&body).send();
+        assert!(
+            reply.status == 503 && reply.header("Retry-After").is_some(),
+            "{} after {:?}",
+            reply.status,
+            started.elapsed()
+        );
+        assert_eq!(server.get("/chats").bearer(&token).send().status, 200);
+    }
     holder.execute_batch("ROLLBACK").expect("the release");
     until(PATIENCE, "writes after the release", || {
         let reply = server

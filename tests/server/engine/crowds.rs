@@ -17,10 +17,11 @@ fn check_served(server: &Server) -> Duration {
 
 #[test]
 fn idle_and_trickling_clients_hold_nobody_up() {
-    let server = Server::start();
+    // The long form needs 11 100 descriptors in this process and as many in the server's.
+    let (idle_count, trickling_count) = if slow() { (10_000, 1_000) } else { (500, 50) };
+    let server = Launch::new().args(&["--max-connections", "12000"]).start();
     let token = server.account("ann").token;
     let _turn = crowd();
-    let (idle_count, trickling_count) = if slow() { (5_000, 500) } else { (500, 50) };
     let (rss, threads) = (server.rss_kib(), server.threads());
     let idle: Vec<Connection> = (0..idle_count).map(|_| server.connect()).collect();
     let head = format!(
@@ -29,10 +30,10 @@ fn idle_and_trickling_clients_hold_nobody_up() {
     );
     let mut trickling: Vec<Connection> = (0..trickling_count).map(|_| server.connect()).collect();
     let started = Instant::now();
-    let mut slowest = Duration::ZERO;
+    let mut waits: Vec<Duration> = Vec::new();
     for byte in head.as_bytes() {
         trickling.retain_mut(|connection| connection.send(&[*byte]) && !connection.is_gone());
-        slowest = slowest.max(check_served(&server));
+        waits.push(check_served(&server));
         assert_eq!(server.get("/chats").bearer(&token).send().status, 200);
         if trickling.is_empty() {
             break;
@@ -45,6 +46,9 @@ fn idle_and_trickling_clients_hold_nobody_up() {
         std::thread::sleep(Duration::from_millis(100)); // the pace of the trickle
     }
     assert!(trickling.is_empty(), "the head was sent before its deadline");
+    waits.sort_unstable();
+    let (half, slowest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+    println!("{idle_count} idle and {trickling_count} trickling: others waited {half:?}, at most {slowest:?}");
     assert!(
         slowest < Duration::from_millis(2_500),
         "others waited up to {slowest:?}"

@@ -22,6 +22,28 @@ fn check_host(server: &Server, host: &str, is_ours: bool) {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn without_being_told_it_listens_on_this_machine_alone() {
+    let server = Server::start();
+    let port = format!(":{:04X}", server.address.port());
+    let mut listening = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        // Where there is no IPv6 there is no second table.
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        // The second column is the address here, the fourth the state; 0A is listening.
+        let ours = rows.filter(|row| row.len() > 3 && row[3] == "0A" && row[1].ends_with(&port));
+        listening.extend(ours.map(|row| row[1].trim_end_matches(&port).to_string()));
+    }
+    // 127.0.0.1 and ::1, as this table writes them.
+    let home = ["0100007F", "00000000000000000000000001000000"];
+    assert!(
+        !listening.is_empty() && listening.iter().all(|address| home.contains(&address.as_str())),
+        "{listening:?}"
+    );
+}
+
 #[test]
 fn only_names_of_this_machine_are_served() {
     let server = Server::start();
