@@ -1,18 +1,25 @@
 //! Sending a message, which every family does in its own form and words: a turn begins, and is answered when it ends, or
 //! while it is written to those who ask for that.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::blocks;
 use super::html::Html;
+use super::seat::Seat;
+use super::session::refused;
 use super::stream::Line;
 use super::{Ctx, fault, unknown_model};
 use crate::error::{Error, Kind};
-use crate::http::{Either, EventStream, Later, Media, Request, TextStream, Typed};
+use crate::http::{Either, EventStream, Later, Media, Reply, Request, TextStream, Typed};
 use crate::models::Choice;
 use crate::store::Conversation;
-use crate::turn::{Ask, Done, Position};
+use crate::turn::{Ask, Done, Notice, Position, Subscriber};
+
+/// Seconds after which one of those who wait for the same user may have their reply.
+const TOO_MANY_RETRY_S: u32 = 5;
 
 /// What a send route answers: the family's own object, or the reply as it comes.
 pub(super) type Sent<T> = Either<Typed<T>, Either<EventStream, TextStream>>;
@@ -123,9 +130,13 @@ pub(super) fn send_later<T: 'static>(
     };
     let turns = &ctx.app.turns;
     let Some(media) = words.media else {
+        let Some((seat, waiter)) = Waiter::new(ctx, respond) else {
+            return;
+        };
         let answer = move |outcome: Result<Done, _>| {
             let answer = move |answer: Result<Typed<T>, Error>| {
-                respond.send(answer.map(Either::This).map_err(|error| in_words(error, words.missing)));
+                waiter.answer(answer.map(Either::This).map_err(|error| in_words(error, words.missing)));
+                drop(seat);
             };
             match outcome {
                 Ok(done) => view(done, Box::new(answer)),
@@ -147,6 +158,45 @@ pub(super) fn send_later<T: 'static>(
         drop(view);
     };
     turns.stream(ask, reader, Box::new(answer));
+}
+
+/// Somebody who waits for a whole reply, on behalf of a session: once that has ended they are told so, and hear nothing of
+/// the reply. It is written to its end all the same.
+struct Waiter<A>(Mutex<Option<Later<A>>>);
+
+impl<A: Into<Reply> + Send + 'static> Waiter<A> {
+    /// The caller, for as long as the seat is held. `None` when there is none left: the caller was told.
+    fn new(ctx: &Ctx, respond: Later<A>) -> Option<(Seat, Arc<Waiter<A>>)> {
+        let taken = ctx
+            .caller()
+            .and_then(|caller| Ok((caller, Seat::take(&ctx.app, caller, TOO_MANY_RETRY_S)?)));
+        let (caller, seat) = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                respond.send(Err(error));
+                return None;
+            }
+        };
+        let waiter = Arc::new(Waiter(Mutex::new(Some(respond))));
+        seat.watch(caller, Arc::clone(&waiter) as Arc<dyn Subscriber>);
+        Some((seat, waiter))
+    }
+
+    /// Answers, unless that was done already.
+    fn answer(&self, answer: Result<A, Error>) {
+        let respond = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(respond) = respond {
+            respond.send(answer);
+        }
+    }
+}
+
+impl<A: Into<Reply> + Send + 'static> Subscriber for Waiter<A> {
+    fn notify(&self, _: &Notice) {}
+
+    fn dismiss(&self) {
+        self.answer(Err(refused()));
+    }
 }
 
 fn in_words(error: Error, missing: String) -> Error {

@@ -76,8 +76,7 @@ impl Origins {
     pub fn knows_host(&self, host: &str) -> bool {
         let name = without_port(host).to_ascii_lowercase();
         let name = name.strip_suffix('.').unwrap_or(&name);
-        let literal = name.trim_start_matches('[').trim_end_matches(']');
-        literal.parse::<IpAddr>().is_ok()
+        literal(name).is_some()
             || name == "localhost"
             || name.ends_with(".localhost")
             || self.names.iter().any(|ours| ours == name)
@@ -142,20 +141,29 @@ fn is_own_origin(request: &Request, origin: &str) -> bool {
 /// Whether an authority is this machine under a name that no other machine has.
 fn is_here(authority: &str) -> bool {
     let name = without_port(authority).to_ascii_lowercase();
-    let literal = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name == "localhost" || name.ends_with(".localhost") || literal(&name).is_some_and(|address| address.is_loopback())
 }
 
-fn without_port(host: &str) -> &str {
-    if host.starts_with('[') {
-        return host.split_inclusive(']').next().unwrap_or(host);
+/// The address that a name is: an IPv6 address stands in brackets, an IPv4 address in none (RFC 3986, 3.2.2).
+fn literal(name: &str) -> Option<IpAddr> {
+    match name.strip_prefix('[') {
+        Some(v6) => v6.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
+        None => name.parse().ok().map(IpAddr::V4),
     }
+}
+
+/// A port is a colon and digits, behind the brackets if there are any; what else stands there belongs to the name, which
+/// is then nobody's.
+fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        // The colons of an address in brackets are no port's.
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !is_open(name) => name,
         _ => host,
     }
+}
+
+fn is_open(name: &str) -> bool {
+    name.starts_with('[') && !name.ends_with(']')
 }
 
 #[cfg(test)]
@@ -176,6 +184,10 @@ mod tests {
             "pi.local:8000",
             "chat.example.com",
             "localhost.",
+            "localhost:",
+            "[::1]:",
+            "[::ffff:127.0.0.1]",
+            "[1:2:3:4:5:6:7:8]:80",
         ] {
             assert!(origins.knows_host(ours), "{ours}");
         }
@@ -191,8 +203,18 @@ mod tests {
             "[::1",
             "2130706433",
             "0x7f.1",
+            "0177.0.0.1",
+            "[::1].evil.example",
+            "[::1]evil.example:80",
+            "[[::1]]",
+            "[127.0.0.1]",
+            "127.0.0.1]",
+            "::1",
+            "::1:80",
+            "[::1%25eth0]",
+            "[]",
         ] {
-            assert!(!origins.knows_host(foreign) || foreign == "[::1", "{foreign}");
+            assert!(!origins.knows_host(foreign), "{foreign}");
         }
     }
 }

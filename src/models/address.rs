@@ -12,10 +12,18 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::error::{Error, Kind};
 
-/// The metadata service of Alibaba Cloud (Amazon's, Google's, Microsoft's and Oracle's are link-local).
-const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
-/// That of Amazon over IPv6.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Metadata services that are not link-local, as most are: Alibaba Cloud's, Oracle's first one, Azure's host.
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
+/// Those over IPv6: Amazon's, Google's, Scaleway's.
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+];
 
 /// The address of an API, such as `https://api.openai.com/v1`: http or https, without user, query or final slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +53,10 @@ impl BaseUrl {
             .host()
             .filter(|host| !host.is_empty())
             .ok_or_else(|| no("has no host"))?;
+        // Behind brackets some readers stop, and others go on.
+        if !authority[host.len()..].is_empty() && !authority[host.len()..].starts_with(':') {
+            return Err(no("is not a URL"));
+        }
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         match ip_of(&host) {
             Some(ip) if is_refused(ip) => {
@@ -96,16 +108,20 @@ impl Resolver for GuardedResolver {
             }
             None => self.0.resolve(uri, config, timeout)?,
         };
-        let mut allowed = self.empty();
-        for &address in found.iter().filter(|address| !is_refused(address.ip())) {
-            allowed.push(address);
-        }
-        if allowed.is_empty() {
-            Err(ureq::Error::HostNotFound)
-        } else {
-            Ok(allowed)
-        }
+        allowed(&found)
     }
+}
+
+/// Those of a name's addresses that may be connected to.
+fn allowed(found: &ResolvedSocketAddrs) -> Result<ResolvedSocketAddrs, ureq::Error> {
+    let mut allowed = GuardedResolver::default().empty();
+    for &address in found.iter().filter(|address| !is_refused(address.ip())) {
+        allowed.push(address);
+    }
+    if allowed.is_empty() {
+        return Err(ureq::Error::HostNotFound);
+    }
+    Ok(allowed)
 }
 
 /// The address that a host is, if it is not a name.
@@ -149,22 +165,28 @@ fn number(text: &str) -> Option<u32> {
 
 fn is_refused(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(v4) => v4.is_link_local() || v4 == METADATA_V4,
+        IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
         IpAddr::V6(v6) => {
             v6.is_unicast_link_local()
-                || v6 == METADATA_V6
+                || METADATA_V6.contains(&v6)
                 || embedded_v4(v6).is_some_and(|v4| is_refused(IpAddr::V4(v4)))
         }
     }
 }
 
-/// The IPv4 address inside `::ffff:a.b.c.d`, `::a.b.c.d`, `64:ff9b::a.b.c.d` (NAT64) or `2002:aabb:ccdd::` (6to4).
+/// The IPv4 address inside `::ffff:a.b.c.d`, `::a.b.c.d`, `::ffff:0:a.b.c.d` (RFC 2765), `64:ff9b::a.b.c.d` and
+/// `64:ff9b:1::a.b.c.d` (NAT64, RFC 6052 and 8215), `2002:aabb:ccdd::` (6to4), `2001:0:…` (Teredo, RFC 4380: turned round)
+/// or `…:0:5efe:a.b.c.d` (ISATAP, RFC 5214).
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let words = v6.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
     match words {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0 | 1, _, _, _, high, low]
+        | [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => Some(v4(high, low)),
         [0x2002, high, low, ..] => Some(v4(high, low)),
+        [0x2001, 0, .., high, low] => Some(v4(!high, !low)),
         _ => None,
     }
 }
@@ -235,6 +257,38 @@ mod tests {
             "[fd00:ec2::254]",
             "[fd00:0ec2:0:0:0:0:0:0254]",
             "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+            "[fd20:ce::254]",
+            "[fd00:42::42]",
+            // Other numbers of parts, other radices, mixed; leading zeros, capitals, dots and ports.
+            "169.254.169.254:65535",
+            "169.254.169.254.:80",
+            "169.0xfea9fe",
+            "0xa9.16689662",
+            "169.0376.43518",
+            "0XA9.0376.169.0xFE",
+            "0xa9fea9fe.",
+            "00000251.00000376.0251.0376",
+            "0x000000a9fea9fe",
+            "0xA9FE0000",
+            "1684301000",
+            "0x646464c8",
+            "0xa83f8110",
+            "[fe80::a9fe:a9fe]",
+            "[febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff]",
+            "[0000:0000:0000:0000:0000:ffff:a9fe:a9fe]",
+            "[0:0:0:0:0:FFFF:169.254.169.254]",
+            "[::FFFF:A9FE:0001]:8080",
+            "[::ffff:0:169.254.169.254]",
+            "[64:ff9b:1::169.254.169.254]",
+            "[64:ff9b:1:a9fe:a9:fe00:a9fe:a9fe]",
+            "[2002:a9fe:a9fe:1:2:3:4:5]",
+            "[2001:0:4136:e378:8000:63bf:5601:5601]",
+            "[2001:db8::5efe:169.254.169.254]",
+            "[2001:db8::200:5efe:a9fe:a9fe]",
+            "[::100.100.100.200]",
+            "[::ffff:168.63.129.16]",
         ] {
             let error = BaseUrl::parse(&format!("http://{host}/latest")).expect_err(host);
             assert!(
@@ -260,6 +314,30 @@ mod tests {
             ("http://example.com/v1?key=x", "must not contain a query"),
             ("http://example.com/v1#x", "must not contain a query"),
             ("http://exa mple.com/", "is not a URL"),
+            // What others might read as an address, or as another host.
+            ("http://\u{ff11}\u{ff16}\u{ff19}.254.169.254/", "is not a URL"),
+            ("http://\u{2460}69.254.169.254/", "is not a URL"),
+            ("http://169\u{3002}254\u{3002}169\u{3002}254/", "is not a URL"),
+            ("http://169\u{ff0e}254\u{ff0e}169\u{ff0e}254/", "is not a URL"),
+            ("http://169.254.169.254\u{200b}/", "is not a URL"),
+            ("http://%31%36%39.254.169.254/", "is not a URL"),
+            ("http://169%2e254%2e169%2e254/", "is not a URL"),
+            ("http://169.254.169.254%00.example.com/", "is not a URL"),
+            ("http://169.254.169.254\\@example.com/", ""),
+            ("http://example.com\\@169.254.169.254/", ""),
+            ("http://example.com@169.254.169.254/", "must not contain a user"),
+            ("http://169.254.169.254@example.com/", "must not contain a user"),
+            ("http://example.com:80@169.254.169.254/", "must not contain a user"),
+            ("http://example.com#@169.254.169.254/", ""),
+            ("http://[::ffff:169.254.169.254", ""),
+            ("http://[::1]169.254.169.254/", ""),
+            ("http://[fe80::1%eth0]/", ""),
+            ("http://exam\tple.com/", ""),
+            ("http://exam\r\nple.com/", ""),
+            ("gopher://169.254.169.254/", "must begin with"),
+            ("//169.254.169.254/", "must begin with"),
+            ("http:169.254.169.254/", ""),
+            ("http:/169.254.169.254/", ""),
         ] {
             let error = BaseUrl::parse(text).expect_err(text);
             assert!(error.message().contains(why), "{text}: {}", error.message());
@@ -267,14 +345,36 @@ mod tests {
         }
     }
 
+    /// Names are looked up after all is read: what they lead to is what counts, and what is refused is left out.
     #[test]
-    fn names_that_lead_to_refused_addresses_find_no_host() {
-        let uri: Uri = "http://0xa9fea9fe/v1".parse().unwrap();
-        let found = GuardedResolver::default().resolve(&uri, &Config::default(), NextTimeout::default());
-        assert!(matches!(found, Err(ureq::Error::HostNotFound)));
-        let uri: Uri = "http://localhost:1/v1".parse().unwrap();
-        GuardedResolver::default()
-            .resolve(&uri, &Config::default(), NextTimeout::default())
-            .unwrap();
+    fn what_a_name_leads_to_is_looked_at() {
+        let resolve = |host: &str| {
+            let uri: Uri = format!("http://{host}/v1").parse().expect(host);
+            GuardedResolver::default().resolve(&uri, &Config::default(), NextTimeout::default())
+        };
+        for host in ["0xa9fea9fe", "[::ffff:a9fe:a9fe]:80", "[fe80::1]", "1684301000"] {
+            let found = resolve(host);
+            assert!(matches!(found, Err(ureq::Error::HostNotFound)), "{host}: {found:?}");
+        }
+        resolve("localhost:1").unwrap();
+        resolve("127.1:1").unwrap();
+        // As a name server would answer that mixes good addresses and bad ones.
+        let all = [
+            "127.0.0.1",
+            "169.254.169.254",
+            "::1",
+            "fe80::1",
+            "::ffff:169.254.169.254",
+            "100.100.100.200",
+            "10.0.0.1",
+        ];
+        let all = all.map(|ip| SocketAddr::new(ip.parse().expect(ip), 1));
+        let mut found = GuardedResolver::default().empty();
+        all.iter().for_each(|address| found.push(*address));
+        let allowed = allowed(&found).unwrap();
+        assert_eq!(allowed[..], [all[0], all[2], all[6]]);
+        let mut bad = GuardedResolver::default().empty();
+        bad.push(all[1]);
+        assert!(matches!(self::allowed(&bad), Err(ureq::Error::HostNotFound)));
     }
 }

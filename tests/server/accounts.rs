@@ -1,6 +1,7 @@
 //! Accounts from the wire: bodies that are no accounts, reading and changing oneself, requests without a token here;
 //! registering, signing in, sessions, tokens and the rules of who may register in the modules below.
 
+mod forgeries;
 mod policy;
 mod registering;
 mod sessions;

@@ -7,26 +7,27 @@ mod framing;
 mod heads;
 mod mutations;
 mod names;
+mod smuggling;
 mod stop;
 
+use fireside::api;
 use serde_json::json;
 
 use crate::rig::{Connection, Launch, PATIENCE, Server, check_shape, crowd, invalid, until};
 
-/// Every route that takes POST, for the tests that must hold on all of them.
-pub(crate) const POST_ROUTES: &[&str] = &[
-    "/auth/register",
-    "/auth/login",
-    "/auth/token",
-    "/token",
-    "/auth/session",
-    "/auth/logout",
-    "/users/",
-    "/chats",
-    "/chats/1/restore",
-    "/chat",
-    "/api/user123/chat",
-];
+/// Method and path of every route that takes a body, for the tests that must hold on all of them.
+pub(crate) fn routes_with_bodies() -> Vec<(&'static str, String)> {
+    let routes = api::routes().filter(|route| matches!(route.method, "POST" | "PUT" | "PATCH"));
+    let filled = |path: &str| {
+        let parts = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "1" } else { part });
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let routes: Vec<_> = routes.map(|route| (route.method, filled(route.path))).collect();
+    assert!(routes.len() > 35, "only {} routes take a body", routes.len());
+    routes
+}
 
 /// Sends a request without a body and checks the status and the `Allow` header.
 #[track_caller]

@@ -58,11 +58,15 @@ mod providers;
 #[cfg(test)]
 mod rendering;
 #[cfg(test)]
+mod revocation;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
 mod search;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

@@ -170,30 +170,73 @@ fn check_harmless(reply: &Reply, what: &str) {
     );
 }
 
+/// What a browser would run, frame, style a page with, or guess at; and ways to say so in other words.
+const RUNNABLE: &[&str] = &[
+    "text/html",
+    "text/html; charset=utf-7",
+    "TEXT/HTML",
+    " text/html ",
+    "text/html, image/png",
+    "text/html;image/png",
+    "application/xhtml+xml",
+    "application/xml",
+    "text/xml",
+    "text/xsl",
+    "application/xslt+xml",
+    "application/rss+xml",
+    "application/mathml+xml",
+    "image/svg+xml",
+    "image/svg+xml;charset=utf-8",
+    "IMAGE/SVG+XML",
+    "image/svg",
+    "image/x-icon+xml",
+    "text/javascript",
+    "application/javascript",
+    "application/ecmascript",
+    "text/jscript",
+    "application/wasm",
+    "text/css",
+    "text/vtt",
+    "text/cache-manifest",
+    "application/manifest+json",
+    "multipart/related",
+    "multipart/x-mixed-replace; boundary=x",
+    "message/rfc822",
+    "application/x-mimearchive",
+    "application/x-shockwave-flash",
+    "application/java-archive",
+    "application/hta",
+    "application/x-msdownload",
+    "application/vnd.ms-htmlhelp",
+    "text/x-server-parsed-html",
+    "unknown/unknown",
+    "application/unknown",
+    "*/*",
+    "html",
+    "nonsense",
+    "/",
+    "",
+];
+
 #[test]
 fn no_file_is_run_by_a_browser() {
     let server = Server::start();
     let ann = server.account("ann");
     let page = b"<html><script>alert(1)</script>".as_slice();
-    for (filename, kind) in [
-        ("a.html", "text/html"),
-        ("a.svg", "image/svg+xml"),
-        ("a.xhtml", "application/xhtml+xml"),
-        ("a.xml", "text/xml"),
-        ("a.js", "text/javascript"),
-        ("a.html", "text/html; charset=utf-8"),
-        ("a.png", "image/svg+xml"),
-        ("a.html", "nonsense"),
-        ("a.mht", "multipart/related"),
-    ] {
-        let url = upload(&server, &ann.token, filename, kind, page);
-        let id = attach(&server, &ann, filename, kind, page);
+    for kind in RUNNABLE {
+        let filename = format!("a.{}", kind.split(['/', '+', ';', ' ']).nth(1).unwrap_or("html"));
+        let url = upload(&server, &ann.token, &filename, kind, page);
+        let id = attach(&server, &ann, &filename, kind, page);
         for target in [url, format!("/attachments/{id}")] {
-            let reply = server.get(&target).bearer(&ann.token).send();
-            check_harmless(&reply, kind);
-            assert_eq!(reply.header("Content-Type"), Some("application/octet-stream"), "{kind}");
-            let disposition = reply.header("Content-Disposition").expect("a disposition");
-            assert!(disposition.starts_with("attachment; filename=\""), "{disposition}");
+            for query in ["", "?download=0", "?inline=1&type=text/html"] {
+                let reply = server.get(&format!("{target}{query}")).bearer(&ann.token).send();
+                assert_eq!(reply.status, 200, "{kind}: {}", reply.text());
+                check_harmless(&reply, kind);
+                assert_eq!(reply.header("Content-Type"), Some("application/octet-stream"), "{kind}");
+                assert_eq!(reply.count("Content-Type"), 1, "{kind}");
+                let disposition = reply.header("Content-Disposition").expect("a disposition");
+                assert!(disposition.starts_with("attachment; filename=\""), "{disposition}");
+            }
         }
     }
     // A picture may be shown where it is; a page under a picture's name stays a picture to the browser.

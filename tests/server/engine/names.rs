@@ -62,6 +62,11 @@ fn only_names_of_this_machine_are_served() {
         "192.168.1.5",
         "[::1]",
         "[fe80::1]",
+        "[::ffff:127.0.0.1]",
+        "[0:0:0:0:0:0:0:1]",
+        "localhost.",
+        "LocalHost.",
+        "127.0.0.1.",
         &machine,
         &format!("{machine}.local"),
     ] {
@@ -77,9 +82,111 @@ fn only_names_of_this_machine_are_served() {
         "1.2.3",
         "chat.lan",
         "",
+        // This machine in spellings that no browser sends, and names that only look like it.
+        "2130706433",
+        "0x7f000001",
+        "0x7f.0.0.1",
+        "017700000001",
+        "0177.0.0.1",
+        "127.1",
+        "127.0.0.1.1",
+        "::1",
+        "[::1].evil.example",
+        "[::1]evil.example",
+        "[127.0.0.1]",
+        "[[::1]]",
+        "[::1%25lo]",
+        "[::1%lo]",
+        "[::1",
+        "::1]",
+        "[]",
+        "localhost..",
+        ".localhost.evil.example",
+        "localhost.localdomain",
+        "localhost%00.evil.example",
+        "localhost%2eevil.example",
+        "localhost@evil.example",
+        "evil.example@localhost",
+        "localhost,evil.example",
+        "localhost evil.example",
+        "localhost/evil.example",
+        "localhost\\evil.example",
+        "localhost#evil.example",
+        "localhost?evil.example",
+        "evil.example#localhost",
+        "http://localhost",
+        "l\u{43e}calhost",
+        "\u{ff4c}ocalhost",
+        "\u{2460}27.0.0.1",
+        "localhost\u{3002}",
+        "xn--localhost-",
+        "%6c%6f%63%61%6c%68%6f%73%74",
+        "*",
+        "*.localhost.evil.example",
+        "0",
     ] {
         check_host(&server, host, false);
         check_host(&server, &format!("{host}:{port}"), false);
+    }
+}
+
+/// A port is digits; what else stands behind the colon is no port, and the whole no name of ours.
+#[test]
+fn ports_are_digits() {
+    let server = Server::start();
+    for host in [
+        "localhost:",
+        "localhost:0",
+        "localhost:65536",
+        "[::1]:1",
+        "127.0.0.1:00080",
+    ] {
+        check_host(&server, host, true);
+    }
+    for host in [
+        "localhost:80:80",
+        "localhost:evil.example",
+        "localhost:80evil",
+        "localhost: 80",
+        "localhost:-1",
+        "[::1]:x",
+        "127.0.0.1:80.evil.example",
+        "::1:80",
+    ] {
+        check_host(&server, host, false);
+    }
+}
+
+/// Which of two names is meant, a proxy may see differently.
+#[test]
+fn two_names_are_none() {
+    let server = Server::start();
+    for (first, second) in [
+        ("localhost", "evil.example"),
+        ("evil.example", "localhost"),
+        ("localhost", "localhost"),
+        ("localhost", ""),
+    ] {
+        let reply = server.get("/health").host(first).header("hoSt", second).send();
+        assert_eq!(reply.status, 400, "{first} and {second}");
+    }
+    for target in [
+        "http://localhost/health",
+        "http://127.0.0.1/health",
+        "HTTP://[::1]:1/health",
+    ] {
+        assert_eq!(server.get(target).host("evil.example").send().status, 421, "{target}");
+        assert_eq!(server.get(target).host("localhost").send().status, 200, "{target}");
+    }
+    for target in [
+        "http://evil.example/health",
+        "https://evil.example/health",
+        "http://[::1].evil.example/health",
+        "http://localhost.evil.example/health",
+        "http://evil.example@localhost/health",
+        "http://2130706433/health",
+    ] {
+        assert_eq!(server.get(target).host("localhost").send().status, 421, "{target}");
     }
 }
 
@@ -191,6 +298,27 @@ fn foreign_pages_cannot_write() {
         &other_port,
         "http://127.0.0.1",
         "file://",
+        "file:///etc/passwd",
+        "about:blank",
+        "data:text/html,x",
+        "blob:http://127.0.0.1/x",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "http://localhost.evil.example",
+        "http://evil.example#127.0.0.1",
+        "*",
+        &format!("{origin}/"),
+        &format!("{origin}/path"),
+        &format!("{origin}0"),
+        &format!("{origin}#"),
+        &format!("{origin}@evil.example"),
+        &format!(" {origin} http://evil.example"),
+        &format!("http://sub.{}", &origin[7..]),
+        &format!("http://evil.example@{}", &origin[7..]),
+        &format!("http://localhost:{}", server.address.port()),
+        &format!("http://[::1]:{}", server.address.port()),
+        &format!("http://2130706433:{}", server.address.port()),
+        &origin[7..],
+        &format!("//{}", &origin[7..]),
         &format!("{origin}.evil.example"),
         &format!("{origin}, http://evil.example"),
     ] {
@@ -199,6 +327,21 @@ fn foreign_pages_cannot_write() {
     }
     check_write(&server, &[("Sec-Fetch-Site", "cross-site")], true);
     check_write(&server, &[("Sec-Fetch-Site", "Cross-Site")], true);
+    // A form that another site's page submits for a visitor who clicks.
+    let form = [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "document"),
+        ("Sec-Fetch-User", "?1"),
+    ];
+    check_write(&server, &form, true);
+    check_write(
+        &server,
+        &[("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Site", "cross-site")],
+        true,
+    );
+    // The second does not mend the first.
+    check_write(&server, &[("Origin", "http://evil.example"), ("Origin", &origin)], true);
     for headers in [
         vec![],
         vec![("Origin", origin.as_str())],
@@ -223,6 +366,29 @@ fn foreign_pages_may_read_what_is_public_but_get_no_leave_to_see_it() {
         "{:?}",
         reply.headers
     );
+}
+
+/// A page that asks first, for a browser that guards the local network or for any, gets no leave.
+#[test]
+fn preflights_give_no_leave() {
+    let server = Server::start();
+    let routes = fireside::api::routes().map(|route| (route.method, route.path));
+    for (method, path) in routes.chain([("POST", "/nothing")]) {
+        let asked = server
+            .call("OPTIONS", path)
+            .header("Origin", "http://evil.example")
+            .header("Access-Control-Request-Method", method)
+            .header("Access-Control-Request-Headers", "authorization,content-type")
+            .header("Access-Control-Request-Private-Network", "true")
+            .header("Access-Control-Request-Local-Network", "true");
+        let reply = asked.send();
+        assert!((400..500).contains(&reply.status), "{method} {path}: {}", reply.status);
+        let given = reply
+            .headers
+            .iter()
+            .find(|(name, _)| name.to_ascii_lowercase().starts_with("access-control-"));
+        assert_eq!(given, None, "{method} {path}");
+    }
 }
 
 #[test]

@@ -41,10 +41,19 @@ pub(crate) fn forge(secret: &str, claims: &Value) -> String {
 
 /// A token whose header says `alg` and whose signature is made by `algorithm`.
 pub(crate) fn forge_with(algorithm: Algorithm, alg: &str, secret: &str, claims: &Value) -> String {
-    let head = encode(json!({"alg": alg, "typ": "JWT"}).to_string().as_bytes());
-    let body = encode(claims.to_string().as_bytes());
-    let signed = format!("{head}.{body}");
-    let signature = encode(&algorithm.sign(secret.as_bytes(), signed.as_bytes()));
+    let head = json!({"alg": alg, "typ": "JWT"}).to_string();
+    forge_raw(
+        algorithm,
+        secret.as_bytes(),
+        head.as_bytes(),
+        claims.to_string().as_bytes(),
+    )
+}
+
+/// A token of these very bytes, which need not be JSON.
+pub(crate) fn forge_raw(algorithm: Algorithm, secret: &[u8], head: &[u8], claims: &[u8]) -> String {
+    let signed = format!("{}.{}", encode(head), encode(claims));
+    let signature = encode(&algorithm.sign(secret, signed.as_bytes()));
     format!("{signed}.{signature}")
 }
 

@@ -85,6 +85,14 @@ impl Call {
         self.header("Host", host)
     }
 
+    /// The same request for another target.
+    pub(crate) fn at(&self, target: &str) -> Call {
+        Call {
+            target: target.to_string(),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn bearer(self, token: &str) -> Call {
         self.header("Authorization", &format!("Bearer {token}"))
     }
@@ -254,6 +262,19 @@ impl Connection {
             self.fill(deadline);
         }
         (std::mem::take(&mut self.read), self.ending)
+    }
+
+    /// Waits until these words have come.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, words: &str, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let has_come = |read: &[u8]| read.windows(words.len()).any(|window| window == words.as_bytes());
+        while !has_come(&self.read) {
+            let text = String::from_utf8_lossy(&self.read).into_owned();
+            let is_over = self.ending != Ending::Open || Instant::now() >= deadline;
+            assert!(!is_over, "no {words:?} in {text:?} ({:?})", self.ending);
+            self.fill(deadline);
+        }
     }
 
     /// Whether the other side has ended the connection, without waiting for it.

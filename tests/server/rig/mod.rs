@@ -15,7 +15,7 @@ mod stream;
 mod upstream;
 
 pub(crate) use desk::Desk;
-pub(crate) use forge::{Algorithm, claims, forge, forge_with};
+pub(crate) use forge::{Algorithm, claims, forge, forge_raw, forge_with};
 pub(crate) use form::Multipart;
 pub(crate) use http::{Call, Connection, Ending, Reply, parse_replies, percent};
 pub(crate) use output::check_output;
