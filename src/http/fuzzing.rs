@@ -14,7 +14,7 @@ use memchr::memmem;
 use serde_json::Value;
 
 use super::conn::{Partial, State, Step};
-use super::decode::{Spec, Values};
+use super::decode::{BodyKind, Spec, Values};
 use super::forms::parse_pairs;
 use super::framing::Framing;
 use super::multipart::{self, Form, PartHead};
@@ -403,8 +403,11 @@ pub(crate) fn input(specs: &[Spec], bytes: &[u8]) {
     };
     let typed = Values { body, ..texts.clone() };
     for spec in specs {
-        check_values(spec, typed.clone());
-        check_values(spec, texts.clone());
+        match spec.body {
+            Some((BodyKind::Form, _)) => check_values(spec, texts.clone()),
+            None if spec.path.is_none() && spec.query.is_none() => {}
+            _ => check_values(spec, typed.clone()),
+        }
     }
 }
 
