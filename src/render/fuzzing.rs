@@ -61,7 +61,11 @@ pub(crate) fn markdown(bytes: &[u8]) {
     }
     let [whole, _, pieces] = cuttings(text.as_bytes());
     let (whole, pieces) = (grow(&text, &whole), grow(&text, &pieces));
-    assert_eq!(pieces, whole, "who reads along reads something else");
+    // Where a name is defined, which block the definition belongs to depends on how much of it was there when somebody
+    // looked; until the text ends that may be told either way.
+    if !text.contains("]:") {
+        assert_eq!(pieces, whole, "who reads along reads something else");
+    }
 }
 
 /// What one reads in the end who reads along.
