@@ -289,6 +289,9 @@ def main():
     binary = os.path.abspath(args.binary)
     if not os.access(binary, os.X_OK):
         parser.error(f"there is no {binary}: build it with cargo build --release")
+    # The server takes its settings from the environment too; what is measured has its defaults.
+    for name in [name for name in os.environ if name.startswith("FIRESIDE_")]:
+        del os.environ[name]
     peers = os.path.abspath(args.peers)
     told = f"{time.strftime('%Y-%m-%d')}, {machine()}\n"
     for part in parts:
