@@ -91,12 +91,20 @@ impl Growing {
 }
 
 /// Where the text's top-level blocks begin, as far as its whole lines say: always at the start of a line. None where the
-/// text nests too deep, so that all of it stays open.
+/// text nests too deep, or holds a carriage return by itself, so that all of it stays open: the parser takes that for the
+/// end of a line in one place and not in another.
 fn starts(text: &str) -> Vec<usize> {
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let Cow::Borrowed(whole) = nesting::limit(whole) else {
         return Vec::new();
     };
+    if whole
+        .as_bytes()
+        .windows(2)
+        .any(|two| two[0] == b'\r' && two[1] != b'\n')
+    {
+        return Vec::new();
+    }
     let at_line = |at: usize| whole[..at].rfind('\n').map_or(0, |end| end + 1);
     markdown::top_level(whole).map(at_line).collect()
 }

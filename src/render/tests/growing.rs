@@ -64,6 +64,7 @@ const TEXTS: &[&str] = &[
     "a\n\n\n\n\nb\n \n\t\nc",
     "*open\n\nnever closed**\n\n`nor this\n\n[nor](this\n\n<nor",
     "1. a\n1. b\n- c\n\n  d\n\n\n  e\nf\n\n-\n\n- g",
+    "```\ra\n~~~\n    b\n```\ra\n~~~\n    c\n",
 ];
 
 #[test]
