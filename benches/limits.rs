@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "rows are other ones here")]
 mod load;
 
+use std::borrow::Cow;
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -249,13 +250,13 @@ struct View<'m> {
     role: &'static str,
     content: String,
     created_at: String,
-    r#type: String,
+    r#type: Cow<'static, str>,
     sender: &'static str,
     timestamp: String,
-    status: String,
+    status: Cow<'static, str>,
     media_urls: Value,
     reply_to_id: Option<String>,
-    importance_level: String,
+    importance_level: Cow<'static, str>,
     state: &'static str,
     model: Option<String>,
     error: Option<String>,

@@ -72,6 +72,8 @@ pub mod clock;
 pub mod commands;
 pub mod error;
 mod floor;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hex;
 pub mod http;
 pub mod library;

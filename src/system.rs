@@ -37,6 +37,14 @@ pub fn trim_memory() {
     unix::trim_memory();
 }
 
+/// Gives the memory back that the program's code and constants take, and its libraries': for who has done much that will
+/// not be done again. What is still needed comes out of the system's cache of files as it is used; the rest is no longer
+/// counted as ours, and need not be kept for us when memory is short. Takes about a millisecond.
+pub fn release_code() {
+    #[cfg(target_os = "linux")]
+    unix::release_code();
+}
+
 /// Raises the limit of open files as far as the system allows, and returns how many connections that leaves.
 pub fn raise_descriptor_limit() -> usize {
     #[cfg(unix)]
@@ -316,6 +324,54 @@ mod unix {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    pub(super) fn release_code() {
+        // Each mapping is a line "start-end rights offset device inode path", and then its figures: proc_pid_smaps(5).
+        let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") else {
+            return;
+        };
+        let mut code = None;
+        let mut own_pages = 0;
+        for line in smaps.lines() {
+            let mut words = line.split_ascii_whitespace();
+            match (words.next(), words.next(), words.next()) {
+                (Some("Anonymous:" | "Swap:"), Some(kib), _) => own_pages += kib.parse().unwrap_or(1),
+                (Some("VmFlags:"), ..) => {
+                    // Pages of which the system has made a copy of our own hold more than the file does.
+                    if let Some((start, end)) = code.take()
+                        && own_pages == 0
+                    {
+                        release(start, end);
+                    }
+                }
+                (Some(range), Some("r-xp" | "r--p"), Some(_)) if line.contains(" /") => {
+                    own_pages = 0;
+                    code = range.split_once('-').and_then(|(start, end)| {
+                        Some((
+                            usize::from_str_radix(start, 16).ok()?,
+                            usize::from_str_radix(end, 16).ok()?,
+                        ))
+                    });
+                }
+                (Some(range), Some(rights), Some(_)) if rights.len() == 4 && range.contains('-') => code = None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a mapping's pages out of memory.
+    #[cfg(target_os = "linux")]
+    fn release(start: usize, end: usize) {
+        #[expect(
+            unsafe_code,
+            reason = "madvise(2) on a whole mapping of a file that may not be written and of which no page was changed: \
+                      what is used again is read from the file again"
+        )]
+        unsafe {
+            libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED);
+        }
+    }
+
     pub(super) fn raise_descriptor_limit() -> u64 {
         let mut limit = libc::rlimit {
             rlim_cur: 0,
@@ -436,5 +492,26 @@ mod unix {
         let end = buffer.iter().position(|byte| *byte == 0)?;
         let name = std::str::from_utf8(&buffer[..end]).ok()?;
         (!failed && !name.is_empty()).then(|| name.to_owned())
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_that_was_given_back_runs_again() {
+        // Other tests run meanwhile and have theirs read again; a debug build has tens of megabytes of it.
+        let file_kib = || -> u64 {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        let given_back = (0..20).any(|_| {
+            let before = file_kib();
+            release_code();
+            file_kib() < before / 2
+        });
+        assert!(given_back, "{} KiB", file_kib());
     }
 }

@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::changes::{self, UpdateChat};
 use super::html::{self, Html};
 use super::send::{self, SendQuery, Sent, Words};
-use super::views::{self, ChatView, IntegerId, MessageView};
+use super::views::{self, ChatView, Chats, IntegerId, MessageView};
 use super::{AnyId, Ctx, chat_form, parse_id};
 use crate::error::{Error, Kind};
 use crate::http::{
-    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Route, Typed, delete, get, patch, post,
+    Auth, Body, ByType, Created, Deferred, Json, Later, NoContent, Path, Query, Raw, Route, Typed, delete, get, patch,
+    post,
 };
 use crate::limits::{NAME_CHARS_MAX, TAG_CHARS_MAX};
-use crate::store::{self, Around, Branch, Conversation, Message, MessageIds, NewConversation, Page, Read, Ref};
+use crate::store::{self, Around, Branch, Conversation, Listed, Message, MessageIds, NewConversation, Page, Read, Ref};
 use crate::turn::{Ask, Done, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -24,7 +25,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/chats",
         Auth::User,
         "List chats, most recently updated first",
-        &Json(list),
+        &Raw(list),
     ),
     get("/chats/{chat_id}", Auth::User, "Get a chat", &Json(read)),
     get(
@@ -96,12 +97,12 @@ struct CreateChat {
     title: Option<String>,
 }
 
-fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView, Error> {
+fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView<'static>, Error> {
     make(ctx, body.title)
 }
 
 /// Makes an empty chat.
-pub(super) fn make(ctx: &Ctx, title: Option<String>) -> Result<ChatView, Error> {
+pub(super) fn make(ctx: &Ctx, title: Option<String>) -> Result<ChatView<'static>, Error> {
     let user = ctx.user()?;
     let new = NewConversation {
         user_id: user.id,
@@ -150,35 +151,43 @@ fn default_limit() -> i64 {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub(super) struct ChatList {
-    chats: Vec<ChatView>,
+pub(super) struct ChatList<'a> {
+    #[schemars(with = "Vec<ChatView<'static>>")]
+    chats: &'a Chats<'a>,
     total: i64,
 }
 
-pub(super) fn list(ctx: &Ctx, Query(query): Query<ListChats>) -> Result<ChatList, Error> {
+fn list(ctx: &Ctx, Query(query): Query<ListChats>) -> Result<Typed<ChatList<'static>>, Error> {
+    with_list(ctx, &query, |list| Typed::json(&list))
+}
+
+/// Answers with a list of the caller's chats in it.
+pub(super) fn with_list<T>(
+    ctx: &Ctx,
+    query: &ListChats,
+    answer: impl FnOnce(ChatList<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let user = ctx.user()?;
     let page = Page {
         limit: query.limit,
         offset: query.offset,
     };
     let tag = query.tag.as_deref().map(str::trim).filter(|tag| !tag.is_empty());
-    let (conversations, total) = ctx.app.store.read(|read| match tag {
-        None if query.pinned_first => {
-            let found = store::list_conversations_pinned_first(read, user.id, page)?;
-            Ok((found, user.conversation_count))
-        }
-        None => Ok((store::list_conversations(read, user.id, page)?, user.conversation_count)),
-        Some(tag) => Ok((
-            store::list_tagged(read, user.id, tag, page)?,
-            store::count_tagged(read, user.id, tag)?,
-        )),
-    })?;
-    Ok(ChatList {
-        chats: conversations
-            .into_iter()
-            .map(|conversation| views::listed_chat(conversation, user))
-            .collect(),
-        total,
+    ctx.app.store.read(|read| {
+        let total = match tag {
+            None => user.conversation_count,
+            Some(tag) => store::count_tagged(read, user.id, tag)?,
+        };
+        let list = |show: &mut dyn FnMut(Listed<'_>)| {
+            match tag {
+                None if query.pinned_first => store::list_conversations_pinned_first(read, user.id, page, show),
+                None => store::list_conversations(read, user.id, page, show),
+                Some(tag) => store::list_tagged(read, user.id, tag, page, show),
+            }
+            .map(drop)
+        };
+        let chats = Chats::new(user, &list);
+        answer(ChatList { chats: &chats, total }).map_err(|error| chats.failure(error))
     })
 }
 
@@ -188,7 +197,7 @@ fn find(ctx: &Ctx, path: &ChatPath) -> Result<Conversation, Error> {
     found.map_err(|error| path.or_missing(error))
 }
 
-fn read(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView, Error> {
+fn read(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView<'static>, Error> {
     Ok(views::chat(find(ctx, &path)?, ctx.user()?))
 }
 
@@ -295,7 +304,7 @@ pub(super) fn find_messages(
     })
 }
 
-fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>)) -> Result<ChatView, Error> {
+fn update(ctx: &Ctx, (Path(path), Body(body)): (Path<ChatPath>, Body<UpdateChat>)) -> Result<ChatView<'static>, Error> {
     let updated = changes::update(ctx, path.chat()?, body);
     Ok(views::chat(
         updated.map_err(|error| path.or_missing(error))?,
@@ -314,7 +323,7 @@ fn remove(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<(), Error> {
     Ok(())
 }
 
-fn restore(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView, Error> {
+fn restore(ctx: &Ctx, Path(path): Path<ChatPath>) -> Result<ChatView<'static>, Error> {
     let (user, chat) = (ctx.user()?, path.chat()?);
     let owner = user.id;
     let restored = ctx

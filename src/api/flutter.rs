@@ -9,13 +9,13 @@ use serde::Deserialize;
 use super::ai_chat::{self, ListMessages, TextId};
 use super::html::{self, ShowHtml};
 use super::send::{self, SendQuery, Sent, Words};
-use super::views::{self, ChatView, MessageView, Uuid};
+use super::views::{self, ChatView, Chats, MessageView, Uuid};
 use super::{Ctx, parse_id};
 use crate::app::App;
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Route, Typed, get, post, put};
+use crate::http::{Auth, Body, Deferred, Json, Later, Path, Query, Raw, Reply, Route, Typed, get, post, put};
 use crate::limits::{FILES_MAX, NAME_CHARS_MAX};
-use crate::store::{self, Message, MessageDetails, Page, Ref};
+use crate::store::{self, Listed, Message, MessageDetails, Page, Ref};
 use crate::turn::{Ask, Done, Event, Target};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -24,7 +24,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "/chats/",
         Auth::User,
         "List chats, pinned first, then newest activity first",
-        &Json(list),
+        &Raw(list),
     ),
     get(
         "/chats/{chat_id}/messages/",
@@ -60,24 +60,24 @@ struct CreateChat {
     title: String,
 }
 
-fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView, Error> {
+fn create(ctx: &Ctx, Body(body): Body<CreateChat>) -> Result<ChatView<'static>, Error> {
     ai_chat::make(ctx, Some(body.title))
 }
 
-fn list(ctx: &Ctx, (): ()) -> Result<Vec<ChatView>, Error> {
+fn list(ctx: &Ctx, (): ()) -> Result<Typed<Vec<ChatView<'static>>>, Error> {
     let user = ctx.user()?;
     let first = Page {
         limit: CHATS_MAX,
         offset: 0,
     };
-    let conversations = ctx
-        .app
-        .store
-        .read(|read| store::list_conversations_pinned_first(read, user.id, first))?;
-    let views = conversations
-        .into_iter()
-        .map(|conversation| views::listed_chat(conversation, user));
-    Ok(views.collect())
+    ctx.app.store.read(|read| {
+        let list = |show: &mut dyn FnMut(Listed<'_>)| {
+            store::list_conversations_pinned_first(read, user.id, first, show).map(drop)
+        };
+        let chats = Chats::new(user, &list);
+        let reply = Reply::json(200, &chats).map(Typed::made);
+        reply.map_err(|error| chats.failure(error))
+    })
 }
 
 #[derive(Deserialize, JsonSchema)]

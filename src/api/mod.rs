@@ -177,6 +177,20 @@ pub fn routes() -> impl Iterator<Item = RouteFacts> {
     })
 }
 
+/// What the endpoints of all routes read.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn specs() -> Vec<crate::http::Spec> {
+    let endpoints = TABLES
+        .iter()
+        .flat_map(|family| family.routes)
+        .map(|route| route.endpoint);
+    endpoints
+        .flat_map(|endpoint| [Some(endpoint), endpoint.for_forms()])
+        .flatten()
+        .map(|endpoint| endpoint.spec())
+        .collect()
+}
+
 /// The table of routes for the README.
 pub fn markdown() -> String {
     let rows = routes().map(|route| {

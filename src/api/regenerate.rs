@@ -133,7 +133,7 @@ fn edit(
         }
         let urls = message.media_urls.as_deref().map(serde_json::from_str);
         let details = MessageDetails {
-            kind: Some(message.kind.clone()),
+            kind: Some(message.kind.clone().into_owned()),
             media_urls: urls.and_then(Result::ok).unwrap_or_default(),
             reply_to_id: message.reply_to_id.clone(),
         };

@@ -11,7 +11,7 @@ use super::chatai::{self, Models};
 use super::tags::{self, Settings, TagView};
 use super::views::{self, UserView};
 use crate::error::Error;
-use crate::http::{Auth, Query, Raw, Route, Typed, get};
+use crate::http::{Auth, Raw, Route, Typed, get};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[get(
     "/api/start",
@@ -26,15 +26,18 @@ struct Start<'a> {
     settings: Settings,
     tags: Vec<TagView>,
     models: Models,
-    chats: ChatList,
+    chats: ChatList<'a>,
 }
 
 fn start(ctx: &Ctx, (): ()) -> Result<Typed<Start<'static>>, Error> {
-    Typed::json(&Start {
-        user: views::user(ctx.user()?),
-        settings: tags::settings(ctx, ())?,
-        tags: tags::list(ctx, ())?,
-        models: chatai::models(ctx, ())?,
-        chats: ai_chat::list(ctx, Query(ListChats::first()))?,
+    let (settings, tags, models) = (tags::settings(ctx, ())?, tags::list(ctx, ())?, chatai::models(ctx, ())?);
+    ai_chat::with_list(ctx, &ListChats::first(), |chats| {
+        Typed::json(&Start {
+            user: views::user(ctx.user()?),
+            settings,
+            tags,
+            models,
+            chats,
+        })
     })
 }

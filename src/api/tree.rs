@@ -130,7 +130,10 @@ struct ShowBranch {
     message_id: AnyId,
 }
 
-fn show(ctx: &Ctx, (Path(path), Body(body)): (Path<ConversationPath>, Body<ShowBranch>)) -> Result<ChatView, Error> {
+fn show(
+    ctx: &Ctx,
+    (Path(path), Body(body)): (Path<ConversationPath>, Body<ShowBranch>),
+) -> Result<ChatView<'static>, Error> {
     let (user, which) = (ctx.user()?, path.conversation()?);
     let (owner, message) = (user.id, parse(&body.message_id)?);
     let conversation = ctx.app.store.write(move |tx| {
@@ -146,7 +149,7 @@ fn parse(id: &AnyId) -> Result<Ref, Error> {
 }
 
 /// Tells the user's devices that another branch is shown.
-fn changed(ctx: &Ctx, conversation: Conversation) -> Result<ChatView, Error> {
+fn changed(ctx: &Ctx, conversation: Conversation) -> Result<ChatView<'static>, Error> {
     let user = ctx.user()?;
     ctx.app.hub.publish(user.id, None, || Event::Changed {
         chat_id: conversation.uuid.clone(),
@@ -165,7 +168,7 @@ fn remove(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<(), Error> {
     changed(ctx, conversation).map(drop)
 }
 
-fn restore(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<ChatView, Error> {
+fn restore(ctx: &Ctx, Path(path): Path<MessagePath>) -> Result<ChatView<'static>, Error> {
     let (owner, which) = (ctx.user()?.id, parse(&path.message_id)?);
     let from = ctx.app.store.read(|read| {
         let deleted = store::find_deleted_branch(read, owner, &which)?;

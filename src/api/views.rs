@@ -1,9 +1,14 @@
 //! The wire objects that families share.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::cell::Cell;
 
-use crate::store::{Admin, Around, Conversation, Message, MessageIds, Role, User};
+use schemars::JsonSchema;
+use serde::ser::{Error as _, SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::error::Error;
+use crate::store::{Admin, Around, Conversation, Listed, Message, MessageIds, Role, User};
 
 /// A user object.
 #[derive(Serialize, JsonSchema)]
@@ -34,33 +39,33 @@ pub(super) fn user(user: &User) -> UserView<'_> {
 /// A conversation under the name of a chat.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Chat")]
-pub(super) struct ChatView {
+pub(super) struct ChatView<'a> {
     #[schemars(extend("format" = "uuid"))]
-    id: String,
+    id: Cow<'a, str>,
     conversation_id: i64,
     #[schemars(extend("format" = "uuid"))]
-    user_id: String,
-    title: Option<String>,
+    user_id: Cow<'a, str>,
+    title: Option<Cow<'a, str>>,
     #[schemars(extend("format" = "date-time"))]
-    created_at: String,
+    created_at: Cow<'a, str>,
     #[schemars(extend("format" = "date-time"))]
-    updated_at: String,
+    updated_at: Cow<'a, str>,
     message_count: i64,
     #[schemars(extend("format" = "date-time"))]
-    last_message_time: String,
-    last_message_content: String,
+    last_message_time: Cow<'a, str>,
+    last_message_content: Cow<'a, str>,
     is_pinned: bool,
     is_archived: bool,
     #[serde(flatten)]
-    settings: SettingsView,
+    settings: SettingsView<'a>,
 }
 
 /// What a conversation has chosen for itself. What it has not is left out: existing clients know no such keys.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct SettingsView {
+pub(super) struct SettingsView<'a> {
     /// Who replies where a message does not say; else the server's default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<String>,
+    model: Option<Cow<'a, str>>,
     /// What models are told before all else; else the user's own. Lists leave it out, because it may be long.
     #[serde(skip_serializing_if = "Option::is_none")]
     system_prompt: Option<String>,
@@ -75,9 +80,9 @@ pub(super) struct SettingsView {
 }
 
 /// Takes them out of a conversation.
-pub(super) fn settings(conversation: &mut Conversation) -> SettingsView {
+pub(super) fn settings(conversation: &mut Conversation) -> SettingsView<'static> {
     SettingsView {
-        model: conversation.model.take(),
+        model: conversation.model.take().map(Cow::Owned),
         system_prompt: conversation.system_prompt.take(),
         temperature: conversation.temperature,
         max_tokens: conversation.max_tokens,
@@ -86,27 +91,92 @@ pub(super) fn settings(conversation: &mut Conversation) -> SettingsView {
     }
 }
 
-/// One of many: without what may be long.
-pub(super) fn listed_chat(mut conversation: Conversation, owner: &User) -> ChatView {
-    conversation.system_prompt = None;
-    chat(conversation, owner)
+/// The chats of a list. They are written into the reply while they are read, and none of them is kept.
+pub(super) struct Chats<'a> {
+    owner: &'a User,
+    list: &'a ListChats<'a>,
+    failure: Cell<Option<Error>>,
 }
 
-pub(super) fn chat(mut conversation: Conversation, owner: &User) -> ChatView {
+/// Shows each conversation of a list to a function, in the list's order.
+pub(super) type ListChats<'a> = dyn Fn(&mut dyn FnMut(Listed<'_>)) -> Result<(), Error> + 'a;
+
+impl<'a> Chats<'a> {
+    pub(super) fn new(owner: &'a User, list: &'a ListChats<'a>) -> Chats<'a> {
+        Chats {
+            owner,
+            list,
+            failure: Cell::new(None),
+        }
+    }
+
+    /// What went wrong where these could not be written: the store's own error, if it was the store.
+    pub(super) fn failure(&self, error: Error) -> Error {
+        self.failure.take().unwrap_or(error)
+    }
+}
+
+impl Serialize for Chats<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut chats = serializer.serialize_seq(None)?;
+        let mut written = Ok(());
+        let read = (self.list)(&mut |listed| {
+            if written.is_ok() {
+                written = chats.serialize_element(&listed_chat(listed, self.owner));
+            }
+        });
+        if let Err(error) = read {
+            self.failure.set(Some(error));
+            return Err(S::Error::custom("a list could not be read to its end"));
+        }
+        written?;
+        chats.end()
+    }
+}
+
+/// One of many: without the system prompt, which may be long.
+fn listed_chat<'a>(listed: Listed<'a>, owner: &'a User) -> ChatView<'a> {
     ChatView {
+        id: listed.uuid.into(),
+        conversation_id: listed.id,
+        user_id: owner.uuid.as_str().into(),
+        title: listed.title.map(Cow::Borrowed),
+        created_at: listed.created_at.into(),
+        updated_at: listed.updated_at.into(),
+        message_count: listed.message_count,
+        last_message_time: last_message_time(listed.last_message_time, listed.created_at).into(),
+        last_message_content: listed.last_message_content.into(),
+        is_pinned: listed.is_pinned,
+        is_archived: listed.is_archived,
+        settings: SettingsView {
+            model: listed.model.map(Cow::Borrowed),
+            system_prompt: None,
+            temperature: listed.temperature,
+            max_tokens: listed.max_tokens,
+            library: listed.library,
+            tags: listed.tags,
+        },
+    }
+}
+
+/// Clients that parse a time here fail on null: a chat without messages was last heard of when it was made.
+fn last_message_time<'a>(last_message_time: Option<&'a str>, created_at: &'a str) -> &'a str {
+    last_message_time.unwrap_or(created_at)
+}
+
+pub(super) fn chat(mut conversation: Conversation, owner: &User) -> ChatView<'static> {
+    let last_message_time = last_message_time(conversation.last_message_time.as_deref(), &conversation.created_at);
+    ChatView {
+        last_message_time: last_message_time.to_owned().into(),
         settings: settings(&mut conversation),
-        id: conversation.uuid,
+        id: conversation.uuid.into(),
         conversation_id: conversation.id,
-        user_id: owner.uuid.clone(),
-        title: conversation.title,
-        updated_at: conversation.updated_at,
+        user_id: owner.uuid.clone().into(),
+        title: conversation.title.map(Cow::Owned),
+        updated_at: conversation.updated_at.into(),
         message_count: conversation.message_count,
-        // Clients that parse a time here fail on null: a chat without messages was last heard of when it was made.
-        last_message_time: conversation
-            .last_message_time
-            .unwrap_or_else(|| conversation.created_at.clone()),
-        created_at: conversation.created_at,
-        last_message_content: conversation.last_message_content,
+        created_at: conversation.created_at.into(),
+        last_message_content: conversation.last_message_content.into(),
         is_pinned: conversation.is_pinned,
         is_archived: conversation.is_archived,
     }
@@ -167,16 +237,16 @@ pub(super) struct MessageView<'a, Id> {
     content: String,
     #[schemars(extend("format" = "date-time"))]
     created_at: String,
-    r#type: String,
+    r#type: Cow<'static, str>,
     #[schemars(extend("enum" = ["user", "ai"]))]
     sender: &'static str,
     #[schemars(extend("format" = "date-time"))]
     timestamp: String,
-    status: String,
+    status: Cow<'static, str>,
     #[schemars(with = "Vec<String>")]
     media_urls: serde_json::Value,
     reply_to_id: Option<String>,
-    importance_level: String,
+    importance_level: Cow<'static, str>,
     #[schemars(extend("enum" = ["complete", "streaming", "interrupted", "stopped", "failed"]))]
     state: &'static str,
     model: Option<String>,

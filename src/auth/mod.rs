@@ -3,6 +3,8 @@
 //! The only place that names argon2 and jwt-simple. Knows neither HTTP nor the store: the clock comes in as
 //! seconds, identities go out as plain ids, and whether a user still exists is the caller's question.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod last_use;
 mod password;
 mod run_secret;

@@ -3,7 +3,9 @@
 //! Owns the claims and the pinned algorithms. Knows no users: whether a session still stands or an account exists
 //! is for the caller to ask the store.
 
+use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use jwt_simple::algorithms::{HS256Key, HS384Key, HS512Key, MACLike};
@@ -104,6 +106,39 @@ pub struct Tokens {
     key: Key,
     lifetime_s: u64,
     external: Option<HS256Key>,
+    proven: Proven,
+}
+
+/// Tokens of ours whose signature has been checked. A client sends the same one with every request, and checking it costs
+/// more than looking up the session; what it says cannot change, and its end is looked at every time.
+#[derive(Default)]
+struct Proven(RwLock<HashMap<String, Proof>>);
+
+/// Tokens that are remembered: about half a mebibyte. Beyond that all are forgotten and are checked once more.
+const PROVEN_MAX: usize = 1024;
+
+struct Proof {
+    identity: Identity,
+    proven_at_s: u64,
+    expires_at_s: u64,
+}
+
+impl Proven {
+    fn find(&self, token: &str, now_s: u64) -> Option<Identity> {
+        let proven = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let proof = proven.get(token)?;
+        // A clock that was set back may be before the token's beginning.
+        let is_current = (proof.proven_at_s..proof.expires_at_s).contains(&now_s);
+        is_current.then(|| proof.identity.clone())
+    }
+
+    fn insert(&self, token: &str, proof: Proof) {
+        let mut proven = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if proven.len() >= PROVEN_MAX {
+            proven.clear();
+        }
+        proven.insert(token.to_owned(), proof);
+    }
 }
 
 enum Key {
@@ -143,6 +178,7 @@ impl Tokens {
                 .map(padded)
                 .transpose()?
                 .map(|secret| HS256Key::from_bytes(&secret)),
+            proven: Proven::default(),
         })
     }
 
@@ -176,6 +212,9 @@ impl Tokens {
     /// [`Kind::Unauthenticated`] if it is neither. Only who holds our own key learns more than that: its signature is
     /// good, but no user of ours has such a token.
     pub fn verify(&self, token: &str, now_s: u64) -> Result<Identity, Error> {
+        if let Some(identity) = self.proven.find(token, now_s) {
+            return Ok(identity);
+        }
         let ours = self.verify_local(token, now_s);
         let sentence = match ours {
             Some(Some(identity)) => return Ok(identity),
@@ -201,16 +240,25 @@ impl Tokens {
         }
         .ok()?;
         // jwt-simple extends its tolerance to `exp`, and does not insist on one.
-        if claims.expires_at?.as_secs() <= now_s {
+        let expires_at_s = claims.expires_at?.as_secs();
+        if expires_at_s <= now_s {
             return None;
         }
-        let local = |user_uuid, session_id, version| Identity::Local {
-            user_uuid,
-            session_id,
-            version,
-        };
         let minted = claims.subject.zip(claims.jwt_id).zip(claims.custom.ver);
-        Some(minted.map(|((user_uuid, session_id), version)| local(user_uuid, session_id, version)))
+        Some(minted.map(|((user_uuid, session_id), version)| {
+            let identity = Identity::Local {
+                user_uuid,
+                session_id,
+                version,
+            };
+            let proof = Proof {
+                identity: identity.clone(),
+                proven_at_s: now_s,
+                expires_at_s,
+            };
+            self.proven.insert(token, proof);
+            identity
+        }))
     }
 
     /// Reads the claims itself: jwt-simple's wants `sub` and `jti` to be strings and takes no null anywhere, which

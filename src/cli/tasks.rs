@@ -30,6 +30,8 @@ pub enum Task {
     Health(Option<String>),
     /// What this program is.
     Version(Form),
+    /// What is linked into it, and under which licences.
+    Licenses,
     /// What could keep the server from working, and whether people reach it by this address.
     Doctor {
         /// The address that people open; `None`: as for `serve`.

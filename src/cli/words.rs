@@ -43,6 +43,7 @@ pub(super) fn read(name: &str, words: &ArgMatches) -> Option<Task> {
         },
         "service" => Task::Service(read_service(words)?),
         "health" => Task::Health(text("url")),
+        "version" if words.get_flag("licenses") => Task::Licenses,
         "version" => Task::Version(form(words)),
         "completions" => Task::Completions(text("SHELL")?),
         _ => return None,
@@ -382,6 +383,13 @@ fn version() -> Command {
     Command::new("version")
         .about("What this program is: its version, commit, SQLite and target")
         .arg(json("As JSON"))
+        .arg(
+            Arg::new("licenses")
+                .long("licenses")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("json")
+                .help("What is linked into it, and the texts of the licences"),
+        )
 }
 
 fn completions() -> Command {

@@ -95,6 +95,7 @@ pub fn run(settings: &Settings, task: &Task) -> Result<u8, Failed> {
             version::version(*form);
             Ok(0)
         }
+        Task::Licenses => version::licenses().map(|()| 0),
         Task::Completions(shell) => {
             terminal::print(&completions(shell));
             Ok(0)

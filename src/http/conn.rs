@@ -143,24 +143,11 @@ pub(super) enum Flushed {
 
 impl Conn {
     pub(super) fn new(stream: TcpStream, key: usize, peer: SocketAddr, limits: &Limits) -> Conn {
-        let now = Instant::now();
         Conn {
             stream,
             key,
             peer,
-            state: Mutex::new(State {
-                phase: Phase::Head,
-                is_ready: false,
-                is_ended: false,
-                input: Vec::new(),
-                scanned: 0,
-                has_begun: false,
-                output: Outbox::default(),
-                deadline: now + limits.head_time,
-                since: now,
-                drained: 0,
-                on_gone: None,
-            }),
+            state: Mutex::new(State::new(limits)),
         }
     }
 
@@ -225,6 +212,24 @@ impl Conn {
 }
 
 impl State {
+    /// Nothing received yet.
+    pub(super) fn new(limits: &Limits) -> State {
+        let now = Instant::now();
+        State {
+            phase: Phase::Head,
+            is_ready: false,
+            is_ended: false,
+            input: Vec::new(),
+            scanned: 0,
+            has_begun: false,
+            output: Outbox::default(),
+            deadline: now + limits.head_time,
+            since: now,
+            drained: 0,
+            on_gone: None,
+        }
+    }
+
     /// Goes on to the next request, from what has been received already.
     pub(super) fn next_request(&mut self, limits: &Limits) {
         let now = Instant::now();

@@ -25,7 +25,14 @@ pub struct Spec {
     /// Nothing at all is a body without any field.
     pub(super) may_lack_body: bool,
     pub(super) files: Option<FileField>,
+    /// Whether the handler's types take values that were checked.
+    #[cfg(any(test, fuzzing))]
+    pub(super) takes: Option<Takes>,
 }
+
+/// Takes what a handler's types take, and lets go of it.
+#[cfg(any(test, fuzzing))]
+type Takes = fn(&mut Values) -> Result<(), Error>;
 
 /// One part of a request: what it is checked against, and the schema that documents it.
 #[derive(Debug)]
@@ -56,7 +63,7 @@ pub(super) enum BodyKind {
 }
 
 /// The parts of a request before they have types.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Values {
     pub(super) path: Map<String, Value>,
     pub(super) query: Map<String, Value>,
@@ -351,6 +358,10 @@ pub struct Deferred<C, I, R>(pub fn(&C, I, R));
 fn spec<I: Input>() -> Spec {
     let mut spec = Spec::default();
     I::describe(&mut spec);
+    #[cfg(any(test, fuzzing))]
+    {
+        spec.takes = Some(|values| I::take(values).map(drop));
+    }
     spec
 }
 

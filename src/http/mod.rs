@@ -17,6 +17,8 @@ mod decode;
 mod figures;
 mod forms;
 mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod host;
 mod inbox;
@@ -51,6 +53,8 @@ pub use answer::{
     TextStream, Typed, Unchanged,
 };
 pub use cors::{Sharing, parse_origin};
+#[cfg(any(test, fuzzing))]
+pub(crate) use decode::Spec;
 pub use decode::{
     Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, MaybeBody, NoContent, Path,
     Query, Raw, SomeFiles, read_body,

@@ -409,7 +409,7 @@ impl Drop for LargeBody<'_> {
     }
 }
 
-fn parse_json(bytes: &[u8]) -> Result<Option<Value>, Error> {
+pub(super) fn parse_json(bytes: &[u8]) -> Result<Option<Value>, Error> {
     if bytes.is_empty() {
         return Ok(None);
     }

@@ -4,7 +4,7 @@
 //! Owns the exchange; the forms of the question and of the answer are in `question` and `answer`, the way to the server
 //! in `link`.
 
-mod answer;
+pub(super) mod answer;
 mod question;
 
 use std::sync::Arc;

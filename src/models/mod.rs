@@ -19,6 +19,8 @@ mod failure;
 #[cfg(test)]
 mod fake_upstream;
 mod fallback;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod library;
 mod link;
 mod listed;

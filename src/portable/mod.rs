@@ -8,6 +8,8 @@
 mod check;
 mod export;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod import;
 mod intake;
 mod items;

@@ -120,7 +120,7 @@ impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = match &mut self.unpacked {
             Unpacked::Stored(source) => source.read(buffer)?,
-            Unpacked::Deflated(source) => source.read(buffer)?,
+            Unpacked::Deflated(source) => source.read(buffer).map_err(as_damage)?,
         };
         self.crc.update(&buffer[..count]);
         self.bytes += count as u64;
@@ -130,6 +130,14 @@ impl<R: Read> Read for Checked<R> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "an archive is damaged"));
         }
         Ok(count)
+    }
+}
+
+/// What flate2 says of a stream that is broken or cut short, and no disk does of itself, is damage and not our fault.
+fn as_damage(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::InvalidData, error),
+        _ => error,
     }
 }
 

@@ -10,6 +10,8 @@
 mod blocks;
 mod clean;
 mod escape;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod highlight;
 mod languages;
 mod links;

@@ -3,6 +3,8 @@
 //! word is.
 
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod query;
 mod rank;
 mod snippet;

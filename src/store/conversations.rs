@@ -82,6 +82,42 @@ pub struct ConversationPatch {
     pub tags: Option<Vec<String>>,
 }
 
+/// A conversation as lists show it. It borrows from the row that is being read: most of what lists hold goes from the
+/// database straight into a reply, and copies of a page's texts would cost as much as reading them.
+#[derive(Clone, Debug)]
+pub struct Listed<'r> {
+    /// As in [`Conversation`], and so all others.
+    pub id: i64,
+    /// The other id.
+    pub uuid: &'r str,
+    /// Null until somebody or the first message names it.
+    pub title: Option<&'r str>,
+    /// RFC 3339.
+    pub created_at: &'r str,
+    /// RFC 3339; the order of lists.
+    pub updated_at: &'r str,
+    /// Kept at the top.
+    pub is_pinned: bool,
+    /// Put away.
+    pub is_archived: bool,
+    /// Messages of the branch that is shown.
+    pub message_count: i64,
+    /// RFC 3339; of the newest of them.
+    pub last_message_time: Option<&'r str>,
+    /// Its first 200 characters.
+    pub last_message_content: &'r str,
+    /// The model chosen for this conversation.
+    pub model: Option<&'r str>,
+    /// The sampling temperature chosen for this conversation, 0 to 2.
+    pub temperature: Option<f64>,
+    /// The most tokens that a reply may have.
+    pub max_tokens: Option<u32>,
+    /// Replies draw on the owner's documents.
+    pub library: bool,
+    /// What its owner files it under.
+    pub tags: Vec<String>,
+}
+
 /// A page of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
@@ -114,7 +150,30 @@ pub(super) fn map(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         library: row.get(14)?,
         temperature: row.get(15)?,
         max_tokens: row.get(16)?,
-        tags: tags::parse(row.get(17)?),
+        tags: tags::parse(row.get_ref(17)?.as_str_or_null()?),
+    })
+}
+
+pub(super) const LISTED_COLUMNS: &str = "id, uuid, title, created_at, updated_at, is_pinned, is_archived, message_count, \
+    last_message_time, last_message_content, model, library, temperature, max_tokens, tags";
+
+pub(super) fn map_listed<'r>(row: &'r Row<'_>) -> rusqlite::Result<Listed<'r>> {
+    Ok(Listed {
+        id: row.get(0)?,
+        uuid: row.get_ref(1)?.as_str()?,
+        title: row.get_ref(2)?.as_str_or_null()?,
+        created_at: row.get_ref(3)?.as_str()?,
+        updated_at: row.get_ref(4)?.as_str()?,
+        is_pinned: row.get(5)?,
+        is_archived: row.get(6)?,
+        message_count: row.get(7)?,
+        last_message_time: row.get_ref(8)?.as_str_or_null()?,
+        last_message_content: row.get_ref(9)?.as_str()?,
+        model: row.get_ref(10)?.as_str_or_null()?,
+        library: row.get(11)?,
+        temperature: row.get(12)?,
+        max_tokens: row.get(13)?,
+        tags: tags::parse(row.get_ref(14)?.as_str_or_null()?),
     })
 }
 
@@ -157,16 +216,22 @@ pub fn owner_of_conversation(read: &Read<'_>, which: &Ref) -> Result<Option<i64>
     read.first(sql, params![id, uuid], |row| row.get(0))
 }
 
-/// The owner's conversations, most recently updated first.
+/// The owner's conversations as `show` shows them, most recently updated first.
 ///
 /// # Errors
 /// Those of the store.
-pub fn list_conversations(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec<Conversation>, Error> {
+pub fn list_conversations<T>(
+    read: &Read<'_>,
+    owner: i64,
+    page: Page,
+    mut show: impl FnMut(Listed<'_>) -> T,
+) -> Result<Vec<T>, Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL
+        "SELECT {LISTED_COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL
          ORDER BY updated_at DESC, id DESC LIMIT ?2 OFFSET ?3"
     );
-    read.all(&sql, params![owner, page.limit, page.offset], map)
+    let params = params![owner, page.limit, page.offset];
+    read.all(&sql, params, |row| map_listed(row).map(&mut show))
 }
 
 /// The owner's conversations, newest first, whatever has become of them since.
@@ -191,29 +256,35 @@ pub fn summarise_conversation(tx: &Tx<'_>, id: i64, summary: &str) -> Result<(),
     Ok(())
 }
 
-/// The owner's conversations, those kept at the top first, then most recently updated first.
+/// The owner's conversations as `show` shows them, those kept at the top first, then most recently updated first.
 ///
 /// # Errors
 /// Those of the store.
-pub fn list_conversations_pinned_first(read: &Read<'_>, owner: i64, page: Page) -> Result<Vec<Conversation>, Error> {
+pub fn list_conversations_pinned_first<T>(
+    read: &Read<'_>,
+    owner: i64,
+    page: Page,
+    mut show: impl FnMut(Listed<'_>) -> T,
+) -> Result<Vec<T>, Error> {
     // Two walks: one index that leads with the pin would have to be written at every message. The pin is no parameter,
     // or SQLite could not know that the index of the pinned ones holds them all.
     let pinned = format!(
-        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 1
+        "SELECT {LISTED_COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 1
          ORDER BY updated_at DESC, id DESC LIMIT ?2 OFFSET ?3"
     );
     let others = format!(
-        "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 0
+        "SELECT {LISTED_COLUMNS} FROM conversations WHERE user_id = ?1 AND deleted_at IS NULL AND is_pinned = 0
          ORDER BY updated_at DESC, id DESC LIMIT ?2 OFFSET ?3"
     );
-    let mut found = read.all(&pinned, params![owner, page.limit, page.offset], map)?;
+    let mut show = |row: &Row<'_>| map_listed(row).map(&mut show);
+    let mut found = read.all(&pinned, params![owner, page.limit, page.offset], &mut show)?;
     let left = page.limit - i64::try_from(found.len()).unwrap_or(page.limit);
     let offset = if found.is_empty() {
         (page.offset - count_pinned(read, owner)?).max(0)
     } else {
         0
     };
-    found.extend(read.all(&others, params![owner, left, offset], map)?);
+    found.extend(read.all(&others, params![owner, left, offset], &mut show)?);
     Ok(found)
 }
 

@@ -1,5 +1,7 @@
 //! Messages: rows of a tree. What a client sees is one branch, from the conversation's leaf up to the first message.
 
+use std::borrow::Cow;
+
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -107,15 +109,15 @@ pub struct Message {
     /// JSON array of the [`Source`]s that a reply could draw on.
     pub sources: Option<String>,
     /// `text`, `image`, `audio` …
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// JSON array of strings.
     pub media_urls: Option<String>,
     /// The message this one answers, as its sender said.
     pub reply_to_id: Option<String>,
     /// `sent`, `delivered` or `read`.
-    pub status: String,
+    pub status: Cow<'static, str>,
     /// `normal` unless a client says otherwise.
-    pub importance_level: String,
+    pub importance_level: Cow<'static, str>,
     /// RFC 3339.
     pub created_at: String,
     /// Its text as HTML, where somebody has asked for that: lists do not read it.
@@ -220,22 +222,20 @@ const COLUMNS: &str = "messages.id, uuid, parent_id, role, content, state, model
 const COLUMN_COUNT: usize = 19;
 
 fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
-    let role: String = row.get(3)?;
-    let state: String = row.get(5)?;
     Ok(Message {
         id: row.get(0)?,
         uuid: row.get(1)?,
         parent_id: row.get(2)?,
-        role: Role::parse(&role),
+        role: Role::parse(row.get_ref(3)?.as_str()?),
         content: row.get(4)?,
-        state: State::parse(&state),
+        state: State::parse(row.get_ref(5)?.as_str()?),
         model: row.get(6)?,
         error: row.get(7)?,
-        kind: row.get(8)?,
+        kind: common(row, 8)?,
         media_urls: row.get(9)?,
         reply_to_id: row.get(10)?,
-        status: row.get(11)?,
-        importance_level: row.get(12)?,
+        status: common(row, 11)?,
+        importance_level: common(row, 12)?,
         created_at: row.get(13)?,
         conversation_id: row.get(14)?,
         summary: row.get(15)?,
@@ -244,6 +244,15 @@ fn map(row: &Row<'_>) -> rusqlite::Result<Message> {
         tool_calls: row.get(17)?,
         sources: row.get(18)?,
     })
+}
+
+/// A text that is the same in nearly all messages: no copy is made of those that are.
+fn common(row: &Row<'_>, column: usize) -> rusqlite::Result<Cow<'static, str>> {
+    let text = row.get_ref(column)?.as_str()?;
+    let same = ["text", "sent", "read", "normal"]
+        .into_iter()
+        .find(|same| *same == text);
+    Ok(same.map_or_else(|| Cow::Owned(text.to_owned()), Cow::Borrowed))
 }
 
 /// One of the owner's messages, on whatever branch, if its conversation is still there, and that one's UUID.
@@ -282,7 +291,7 @@ pub fn mark_read(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<(Message, Strin
     let (mut message, chat_id) = find_message(tx, owner, which)?;
     if message.status != "read" {
         tx.execute("UPDATE messages SET status = 'read' WHERE id = ?1", [message.id])?;
-        message.status = "read".to_owned();
+        message.status = "read".into();
     }
     Ok((message, chat_id))
 }

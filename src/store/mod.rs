@@ -67,7 +67,7 @@ pub use backup::{check_backup, copy_database, note_in};
 pub use blobs::AttachmentReader;
 pub use branches::{DeletedBranch, delete_branch, find_deleted_branch, restore_branch};
 pub use conversations::{
-    Conversation, ConversationPatch, NewConversation, Page, delete_conversation, find_conversation,
+    Conversation, ConversationPatch, Listed, NewConversation, Page, delete_conversation, find_conversation,
     insert_conversation, list_conversations, list_conversations_by_age, list_conversations_pinned_first,
     owner_of_conversation, restore_conversation, summarise_conversation, update_conversation,
 };

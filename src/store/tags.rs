@@ -3,8 +3,8 @@
 
 use rusqlite::params;
 
-use super::conversations::{self, COLUMNS};
-use super::{Conversation, Page, Read, Tx, json_list};
+use super::conversations::{LISTED_COLUMNS, Listed, map_listed};
+use super::{Page, Read, Tx, json_list};
 use crate::error::{Error, Kind};
 
 /// Tags that a list holds. People have dozens; who has more sees the first ones.
@@ -20,8 +20,8 @@ pub struct Tag {
 }
 
 /// A conversation's tags as they stand in its row.
-pub(super) fn parse(tags: Option<String>) -> Vec<String> {
-    tags.and_then(|tags| serde_json::from_str(&tags).ok())
+pub(super) fn parse(tags: Option<&str>) -> Vec<String> {
+    tags.and_then(|tags| serde_json::from_str(tags).ok())
         .unwrap_or_default()
 }
 
@@ -79,17 +79,24 @@ pub fn count_tagged(read: &Read<'_>, owner: i64, name: &str) -> Result<i64, Erro
     Ok(count.unwrap_or(0))
 }
 
-/// The owner's conversations with a tag, most recently updated first.
+/// The owner's conversations with a tag as `show` shows them, most recently updated first.
 ///
 /// # Errors
 /// Those of the store.
-pub fn list_tagged(read: &Read<'_>, owner: i64, name: &str, page: Page) -> Result<Vec<Conversation>, Error> {
+pub fn list_tagged<T>(
+    read: &Read<'_>,
+    owner: i64,
+    name: &str,
+    page: Page,
+    mut show: impl FnMut(Listed<'_>) -> T,
+) -> Result<Vec<T>, Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM conversation_tags JOIN conversations ON id = conversation_id
+        "SELECT {LISTED_COLUMNS} FROM conversation_tags JOIN conversations ON id = conversation_id
          WHERE conversation_tags.user_id = ?1 AND name = ?2 AND deleted_at IS NULL
          ORDER BY updated_at DESC, id DESC LIMIT ?3 OFFSET ?4"
     );
-    read.all(&sql, params![owner, name, page.limit, page.offset], conversations::map)
+    let params = params![owner, name, page.limit, page.offset];
+    read.all(&sql, params, |row| map_listed(row).map(&mut show))
 }
 
 /// Renames a tag wherever the owner has it. If there is one of the new name already, the two become one.

@@ -119,7 +119,11 @@ impl Rig {
     /// Every conversation that can be found.
     fn conversations(&self) -> Vec<Conversation> {
         let page = Page { limit: 100, offset: 0 };
-        let list = |read: &store::Read<'_>| store::list_conversations(read, self.user.id, page);
+        let list = |read: &store::Read<'_>| {
+            let ids = store::list_conversations(read, self.user.id, page, |listed| listed.id)?;
+            let find = |id| store::find_conversation(read, self.user.id, &Ref::Id(id));
+            ids.into_iter().map(find).collect()
+        };
         self.stored.store.read(list).unwrap()
     }
 

@@ -25,7 +25,7 @@ pub(super) struct ConversationView {
     updated_at: String,
     message_count: i64,
     #[serde(flatten)]
-    settings: SettingsView,
+    settings: SettingsView<'static>,
 }
 
 /// One of many: without what may be long.

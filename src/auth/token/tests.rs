@@ -54,6 +54,42 @@ fn assert_refused(token: &str) {
 }
 
 #[test]
+fn what_was_proven_once_is_neither_older_nor_other_than_it_was() {
+    let tokens = tokens();
+    let token = mint(&tokens);
+    for now_s in [NOW_S, NOW_S + 1, NOW_S + 3599] {
+        tokens.verify(&token, now_s).unwrap();
+    }
+    // Its end counts although its signature is known.
+    tokens.verify(&token, NOW_S + 3600).unwrap_err();
+    // A clock that was set back is believed no more than before: the token is of a time to come.
+    tokens.verify(&token, NOW_S - LEEWAY_S - 1).unwrap_err();
+    let last = if token.ends_with('A') { 'E' } else { 'A' };
+    let altered = format!("{}{last}", &token[..token.len() - 1]);
+    for other in [altered.as_str(), &token[1..], &token[..token.len() - 1]] {
+        tokens.verify(other, NOW_S).unwrap_err();
+    }
+}
+
+#[test]
+fn no_more_tokens_are_remembered_than_may_be() {
+    let tokens = tokens();
+    for number in 0..=PROVEN_MAX {
+        let session_id = number.to_string();
+        let subject = NewToken {
+            user_uuid: "6f1c",
+            email: None,
+            session_id: &session_id,
+            version: 1,
+        };
+        let token = tokens.mint(&subject, NOW_S).unwrap();
+        tokens.verify(&token, NOW_S).unwrap();
+        tokens.verify("nonsense", NOW_S).unwrap_err();
+    }
+    assert_eq!(tokens.proven.0.read().unwrap().len(), 1);
+}
+
+#[test]
 fn ours_comes_back_as_minted() {
     let token = mint(&tokens());
     let identity = Identity::Local {

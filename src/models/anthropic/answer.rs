@@ -85,7 +85,7 @@ impl WireUsage {
 }
 
 /// A reply under way.
-pub(super) struct Answer<'a> {
+pub(in crate::models) struct Answer<'a> {
     outlet: Outlet<'a>,
     /// The call of a tool that is being written.
     call: Option<ToolCall>,
@@ -95,7 +95,7 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(outlet: Outlet<'a>) -> Answer<'a> {
+    pub(in crate::models) fn new(outlet: Outlet<'a>) -> Answer<'a> {
         Answer {
             outlet,
             call: None,
@@ -106,7 +106,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The end of the answer, read to its end or not.
-    pub(super) fn finish(self, read: Result<(), Failure>, prompt: &Prompt) -> Result<Completion, Failure> {
+    pub(in crate::models) fn finish(self, read: Result<(), Failure>, prompt: &Prompt) -> Result<Completion, Failure> {
         read?;
         if !self.complete && self.stop_reason.is_none() {
             return Err(self.outlet.reporter.broken("was cut off before the end of its answer"));

@@ -13,8 +13,8 @@ impl Rig {
 
     fn list(&self, owner: i64, limit: i64, offset: i64) -> Vec<i64> {
         let page = Page { limit, offset };
-        let list = self.read(|read| list_conversations(read, owner, page)).unwrap();
-        list.into_iter().map(|conversation| conversation.id).collect()
+        self.read(|read| list_conversations(read, owner, page, |listed| listed.id))
+            .unwrap()
     }
 
     fn delete(&self, owner: i64, which: &Ref) -> Result<i64, Error> {
@@ -298,10 +298,8 @@ fn pinned_conversations_come_first_where_that_is_asked_for() {
     ));
     let list = |limit, offset| -> Vec<i64> {
         let page = Page { limit, offset };
-        let found = rig
-            .read(|read| list_conversations_pinned_first(read, ann, page))
-            .unwrap();
-        found.into_iter().map(|conversation| conversation.id).collect()
+        rig.read(|read| list_conversations_pinned_first(read, ann, page, |listed| listed.id))
+            .unwrap()
     };
     assert_eq!(list(50, 0), [old, oldest, newest, new]);
     assert_eq!(list(3, 0), [old, oldest, newest]);

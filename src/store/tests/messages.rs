@@ -273,13 +273,13 @@ fn a_message_is_found_and_marked_by_its_owner_alone() {
     let names = [Ref::Id(id), Ref::Uuid(uuid)];
     for name in names.clone() {
         let (message, chat_id) = rig.read(|read| find_message(read, talk.ann, &name)).unwrap();
-        assert_eq!((message.id, message.status.as_str(), &chat_id), (id, "sent", &chat));
+        assert_eq!((message.id, &*message.status, &chat_id), (id, "sent", &chat));
         check_kind(rig.read(|read| find_message(read, bob, &name)), Kind::NotFound);
         check_kind(rig.write(move |tx| mark_read(tx, bob, &name)), Kind::NotFound);
     }
     for name in names.clone() {
         let (message, chat_id) = rig.write(move |tx| mark_read(tx, talk.ann, &name)).unwrap();
-        assert_eq!((message.id, message.status.as_str(), &chat_id), (id, "read", &chat));
+        assert_eq!((message.id, &*message.status, &chat_id), (id, "read", &chat));
         assert_eq!(rig.value::<String>("SELECT status FROM messages"), "read");
     }
     rig.write(move |tx| delete_conversation(tx, talk.ann, &Ref::Id(talk.id), &at(9)))

@@ -28,10 +28,12 @@ impl Rig {
 
     fn tagged(&self, owner: i64, name: &str) -> Vec<i64> {
         let page = Page { limit: 10, offset: 0 };
-        let found = self.read(|read| list_tagged(read, owner, name, page)).unwrap();
+        let found = self
+            .read(|read| list_tagged(read, owner, name, page, |listed| listed.id))
+            .unwrap();
         let count = self.read(|read| count_tagged(read, owner, name)).unwrap();
         assert_eq!(usize::try_from(count).unwrap(), found.len());
-        found.into_iter().map(|conversation| conversation.id).collect()
+        found
     }
 
     fn rename(&self, owner: i64, name: &'static str, new_name: &'static str) -> Result<Tag, Error> {

@@ -13,8 +13,9 @@ fn interrupted(rig: &Rig, end: impl Fn() -> Result<(), Failure> + Send + Sync + 
         until("the reply is saved while it is written", || {
             say(".");
             let page = Page { limit: 1, offset: 0 };
-            let found = store.read(|read| store::list_conversations(read, owner, page)).unwrap();
-            found[0].message_count == 2
+            let list =
+                |read: &store::Read<'_>| store::list_conversations(read, owner, page, |listed| listed.message_count);
+            store.read(list).unwrap() == [2]
         });
         fill_disk(&store);
         say(&"x".repeat(LARGE));

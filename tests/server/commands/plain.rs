@@ -62,6 +62,16 @@ fn the_version_says_what_it_is_built_of() {
             .is_some_and(|target| target.contains(std::env::consts::ARCH))
     );
     assert!(tool.does(&["version"]).starts_with("fireside "));
+    let licenses = tool.does(&["version", "--licenses"]);
+    for held in [
+        "\nrusqlite 0.",
+        "\nSQLite, in ",
+        "\nSwagger UI, in ",
+        "Permission is hereby granted",
+        "Apache License",
+    ] {
+        assert!(licenses.contains(held), "{held:?}");
+    }
     assert!(!tool.data().exists());
 }
 
