@@ -233,7 +233,7 @@ fn search(page: &Page) {
     }
 }
 
-fn assert_calm(page: &Page) {
+pub(crate) fn assert_calm(page: &Page) {
     assert_eq!(page.eval("window.ran === undefined"), true, "something ran");
     let foreign = "document.querySelectorAll('.block :is(script, img, iframe, object, embed, style, link, meta, base, form, svg svg, [style], [onerror], [onload]), \
         iframe, object, embed, base, form form, script:not([src]), body style, [onerror], [onload], [onclick], [srcdoc]').length";

@@ -13,6 +13,8 @@
 )]
 
 #[cfg(test)]
+mod canary;
+#[cfg(test)]
 mod chat;
 #[path = "../server/rig/chunks.rs"]
 mod chunks;

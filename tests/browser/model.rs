@@ -1,6 +1,7 @@
 //! A model of the test's own: it says what it was asked, word by word, so that a test writes the reply it wants to see.
 //! Where the text has the word `PAUSE` it waits for the test, and at `BREAK` it hangs up; what begins with `REFUSE` it
-//! refuses. A system prompt that begins with `Say:` is said instead, for replies that are to look like replies. It lets
+//! refuses. What begins with `FAIL:`, `THINK:` or `CALL:` comes back as the words of an error, as reasoning, or as the name
+//! and the argument of a tool. A system prompt that begins with `Say:` is said instead, for replies that are to look like replies. It lets
 //! everybody in but the key `sk-wrong`.
 
 use serde_json::{Value, json};
@@ -34,17 +35,30 @@ pub(crate) struct Model {
     gate: Arc<Gate>,
 }
 
+/// What it calls itself when it is asked for its models.
+const NAMES: [&str; 2] = ["mirror", "looking-glass"];
+
 impl Model {
     pub(crate) fn start() -> Model {
+        Model::with_names(&NAMES.map(str::to_owned))
+    }
+
+    /// One that goes by these names.
+    pub(crate) fn with_names(names: &[String]) -> Model {
+        let models: Vec<_> = names
+            .iter()
+            .map(|name| json!({ "id": name, "object": "model" }))
+            .collect();
+        let list: Arc<str> = json!({ "object": "list", "data": models }).to_string().into();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let gate = Arc::new(Gate::default());
         let shared = Arc::clone(&gate);
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
-                let gate = Arc::clone(&shared);
+                let (gate, list) = (Arc::clone(&shared), Arc::clone(&list));
                 // An error is the other side going away, which is its right.
-                thread::spawn(move || drop(serve(&socket, &gate)));
+                thread::spawn(move || drop(serve(&socket, &gate, &list)));
             }
         });
         Model { address, gate }
@@ -71,7 +85,7 @@ impl Model {
     }
 }
 
-fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
+fn serve(mut socket: &TcpStream, gate: &Gate, list: &str) -> std::io::Result<()> {
     let mut reader = BufReader::new(socket.try_clone()?);
     loop {
         let mut line = String::new();
@@ -91,7 +105,6 @@ fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
             continue;
         }
         if is_list {
-            let list = json!({ "object": "list", "data": [{ "id": "mirror", "object": "model" }, { "id": "looking-glass", "object": "model" }] }).to_string();
             write!(
                 socket,
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{list}",
@@ -105,8 +118,10 @@ fn serve(mut socket: &TcpStream, gate: &Gate) -> std::io::Result<()> {
             .map(|row| &row["content"]);
         let text = said.and_then(Value::as_str).unwrap_or("Without a word.");
         let text = told(&body).unwrap_or(text).to_owned();
-        if text.starts_with("REFUSE") {
-            let words = json!({ "error": { "message": "the mirror is fogged" } }).to_string();
+        let failure = text.strip_prefix("FAIL:");
+        if text.starts_with("REFUSE") || failure.is_some() {
+            let words = failure.unwrap_or("the mirror is fogged");
+            let words = json!({ "error": { "message": words } }).to_string();
             let length = words.len();
             write!(
                 socket,
@@ -159,6 +174,19 @@ fn stream(mut socket: &TcpStream, text: &str, gate: &Gate) -> std::io::Result<()
     write!(
         socket,
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )?;
+    let (text, first) = match text.split_once(':') {
+        Some(("THINK", words)) => ("Thought.", json!({ "reasoning_content": words })),
+        Some(("CALL", words)) => {
+            let function = json!({ "name": words, "arguments": json!({ words: words }).to_string() });
+            let call = json!({ "index": 0, "id": "1", "type": "function", "function": function });
+            ("Called.", json!({ "tool_calls": [call] }))
+        }
+        _ => (text, json!({})),
+    };
+    chunk(
+        socket,
+        &json!({ "choices": [{ "delta": first, "finish_reason": null }] }),
     )?;
     for word in text.split_inclusive([' ', '\n']) {
         match word.trim() {
