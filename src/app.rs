@@ -20,7 +20,7 @@ use crate::models::{ModelsConfig, Registry, Timeouts};
 use crate::policy::{MESSAGES_PER_MINUTE, Policy};
 use crate::pricing::Pricing;
 use crate::render::Renderer;
-use crate::store::{self, SharedStore, Store};
+use crate::store::{self, Memo, SharedStore, SignedIn, Store};
 use crate::system;
 use crate::turn::{self, Hub, Turns};
 
@@ -92,6 +92,8 @@ pub struct App {
     pub run_secret: RunSecret,
     /// When API keys were used last.
     pub keys_used: LastUse,
+    /// Whose sessions are.
+    pub sessions: Memo<Option<SignedIn>>,
     messages: RateLimit,
     reloading_models: Mutex<()>,
     setup: SetupCode,
@@ -186,6 +188,7 @@ impl App {
             setup: SetupCode::default(),
             run_secret: RunSecret::random(),
             keys_used: LastUse::default(),
+            sessions: Memo::default(),
             store,
             settings,
         })

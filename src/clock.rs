@@ -104,6 +104,15 @@ impl Moment {
         let timestamp = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         PRINTER.timestamp_with_offset_to_string(&timestamp, Offset::UTC)
     }
+
+    /// `Sat, 21 Nov 2026 05:17:02 GMT`: as HTTP's fields have it (RFC 9110, 5.6.7).
+    pub fn http_date(self) -> String {
+        let timestamp = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
+        // Fails for years before the first alone.
+        rfc2822::DateTimePrinter::new()
+            .timestamp_to_rfc9110_string(&timestamp)
+            .unwrap_or_default()
+    }
 }
 
 /// The source of moments and ids.
@@ -126,6 +135,12 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_of_http_names_the_day_of_the_week() {
+        assert_eq!(Moment(784_111_777_000_000).http_date(), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(Moment(i64::MAX).http_date(), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
 
     #[test]
     fn text_has_six_digits_and_an_offset() {

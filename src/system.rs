@@ -37,10 +37,11 @@ pub fn trim_memory() {
     unix::trim_memory();
 }
 
-/// Gives the memory back that the program's code and constants take, and its libraries': for who has done much that will
-/// not be done again. What is still needed comes out of the system's cache of files as it is used; the rest is no longer
-/// counted as ours, and need not be kept for us when memory is short. Takes about a millisecond.
-pub fn release_code() {
+/// Gives memory back that only work needs, for who has none: what was freed in small pieces, the program's code and
+/// constants, and its libraries'. What is needed again comes out of the system's cache of files as it is used. Takes a few
+/// milliseconds.
+pub fn rest() {
+    trim_memory();
     #[cfg(target_os = "linux")]
     unix::release_code();
 }
@@ -509,7 +510,7 @@ mod tests {
         };
         let given_back = (0..20).any(|_| {
             let before = file_kib();
-            release_code();
+            rest();
             file_kib() < before / 2
         });
         assert!(given_back, "{} KiB", file_kib());

@@ -336,6 +336,10 @@ impl Handler for Service {
         }
     }
 
+    fn answers_at_once(&self, request: &Request) -> bool {
+        self.router.answers_at_once(request)
+    }
+
     fn admit(&self, request: &Request) -> Result<u64, Error> {
         self.app.origins.check(request)?;
         // What no route takes is refused before anybody looks who sends it.

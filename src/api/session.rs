@@ -133,7 +133,9 @@ pub(super) fn identify(app: &App, token: &str) -> Result<Caller, Error> {
             session_id,
             version,
         } => {
-            let found = app.store.read(|read| store::find_session(read, &session_id))?;
+            let found = app.store.recall(&app.sessions, &session_id, |read| {
+                store::find_session(read, &session_id)
+            })?;
             let Some(signed_in) = found else {
                 let user = app.store.read(|read| store::find_user_by_uuid(read, &user_uuid))?;
                 // The session was ended; or there is no such user (any more).

@@ -17,7 +17,7 @@ pub(super) const ROUTES: &[Route<Ctx>] = &[
         "The web UI for browsers, a greeting for programs",
         &Raw(root),
     ),
-    get("/health", Auth::Public, "Whether the server works", &Raw(health)),
+    get("/health", Auth::Public, "Whether the server works", &Raw(health)).at_once(),
     get(
         "/api/version",
         Auth::Public,

@@ -57,7 +57,8 @@ const DEPTH_MAX: usize = 4;
 pub(super) struct Assets {
     /// Serve from here instead, read anew each time.
     folder: Option<PathBuf>,
-    version: String,
+    /// The hash of all: made for the first page, as a start and a server that only programs use need none of the files.
+    version: OnceLock<String>,
     files: BTreeMap<String, Asset>,
     /// The shell, by the depth of the address that it is served at.
     shells: [OnceLock<Asset>; DEPTH_MAX],
@@ -65,20 +66,22 @@ pub(super) struct Assets {
 
 /// What is sent often and never changes.
 pub(super) struct Asset {
-    bytes: Vec<u8>,
-    etag: String,
-    gzip_etag: String,
-    /// Compressed at the first request and then kept.
+    bytes: Cow<'static, [u8]>,
+    /// Made at the first request and then kept, as what is compressed.
+    tags: OnceLock<Tags>,
     gzip: OnceLock<Vec<u8>>,
 }
 
+struct Tags {
+    plain: String,
+    gzip: String,
+}
+
 impl Asset {
-    pub(super) fn new(bytes: Vec<u8>) -> Asset {
-        let tag = &digest_hex(&bytes)[..16];
+    pub(super) fn new(bytes: impl Into<Cow<'static, [u8]>>) -> Asset {
         Asset {
-            etag: format!("\"{tag}\""),
-            gzip_etag: format!("\"{tag}-gzip\""),
-            bytes,
+            bytes: bytes.into(),
+            tags: OnceLock::new(),
             gzip: OnceLock::new(),
         }
     }
@@ -87,7 +90,8 @@ impl Asset {
     pub(super) fn reply(&self, request: &Request, media_type: &'static str, cache_control: &str) -> Reply {
         let is_gzip = accepts_gzip(request) && is_text(media_type) && !self.gzip().is_empty();
         // Other bytes, another tag: a cache must not take one for the other.
-        let etag = if is_gzip { &self.gzip_etag } else { &self.etag };
+        let tags = self.tags();
+        let etag = if is_gzip { &tags.gzip } else { &tags.plain };
         let common = |reply: Reply| {
             reply
                 .header("Cache-Control", cache_control)
@@ -101,7 +105,17 @@ impl Asset {
             let reply = Reply::bytes(200, media_type, self.gzip().to_vec());
             return common(reply.header("Content-Encoding", "gzip"));
         }
-        common(Reply::bytes(200, media_type, self.bytes.clone()))
+        common(Reply::bytes(200, media_type, self.bytes.to_vec()))
+    }
+
+    fn tags(&self) -> &Tags {
+        self.tags.get_or_init(|| {
+            let tag = &digest_hex(&self.bytes)[..16];
+            Tags {
+                plain: format!("\"{tag}\""),
+                gzip: format!("\"{tag}-gzip\""),
+            }
+        })
     }
 
     fn gzip(&self) -> &[u8] {
@@ -120,26 +134,27 @@ impl Assets {
     pub(super) fn new(folder: Option<PathBuf>) -> Assets {
         let mut files = BTreeMap::new();
         collect(&EMBEDDED, &mut files);
-        let names: String = files
-            .iter()
-            .map(|(name, bytes)| format!("{name} {}\n", digest_hex(bytes)))
-            .collect();
-        let version = digest_hex(names.as_bytes())[..12].to_owned();
-        let files = files
-            .into_iter()
-            .map(|(name, bytes)| (name, Asset::new(bytes)))
-            .collect();
         Assets {
             folder,
-            version,
+            version: OnceLock::new(),
             files,
             shells: Default::default(),
         }
     }
 
+    fn version(&self) -> &str {
+        self.version.get_or_init(|| {
+            let files = self.files.iter();
+            let names: String = files
+                .map(|(name, asset)| format!("{name} {}\n", digest_hex(&asset.bytes)))
+                .collect();
+            digest_hex(names.as_bytes())[..12].to_owned()
+        })
+    }
+
     /// Where the files are, from the root.
     fn base(&self) -> String {
-        let version = self.folder.as_ref().map_or(self.version.as_str(), |_| "folder");
+        let version = self.folder.as_ref().map_or_else(|| self.version(), |_| "folder");
         format!("/assets/{version}")
     }
 
@@ -151,10 +166,10 @@ impl Assets {
     }
 }
 
-fn collect(folder: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
+fn collect(folder: &Dir<'static>, files: &mut BTreeMap<String, Asset>) {
     for file in folder.files() {
         let name = file.path().to_string_lossy().replace('\\', "/");
-        files.insert(name, file.contents().to_vec());
+        files.insert(name, Asset::new(file.contents()));
     }
     for folder in folder.dirs() {
         collect(folder, files);
@@ -221,7 +236,7 @@ struct AssetPath {
 
 fn asset(ctx: &Ctx, Path(path): Path<AssetPath>) -> Result<File, Error> {
     // Another version's address does not find today's file: a page made of both would work like neither.
-    let is_current = path.version == ctx.assets.version || ctx.assets.folder.is_some();
+    let is_current = path.version == ctx.assets.version() || ctx.assets.folder.is_some();
     // Pages have addresses of their own, and policies that come with those.
     if path.path.ends_with(".html") || !is_current {
         return Err(not_found());

@@ -92,8 +92,6 @@ fn run(settings: Settings, lock: Held, listener: TcpListener, is_browser_wanted:
     if is_browser_wanted {
         open_browser(&start);
     }
-    // Everything is open: from now on a small part of the program runs.
-    system::release_code();
     ready.run(&stop)
 }
 

@@ -118,7 +118,7 @@ mod tests {
             id: RequestId(1),
         };
         Handshake::read(&request).map_err(|reply| {
-            let asks = reply.headers.iter().any(|header| header.field.equiv("Upgrade"));
+            let asks = reply.headers.iter().any(|(name, _)| *name == "Upgrade");
             (reply.status(), asks)
         })
     }

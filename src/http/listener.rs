@@ -12,7 +12,7 @@ use mio::{Interest, Token, Waker};
 use serde_json::json;
 
 use super::backlog::Backlogs;
-use super::conn::{Conn, OnGone, Outbox, Phase, State, Step};
+use super::conn::{Conn, OnGone, Outbox, Partial, Phase, State, Step};
 use super::parse::{self, Refusal, refuse};
 use super::poll::Poll;
 use super::receivers::{self, Receivers};
@@ -126,18 +126,18 @@ impl Engine {
     /// # Errors
     /// [`crate::error::Kind::Internal`] when a thread does not start or polling fails.
     pub fn run(self, stop: &AtomicBool) -> Result<(), Error> {
-        let mut threads = workers::start(&self.shared, self.shared.limits.workers)?;
-        threads.extend(receivers::start(&self.shared)?);
+        workers::start(&self.shared)?;
+        let receivers = receivers::start(&self.shared)?;
         let outcome = Poll::new(self.poll, self.listener, &self.shared).run(stop);
-        self.shared.jobs.close();
+        let workers = self.shared.jobs.close();
         self.shared.receivers.close();
-        join(threads);
+        join(workers.into_iter().chain(receivers));
         outcome
     }
 }
 
 /// Waits for threads to end, but not for ever: a handler that hangs must not keep the process.
-fn join(threads: Vec<JoinHandle<()>>) {
+fn join(threads: impl Iterator<Item = JoinHandle<()>>) {
     let deadline = Instant::now() + Duration::from_secs(1);
     for thread in threads {
         while !thread.is_finished() && Instant::now() < deadline {
@@ -202,15 +202,8 @@ impl Shared {
                 self.park(conn, &state);
             }
             Step::Whole(partial) => {
-                let line = Step::line(&partial.head.method);
-                let request = Request {
-                    bytes: partial.bytes,
-                    head: partial.head,
-                    body: Body::Memory(partial.content),
-                    peer: conn.peer.ip(),
-                    id: self.next_id(),
-                };
-                conn.lock().phase = Phase::Busy;
+                let request = self.request(conn, *partial);
+                let line = Step::line(request.method());
                 self.enqueue(conn, request, line);
             }
             Step::Large(partial) => {
@@ -221,6 +214,36 @@ impl Shared {
                 }
             }
             Step::Refused(refusal, line) => self.refuse(conn, refusal, &line),
+        }
+    }
+
+    /// Does the same on the poll thread, which answers by itself what waits for nothing.
+    ///
+    /// Not what is pipelined behind such a request: it waits its turn in line, and a packet holds more requests than a
+    /// stack.
+    pub(super) fn follow_at_once(self: &Arc<Self>, conn: &Arc<Conn>, step: Step) {
+        let Step::Whole(partial) = step else {
+            return self.follow(conn, step);
+        };
+        let request = self.request(conn, *partial);
+        if self.handler.answers_at_once(&request) {
+            let responder = Responder::new(self, conn, &request);
+            workers::run(|| self.handler.handle(request, responder));
+        } else {
+            let line = Step::line(request.method());
+            self.enqueue(conn, request, line);
+        }
+    }
+
+    /// The request whose parts are all there. Its connection is busy from here on.
+    fn request(&self, conn: &Conn, whole: Partial) -> Request {
+        conn.lock().phase = Phase::Busy;
+        Request {
+            bytes: whole.bytes,
+            head: whole.head,
+            body: Body::Memory(whole.content),
+            peer: conn.peer.ip(),
+            id: self.next_id(),
         }
     }
 
@@ -261,7 +284,7 @@ impl Shared {
             keep_alive: false,
             id: self.next_id(),
         };
-        print(reply, framed).map(|(bytes, _)| bytes).unwrap_or_default()
+        print(reply, framed).0
     }
 
     /// Moves what a slow client has not taken from memory into a file.

@@ -5,9 +5,9 @@
 //! received by a receiver thread into a temporary file (`receivers`). A handler answers through a [`Responder`],
 //! there and then or later from another thread, or turns the connection into a [`Push`] or a [`Socket`].
 //!
-//! tiny_http gives the types and the framing of responses (`Response::raw_print`); its `Server` is not used: it
-//! allocates whatever length a client declares, ends its accept loop when descriptors run out, and has no limits on
-//! heads, bodies, idle time or connections.
+//! tiny_http gives methods and what statuses are called. Its `Server` is not used: it allocates whatever length a client
+//! declares, ends its accept loop when descriptors run out, and has no limits on heads, bodies, idle time or connections.
+//! Nor is its way of printing responses, which gives a 204 a length and costs more than all else that a short answer does.
 
 mod answer;
 mod backlog;
@@ -79,6 +79,12 @@ pub use upload::{Upload, UploadReader};
 pub trait Handler: Send + Sync + 'static {
     /// Answers a complete request, on a worker. Must not wait for a model or a slow client.
     fn handle(&self, request: Request, respond: Responder);
+
+    /// Whether the answer to this request waits for nothing, neither the store nor a disk: then the poll thread asks for
+    /// it, and gives it also while every worker is stuck. Called on the poll thread: no waiting.
+    fn answers_at_once(&self, _request: &Request) -> bool {
+        false
+    }
 
     /// Says how many bytes of a large body to accept, before any of it is read, on a receiver. The body is empty here.
     ///

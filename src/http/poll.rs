@@ -1,6 +1,7 @@
 //! The poll thread: accepts, reads heads and small bodies, finishes replies, and watches every deadline.
 //!
-//! It runs no handler and touches no disk, so neither a slow client nor a slow query delays anybody else.
+//! It touches no disk and runs no handler but those that wait for nothing, so neither a slow client nor a slow query
+//! delays anybody else.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Write};
@@ -27,6 +28,12 @@ use crate::system;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Ticks without anything to do after which memory is given back that only work needs.
+const QUIET_TICKS: u32 = 2;
+
+/// How long it is not given back again: it is wanted anew with the next request.
+const REST_EVERY: Duration = Duration::from_secs(60);
+
 /// Bytes read from a connection at a time.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -51,8 +58,38 @@ pub(super) struct Poll<'e> {
     /// Somebody may be waiting to be let in: at once, or at the next tick when no descriptor could be had.
     knocking: Knocking,
     scratch: Vec<u8>,
+    quiet: Quiet,
     /// Of clients that have hung up; called when no connection is locked.
     gone: Vec<OnGone>,
+}
+
+/// How long nothing has moved.
+#[derive(Debug, Default)]
+struct Quiet {
+    ticks: u32,
+    has_rested: bool,
+    rested_at: Option<Instant>,
+}
+
+impl Quiet {
+    fn end(&mut self) {
+        *self = Quiet {
+            rested_at: self.rested_at,
+            ..Quiet::default()
+        };
+    }
+
+    /// Counts a tick; true once in every quiet time, when it has been quiet for long enough.
+    fn is_for_rest(&mut self) -> bool {
+        self.ticks = self.ticks.saturating_add(1);
+        let is_time = self.rested_at.is_none_or(|at| at.elapsed() >= REST_EVERY);
+        if self.ticks < QUIET_TICKS || self.has_rested || !is_time {
+            return false;
+        }
+        self.has_rested = true;
+        self.rested_at = Some(Instant::now());
+        true
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +109,7 @@ impl<'e> Poll<'e> {
             next_key: 0,
             knocking: Knocking::Nobody,
             scratch: vec![0; READ_BYTES],
+            quiet: Quiet::default(),
             gone: Vec::new(),
         }
     }
@@ -100,6 +138,7 @@ impl<'e> Poll<'e> {
             turns_given = if events.is_empty() {
                 turns_given.saturating_add(1)
             } else {
+                self.quiet.end();
                 0
             };
             for event in &events {
@@ -126,6 +165,10 @@ impl<'e> Poll<'e> {
                 next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
                 self.sweep();
                 self.shared.jobs.hurry();
+                if self.quiet.is_for_rest() {
+                    // This line takes everything.
+                    drop(self.shared.jobs.push(Line::Reads, Job::Rest));
+                }
                 if let Some(since) = stopping {
                     if since.elapsed() >= STOP_GENTLY && !hurried {
                         hurried = true;
@@ -213,7 +256,7 @@ impl<'e> Poll<'e> {
                     let shared = self.shared;
                     let step = state.receive(&self.scratch[..count], &shared.limits, &*shared.handler);
                     drop(state);
-                    shared.follow(conn, step);
+                    shared.follow_at_once(conn, step);
                 }
                 Ok(None) => {}
                 Ok(Some(_)) if state.is_half_received() => {

@@ -1,17 +1,20 @@
 //! A reply, and the only place where kinds of errors become statuses.
 
-use std::io::{ErrorKind, Read, Take, Write};
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Take};
 
 use serde::Serialize;
-use tiny_http::{HTTPVersion, Header, Response, StatusCode};
+use tiny_http::StatusCode;
 
 use super::request::RequestId;
+use crate::clock::Clock;
 use crate::error::{Error, Kind};
 
 /// What goes back to the client.
 pub struct Reply {
     pub(super) status: u16,
-    pub(super) headers: Vec<Header>,
+    pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: ReplyBody,
 }
 
@@ -105,9 +108,10 @@ impl Reply {
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Reply {
         let is_safe = value.bytes().all(|byte| byte == b'\t' || (32..127).contains(&byte));
-        match Header::from_bytes(name, value) {
-            Ok(header) if is_safe => self.headers.push(header),
-            _ => log::error!("a value of the header field {name} was left out: {value:?}"),
+        if is_safe {
+            self.headers.push((name, value.to_owned()));
+        } else {
+            log::error!("a value of the header field {name} was left out: {value:?}");
         }
         self
     }
@@ -153,84 +157,102 @@ pub(super) struct Framed {
 pub(super) type Printed = (Vec<u8>, Option<Box<dyn Read + Send>>);
 
 /// Writes the head (and the body, if it is in memory) in the form of HTTP/1. Returns what is left to be read and sent.
-pub(super) fn print(reply: Reply, framed: Framed) -> std::io::Result<Printed> {
-    let reply = reply.header("Server", "fireside");
+pub(super) fn print(reply: Reply, framed: Framed) -> Printed {
     let (bytes, length, source) = match reply.body {
         ReplyBody::Bytes(bytes) => {
-            let length = bytes.len();
+            let length = bytes.len() as u64;
             (bytes, length, None)
         }
         ReplyBody::Stream { length, source } => {
-            let length = usize::try_from(length).map_err(std::io::Error::other)?;
-            let source = Exact(source.take(length as u64));
+            let source = Exact(source.take(length));
             (Vec::new(), length, Some(Box::new(source) as Box<dyn Read + Send>))
         }
     };
-    let mut out = Vec::with_capacity(bytes.len() + 512);
-    let is_upgrade = |header: &&Header| header.field.equiv("Upgrade");
-    let upgrade = match reply.status {
-        426 => reply
-            .headers
-            .iter()
-            .find(is_upgrade)
-            .map(|header| header.value.to_string()),
-        _ => None,
+    let body = match reply.status {
+        // What has no body has no length (RFC 9110, 8.6); that of a 304 would be another's.
+        204 | 304 => BodyForm::None,
+        _ => BodyForm::Known(length),
     };
-    let response = Response::new(
-        StatusCode(reply.status),
-        reply.headers,
-        bytes.as_slice(),
-        Some(length),
-        None,
-    );
-    let mut head = Head {
-        out: &mut out,
-        framed,
-        upgrade,
-        is_open: true,
-    };
-    // Never chunked: the length is known. HTTP/1.0 clients are answered in their own version.
-    response.with_chunked_threshold(usize::MAX).raw_print(
-        &mut head,
-        HTTPVersion(1, framed.minor),
-        &[],
-        framed.is_head,
-        None,
-    )?;
-    let source = if framed.is_head { None } else { source };
-    if matches!(reply.status, 204 | 304) {
-        // tiny_http gives these a length of 0, which RFC 9110 forbids on 204 and which would be untrue on 304.
-        without_length(&mut out);
+    let mut out = print_head(reply.status, &reply.headers, framed, body, bytes.len());
+    if framed.is_head || body == BodyForm::None {
+        return (out, None);
     }
-    Ok((out, source))
+    out.extend_from_slice(&bytes);
+    (out, source)
 }
 
 /// Writes the head of a reply whose length nobody knows yet: in HTTP/1.1 its body comes in chunks, in HTTP/1.0 it ends
 /// with the connection.
-pub(super) fn print_open(reply: Reply, framed: Framed) -> std::io::Result<Vec<u8>> {
-    let reply = reply.header("Server", "fireside");
-    let mut out = Vec::with_capacity(512);
-    let response = Response::new(StatusCode(reply.status), reply.headers, std::io::empty(), None, None);
-    let mut head = Head {
-        out: &mut out,
-        framed,
-        upgrade: None,
-        is_open: true,
+pub(super) fn print_open(reply: &Reply, framed: Framed) -> Vec<u8> {
+    let body = if framed.minor == 0 {
+        BodyForm::None
+    } else {
+        BodyForm::Chunked
     };
-    response.raw_print(&mut head, HTTPVersion(1, framed.minor), &[], true, None)?;
-    if framed.minor == 0 {
-        // tiny_http takes the body that it is not to send for an empty one.
-        without_length(&mut out);
-    }
-    Ok(out)
+    print_head(reply.status, &reply.headers, framed, body, 0)
 }
 
-/// Takes a length of 0 out of a head.
-fn without_length(head: &mut Vec<u8>) {
-    const LENGTH: &[u8] = b"Content-Length: 0\r\n";
-    if let Some(at) = head.windows(LENGTH.len()).position(|window| window == LENGTH) {
-        head.drain(at..at + LENGTH.len());
+/// How a head says where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyForm {
+    /// Not at all: there is none, or it ends with the connection.
+    None,
+    /// So many bytes.
+    Known(u64),
+    Chunked,
+}
+
+/// The bytes of a head, in room for so many further ones.
+fn print_head(
+    status: u16,
+    headers: &[(&'static str, String)],
+    framed: Framed,
+    body: BodyForm,
+    further_bytes: usize,
+) -> Vec<u8> {
+    let mut out = String::with_capacity(512 + further_bytes);
+    let reason = StatusCode(status).default_reason_phrase();
+    // Writing to a String does not fail.
+    let _ = write!(
+        out,
+        "HTTP/1.{} {status} {reason}\r\nX-Request-Id: {}\r\nDate: ",
+        framed.minor, framed.id
+    );
+    push_date(&mut out);
+    out.push_str("\r\nServer: fireside\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n");
+    let asks_for_other = status == 426 && headers.iter().any(|(name, _)| *name == "Upgrade");
+    out.push_str(match (framed.keep_alive, framed.minor) {
+        (false, _) if asks_for_other => "Connection: close, upgrade\r\n",
+        (false, _) => "Connection: close\r\n",
+        (true, _) if asks_for_other => "Connection: upgrade\r\n",
+        (true, 0) => "Connection: keep-alive\r\n",
+        (true, _) => "",
+    });
+    for (name, value) in headers {
+        for part in [name, ": ", value, "\r\n"] {
+            out.push_str(part);
+        }
     }
+    let _ = match body {
+        BodyForm::None => out.write_str("\r\n"),
+        BodyForm::Known(length) => write!(out, "Content-Length: {length}\r\n\r\n"),
+        BodyForm::Chunked => out.write_str("Transfer-Encoding: chunked\r\n\r\n"),
+    };
+    out.into_bytes()
+}
+
+/// Now, as HTTP has it. Made once a second.
+fn push_date(out: &mut String) {
+    thread_local! {
+        static LAST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    }
+    let now = Clock.now();
+    LAST.with_borrow_mut(|(second, text)| {
+        if *second != now.seconds() {
+            (*second, *text) = (now.seconds(), now.http_date());
+        }
+        out.push_str(text);
+    });
 }
 
 /// A source that is as long as was promised, or fails: what comes after a body on the same connection must not be taken
@@ -246,42 +268,6 @@ impl Read for Exact {
     }
 }
 
-/// Puts the fields that every reply has behind the status line, as tiny_http drops `Connection` and `Upgrade`.
-struct Head<'o> {
-    out: &'o mut Vec<u8>,
-    framed: Framed,
-    /// The protocol that a 426 asks for.
-    upgrade: Option<String>,
-    is_open: bool,
-}
-
-impl Write for Head<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.out.extend_from_slice(bytes);
-        if self.is_open && bytes.ends_with(b"\r\n") {
-            self.is_open = false;
-            let connection = match (self.framed.keep_alive, self.framed.minor) {
-                (false, _) => "Connection: close\r\n",
-                (true, 0) => "Connection: keep-alive\r\n",
-                (true, _) => "",
-            };
-            write!(
-                self.out,
-                "X-Request-Id: {}\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n{connection}",
-                self.framed.id
-            )?;
-            if let Some(upgrade) = &self.upgrade {
-                write!(self.out, "Connection: upgrade\r\nUpgrade: {upgrade}\r\n")?;
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,7 +279,7 @@ mod tests {
             keep_alive,
             id: RequestId(7),
         };
-        String::from_utf8(print(reply, framed).unwrap().0).unwrap()
+        String::from_utf8(print(reply, framed).0).unwrap()
     }
 
     #[test]
@@ -313,8 +299,33 @@ mod tests {
     #[test]
     fn what_a_426_asks_for_is_said() {
         let reply = |status| Reply::bytes(status, "text/plain", vec![b'x']).header("Upgrade", "websocket");
-        assert!(printed(reply(426), true, false).contains("\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"));
-        assert!(!printed(reply(200), true, false).contains("Upgrade"));
+        let asked = printed(reply(426), true, false);
+        assert!(asked.contains("\r\nConnection: upgrade\r\n") && asked.contains("\r\nUpgrade: websocket\r\n"));
+        assert!(printed(reply(426), false, false).contains("\r\nConnection: close, upgrade\r\n"));
+        assert!(!printed(reply(200), true, false).contains("Connection:"));
+    }
+
+    #[test]
+    fn a_body_has_a_length_or_an_end() {
+        let none = printed(Reply::empty(204), true, false);
+        assert!(
+            !none.contains("Content-Length") && !none.contains("Transfer-Encoding"),
+            "{none}"
+        );
+        let known = printed(Reply::bytes(304, "text/plain", Vec::new()), true, false);
+        assert!(!known.contains("Content-Length"), "{known}");
+        let open = |minor| {
+            let framed = Framed {
+                minor,
+                is_head: false,
+                keep_alive: false,
+                id: RequestId(7),
+            };
+            String::from_utf8(print_open(&Reply::empty(200), framed)).unwrap()
+        };
+        assert!(open(1).starts_with("HTTP/1.1 200 OK\r\n") && open(1).contains("Transfer-Encoding: chunked\r\n"));
+        assert!(open(0).starts_with("HTTP/1.0 200 OK\r\n") && !open(0).contains("Transfer-Encoding"));
+        assert!(open(1).ends_with("\r\n\r\n") && open(0).ends_with("\r\n\r\n"));
     }
 
     #[test]

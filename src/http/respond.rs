@@ -56,7 +56,7 @@ impl Responder {
                 sharing: shared.handler.sharing(request),
                 wording: shared.handler.wording(request),
                 line: if log::log_enabled!(target: "access", log::Level::Info) {
-                    format!("{} {}", request.method(), request.path())
+                    [request.method().as_str(), " ", request.path()].concat()
                 } else {
                     String::new()
                 },
@@ -109,18 +109,14 @@ impl Responder {
         let reply = exchange.shared_reply(reply);
         if exchange.framed.is_head {
             exchange.log(reply.status());
-            exchange.send_bytes(print_open(reply, exchange.framed).unwrap_or_default());
+            exchange.send_bytes(print_open(&reply, exchange.framed));
             return None;
         }
         let framed = Framed {
             keep_alive: false,
             ..exchange.framed
         };
-        let Ok(head) = print_open(reply, framed) else {
-            log::error!("a stream could not be framed");
-            exchange.conn.abandon(&mut exchange.conn.lock());
-            return None;
-        };
+        let head = print_open(&reply, framed);
         Push::begin(exchange, media, &head)
     }
 
@@ -155,22 +151,15 @@ impl Drop for Responder {
 
 impl Exchange {
     fn send(self, reply: Reply) {
-        if self.load(reply) {
-            resume(&self.shared, &self.conn);
-        }
+        self.load(reply);
+        resume(&self.shared, &self.conn);
     }
 
-    /// Puts a reply into the outbox, from where [`resume`] sends it; false when it cannot be framed.
-    fn load(&self, reply: Reply) -> bool {
+    /// Puts a reply into the outbox, from where [`resume`] sends it.
+    fn load(&self, reply: Reply) {
         self.log(reply.status());
-        let printed = print(self.shared_reply(reply), self.framed);
-        let Ok((bytes, source)) = printed else {
-            log::error!("a reply could not be framed");
-            self.conn.abandon(&mut self.conn.lock());
-            return false;
-        };
+        let (bytes, source) = print(self.shared_reply(reply), self.framed);
         self.fill(bytes, source);
-        true
     }
 
     /// A reply with the fields that other origins' browsers look for.
@@ -318,9 +307,8 @@ impl Job {
         let mut responder = job.1;
         let error = Error::new(Kind::Unavailable, "The server is busy; try again").retry_after(1);
         let reply = responder.put(&error);
-        if let Some(exchange) = responder.exchange.take()
-            && exchange.load(reply)
-        {
+        if let Some(exchange) = responder.exchange.take() {
+            exchange.load(reply);
             // Sent by a worker in its turn. Sent here, it would be followed here by the request behind it, which is
             // turned away as well, and so on down the stack: a packet holds more requests than a stack.
             let job = Job::Resume(Arc::clone(&exchange.conn));

@@ -5,8 +5,8 @@
 //! the body on those). Where two routes differ by that slash alone, the slash decides.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 use tiny_http::Method;
@@ -62,6 +62,15 @@ pub enum Reads {
     Transfer,
 }
 
+/// What an answer may have to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// The store, a disk, somebody else: a worker answers.
+    Maybe,
+    /// Nothing, when the request has no query: the poll thread answers, also while every worker is stuck.
+    Never,
+}
+
 /// What is set for all routes that take files.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
@@ -94,6 +103,8 @@ pub struct Route<C: 'static> {
     pub reads: Option<Reads>,
     /// Bytes of a JSON or form body.
     pub body_bytes_max: u64,
+    /// What its answer may have to wait for.
+    pub waits: Waits,
     /// How it may fail, beyond what every route with its method, its inputs and its `auth` may; for the documentation.
     pub errors: &'static [Kind],
 }
@@ -110,6 +121,13 @@ impl<C> Route<C> {
     #[must_use]
     pub const fn takes(mut self, bytes_max: u64) -> Route<C> {
         self.body_bytes_max = bytes_max;
+        self
+    }
+
+    /// The same row, whose answer waits for nothing as long as nobody asks for more with a query.
+    #[must_use]
+    pub const fn at_once(mut self) -> Route<C> {
+        self.waits = Waits::Never;
         self
     }
 
@@ -137,7 +155,17 @@ macro_rules! methods {
             summary: &'static str,
             endpoint: &'static dyn Endpoint<C>,
         ) -> Route<C> {
-            Route { method: Method::$method, path, auth, summary, endpoint, reads: None, body_bytes_max: BODY_BYTES_MAX, errors: &[] }
+            Route {
+                method: Method::$method,
+                path,
+                auth,
+                summary,
+                endpoint,
+                reads: None,
+                body_bytes_max: BODY_BYTES_MAX,
+                waits: Waits::Maybe,
+                errors: &[],
+            }
         }
     )* };
 }
@@ -158,6 +186,8 @@ pub struct Family<C: 'static> {
 pub struct Router<C: 'static> {
     root: Node,
     entries: Vec<Entry<C>>,
+    /// Those whose answers wait for nothing.
+    at_once: Vec<&'static Route<C>>,
     sizes: Sizes,
     large_bodies: AtomicUsize,
 }
@@ -173,15 +203,20 @@ struct Entry<C: 'static> {
 /// An endpoint and what it reads.
 struct Answers<C: 'static> {
     endpoint: &'static dyn Endpoint<C>,
-    spec: Spec,
+    /// Made for the first request, as most routes of a start are never asked for.
+    spec: OnceLock<Spec>,
 }
 
 impl<C> Answers<C> {
     fn new(endpoint: &'static dyn Endpoint<C>) -> Answers<C> {
         Answers {
-            spec: endpoint.spec(),
+            spec: OnceLock::new(),
             endpoint,
         }
+    }
+
+    fn spec(&self) -> &Spec {
+        self.spec.get_or_init(|| self.endpoint.spec())
     }
 }
 
@@ -220,6 +255,11 @@ impl<C> Router<C> {
         }
         Router {
             root,
+            at_once: entries
+                .iter()
+                .map(|entry| entry.route)
+                .filter(|route| route.waits == Waits::Never)
+                .collect(),
             entries,
             sizes,
             large_bodies: AtomicUsize::new(0),
@@ -229,6 +269,13 @@ impl<C> Router<C> {
     /// Every route, in the tables' order.
     pub fn routes(&self) -> impl Iterator<Item = &'static Route<C>> + '_ {
         self.entries.iter().map(|entry| entry.route)
+    }
+
+    /// Whether the answer to a request waits for nothing. Called for every request: few routes are like this.
+    pub fn answers_at_once(&self, request: &Request) -> bool {
+        let mut routes = self.at_once.iter();
+        request.query().is_none()
+            && routes.any(|route| route.path == request.path() && route.method == *request.method())
     }
 
     /// The route of a request.
@@ -267,7 +314,7 @@ impl<C> Router<C> {
             return Ok(Call {
                 route: entry.route,
                 endpoint: answers.endpoint,
-                spec: &answers.spec,
+                spec: answers.spec(),
                 path: parameters,
                 sizes: self.sizes,
                 large_bodies: &self.large_bodies,

@@ -1,4 +1,7 @@
 //! The worker pool: who runs next. Requests that may write never take the last workers, so reads always find one.
+//!
+//! It begins with one worker. One that takes a job and leaves nobody behind who waits for the next starts another first,
+//! as long as there may be more: a server for two needs no threads for sixty.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +15,7 @@ use super::listener::Shared;
 use super::request::Request;
 use super::respond::{self, Responder};
 use crate::error::Error;
+use crate::system;
 
 /// A handler needs little; what is large stands on the heap.
 pub(super) const STACK_BYTES: usize = 256 * 1024;
@@ -30,6 +34,16 @@ pub(super) enum Job {
     Hear(Arc<Inbox>),
     /// It is time to look whether those with sockets may still be here.
     Patrol,
+    /// Nobody has wanted anything for a moment.
+    Rest,
+}
+
+/// A job that a worker has taken.
+struct Taken {
+    line: Line,
+    job: Job,
+    /// Nobody waits for the next one, and there may be more workers.
+    is_last: bool,
 }
 
 /// Which of the two lines a job stands in.
@@ -43,9 +57,11 @@ pub(super) enum Line {
 
 pub(super) struct Jobs {
     lines: Mutex<Lines>,
+    workers_max: usize,
     writes_at_once: usize,
     waiting_writes_max: usize,
     reads_awake: usize,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Lines {
@@ -63,6 +79,10 @@ struct Lines {
     idle: Vec<Thread>,
     /// Whether a worker is awake, or being woken, to look for work: then nobody else needs to be.
     is_sought: bool,
+    /// Workers that have been started.
+    started: usize,
+    /// One of them has not come here yet.
+    is_one_coming: bool,
     /// A patrol is in line or on its way.
     is_patrolling: bool,
     open: bool,
@@ -81,11 +101,15 @@ impl Jobs {
                 oldest_read: None,
                 idle: Vec::new(),
                 is_sought: false,
+                started: 0,
+                is_one_coming: false,
                 is_patrolling: false,
                 open: true,
             }),
+            workers_max: workers.max(1),
             writes_at_once: workers.saturating_sub(for_reads).max(1),
             waiting_writes_max,
+            threads: Mutex::default(),
             // Reads keep a core busy and wait for nothing but the disk: more of them awake than there are connections
             // to the database only take turns.
             reads_awake: thread::available_parallelism().map_or(2, usize::from) * 2,
@@ -161,15 +185,15 @@ impl Jobs {
         }
     }
 
-    /// The next job. `None`: the pool is closed.
+    /// The next job. `None`: the pool is closed. `done` is the line of the last one, for who has had any.
     ///
     /// One worker without work stays awake for a moment and gives its turn away before it sleeps.
-    fn next(&self, done: Option<Line>) -> Option<(Line, Job)> {
+    fn next(&self, done: Option<Line>) -> Option<Taken> {
         let mut lines = self.lock();
         match done {
             Some(Line::Reads) => lines.reading -= 1,
             Some(Line::Writes) => lines.writing -= 1,
-            None => {}
+            None => lines.is_one_coming = false,
         }
         let mut turns_given = 0;
         let mut is_seeker = false;
@@ -186,8 +210,9 @@ impl Jobs {
                     Line::Reads => lines.reading += 1,
                     Line::Writes => lines.writing += 1,
                 }
+                let is_last = self.wants_another(&lines);
                 self.wake_helper(lines);
-                return job.map(|(_, job)| (line, job));
+                return job.map(|(_, job)| Taken { line, job, is_last });
             }
             if !lines.open {
                 return None;
@@ -217,6 +242,28 @@ impl Jobs {
         }
     }
 
+    /// Whether nobody waits for the next job, and there may be another worker.
+    fn wants_another(&self, lines: &Lines) -> bool {
+        let is_alone = lines.idle.is_empty() && !lines.is_sought && !lines.is_one_coming;
+        is_alone && lines.open && lines.started < self.workers_max
+    }
+
+    /// Whether to start another worker, which is then on its way.
+    fn expect_another(&self) -> bool {
+        let mut lines = self.lock();
+        let is_wanted = self.wants_another(&lines);
+        lines.started += usize::from(is_wanted);
+        lines.is_one_coming |= is_wanted;
+        is_wanted
+    }
+
+    /// It did not start: the next to take a job tries again.
+    fn forget_another(&self) {
+        let mut lines = self.lock();
+        lines.started -= 1;
+        lines.is_one_coming = false;
+    }
+
     /// Looks, at every tick of the poll thread, whether reads stand still behind readers that wait (for a disk, for a
     /// lock), and wakes others until they move again.
     pub(super) fn hurry(&self) {
@@ -227,13 +274,19 @@ impl Jobs {
         self.wake_helper(lines);
     }
 
-    /// Lets the workers end once the lines are empty.
-    pub(super) fn close(&self) {
+    /// Lets the workers end once the lines are empty. Returns their threads.
+    pub(super) fn close(&self) -> Vec<JoinHandle<()>> {
         let mut lines = self.lock();
         lines.open = false;
         for idle in lines.idle.drain(..) {
             idle.unpark();
         }
+        drop(lines);
+        std::mem::take(&mut self.threads())
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -245,25 +298,41 @@ impl Drop for Patrolling<'_> {
     }
 }
 
-/// Starts the workers.
-pub(super) fn start(shared: &Arc<Shared>, count: usize) -> Result<Vec<JoinHandle<()>>, Error> {
-    (0..count.max(1))
-        .map(|number| {
+/// Starts a worker, if one is wanted.
+///
+/// # Errors
+/// [`crate::error::Kind::Internal`] when the system gives no thread.
+pub(super) fn start(shared: &Arc<Shared>) -> Result<(), Error> {
+    let jobs = &shared.jobs;
+    if !jobs.expect_another() {
+        return Ok(());
+    }
+    let mut threads = jobs.threads();
+    let worker = thread::Builder::new()
+        .name(format!("worker-{}", threads.len()))
+        .stack_size(STACK_BYTES)
+        .spawn({
             let shared = Arc::clone(shared);
-            thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || work(&shared))
-                .map_err(|error| Error::internal("a worker thread did not start", error))
-        })
-        .collect()
+            move || work(&shared)
+        });
+    match worker {
+        Ok(worker) => threads.push(worker),
+        Err(error) => {
+            drop(threads);
+            jobs.forget_another();
+            return Err(Error::internal("a worker thread did not start", error));
+        }
+    }
+    Ok(())
 }
 
 fn work(shared: &Arc<Shared>) {
     let mut done = None;
-    while let Some((line, job)) = shared.jobs.next(done) {
-        // A handler that panics drops its responder, which answers 500; the worker goes on.
-        let outcome = catch_unwind(AssertUnwindSafe(|| match job {
+    while let Some(Taken { line, job, is_last }) = shared.jobs.next(done) {
+        if is_last && let Err(error) = start(shared) {
+            log::warn!("{error}");
+        }
+        run(|| match job {
             Job::Answer(job) => {
                 let (request, responder) = *job;
                 shared.handler.handle(request, responder);
@@ -274,10 +343,15 @@ fn work(shared: &Arc<Shared>) {
                 let _turn = shared.jobs.patrolling();
                 shared.handler.patrol();
             }
-        }));
-        if outcome.is_err() {
-            log::error!("a handler panicked; its client was answered 500");
-        }
+            Job::Rest => system::rest(),
+        });
         done = Some(line);
+    }
+}
+
+/// Runs a handler. One that panics drops its responder, which answers 500; its thread goes on.
+pub(super) fn run(handler: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(handler)).is_err() {
+        log::error!("a handler panicked; its client was answered 500");
     }
 }

@@ -3,6 +3,8 @@
 //! Follows the WHATWG's parsing rules (HTML §9.2.6) except that a line ends in LF or CRLF, never in a lone CR, which
 //! no model server sends. Knows nothing of what the data means.
 
+use std::borrow::Cow;
+
 /// An event may not be larger than this, nor any of its lines: a reply comes in pieces of a few hundred bytes, so
 /// whoever sends more without a break is broken or hostile.
 pub(super) const EVENT_BYTES_MAX: usize = 1024 * 1024;
@@ -46,7 +48,8 @@ impl Decoder {
     }
 
     fn end_line(&mut self, events: &mut Vec<String>) -> Result<(), TooLarge> {
-        let text = String::from_utf8_lossy(&self.line);
+        // What is sound is looked at once; only what is not takes the slower way.
+        let text = str::from_utf8(&self.line).map_or_else(|_| String::from_utf8_lossy(&self.line), Cow::Borrowed);
         let line = text.strip_suffix('\r').unwrap_or(&text);
         if line.is_empty() {
             events.extend(self.data.take());

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::{Read, Ref, Tx, json_list};
+use super::{Read, Ref, Tx, failed, json_list};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 
@@ -72,19 +72,26 @@ fn missing() -> Error {
     Error::new(Kind::NotFound, "Attachment not found")
 }
 
-/// The attachments of some messages, in the order they were uploaded; each once for every message that has it.
+/// The attachments of some messages: message by message, each's in the order they were uploaded.
 ///
 /// # Errors
 /// Those of the store.
 pub fn list_attachments(read: &Read<'_>, message_ids: &[i64]) -> Result<Vec<Attachment>, Error> {
-    read.all(
-        &format!(
-            "SELECT message_id, {COLUMNS} FROM message_attachments JOIN attachments ON id = attachment_id
-             WHERE message_id IN (SELECT value FROM json_each(?1)) ORDER BY id"
-        ),
-        [json_list(message_ids)],
-        attachment,
-    )
+    // One short look for each: a join with a list of them does the same at four times the cost.
+    let _moment = read.snapshot()?;
+    let sql = format!(
+        "SELECT message_id, {COLUMNS} FROM message_attachments JOIN attachments ON id = attachment_id
+         WHERE message_id = ?1 ORDER BY attachment_id"
+    );
+    let mut statement = read.0.prepare_cached(&sql).map_err(failed)?;
+    let mut found = Vec::new();
+    for id in message_ids {
+        let mut rows = statement.query([id]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            found.push(attachment(row).map_err(failed)?);
+        }
+    }
+    Ok(found)
 }
 
 /// One of the owner's attachments, by either id. It is hidden with the last conversation that has it.

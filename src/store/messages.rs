@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Read, Ref, Tx, json_list, tree};
@@ -310,27 +310,23 @@ pub fn list_branch(read: &Read<'_>, branch: &Branch) -> Result<Vec<Message>, Err
                 .flatten()
         }
     };
+    // From one message to the one before it: a recursive query does the same at three times the cost.
+    let _moment = read.snapshot()?;
+    let sql = format!("SELECT {COLUMNS} FROM messages WHERE id = ?1");
+    let mut statement = read.0.prepare_cached(&sql).map_err(super::failed)?;
     let mut bytes = 0;
     let mut page = Vec::new();
-    let mut statement = read
-        .0
-        .prepare_cached(&format!(
-            "WITH RECURSIVE branch (id, place) AS (
-                 SELECT ?1, 1 WHERE ?1 IS NOT NULL
-                 UNION ALL
-                 SELECT messages.parent_id, place + 1 FROM branch JOIN messages ON messages.id = branch.id
-                 WHERE messages.parent_id IS NOT NULL AND place < ?2
-             )
-             SELECT {COLUMNS} FROM branch JOIN messages ON messages.id = branch.id",
-        ))
-        .map_err(super::failed)?;
-    let mut rows = statement.query(params![start, branch.limit]).map_err(super::failed)?;
-    while let Some(row) = rows.next().map_err(super::failed)? {
-        let message = map(row).map_err(super::failed)?;
+    let mut next = start;
+    for _ in 0..branch.limit {
+        let found = next.map(|id| statement.query_row([id], map).optional());
+        let Some(message) = found.transpose().map_err(super::failed)?.flatten() else {
+            break;
+        };
         bytes += message.content.len();
         if bytes > PAGE_BYTES_MAX && !page.is_empty() {
             break;
         }
+        next = message.parent_id;
         page.push(message);
     }
     page.reverse();

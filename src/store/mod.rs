@@ -18,6 +18,7 @@ mod housekeeping;
 mod html;
 mod inspect;
 mod llm_logs;
+mod memo;
 mod message_index;
 mod messages;
 mod migrate;
@@ -79,6 +80,7 @@ pub use documents::{
 pub use html::{Rendered, list_html, save_html};
 pub use inspect::{Inspection, inspect};
 pub use llm_logs::{LlmConversation, LlmItem, LlmLogs, LlmResponse};
+pub use memo::Memo;
 pub use message_index::Phrase;
 pub use messages::{
     Branch, Message, MessageDetails, NewMessage, Role, Source, State, find_message, finish_message, insert_message,
@@ -122,7 +124,7 @@ pub use writer::WriterFigures;
 
 /// The store: opened once, shared by every thread.
 pub struct Store {
-    readers: Readers,
+    readers: Arc<Readers>,
     writer: Writer,
     installation: String,
     database: PathBuf,
@@ -275,7 +277,33 @@ impl Ref {
 /// A connection that can be read from.
 pub struct Read<'c>(&'c Connection);
 
+/// While this exists, a connection's queries all see the same moment.
+struct Snapshot<'c>(Option<&'c Connection>);
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0
+            && let Err(error) = connection
+                .prepare_cached("COMMIT")
+                .and_then(|mut statement| statement.execute(()))
+        {
+            log::error!("a read-only transaction did not end: {error}");
+        }
+    }
+}
+
 impl Read<'_> {
+    /// Has several queries see the same moment, also at less cost, as each would lock the database anew. Within a
+    /// transaction they do anyway.
+    fn snapshot(&self) -> Result<Snapshot<'_>, Error> {
+        if !self.0.is_autocommit() {
+            return Ok(Snapshot(None));
+        }
+        let mut begin = self.0.prepare_cached("BEGIN").map_err(failed)?;
+        begin.execute(()).map_err(failed)?;
+        Ok(Snapshot(Some(self.0)))
+    }
+
     /// The first row of a query, if there is one.
     fn first<T>(
         &self,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -44,8 +45,26 @@ pub(super) struct Opened {
     pub(super) installation: String,
 }
 
+/// SQLite counts every byte of memory that it takes, for figures that nobody asks for, under one lock that all its
+/// connections share. Must come before the first of them, and counts no more from then on.
+fn count_no_memory() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        #[expect(
+            unsafe_code,
+            reason = "sqlite3_config(2) takes a number here; without effect once SQLite is in use"
+        )]
+        // SAFETY: the option takes one int.
+        let code = unsafe { rusqlite::ffi::sqlite3_config(rusqlite::ffi::SQLITE_CONFIG_MEMSTATUS, 0) };
+        if code != rusqlite::ffi::SQLITE_OK {
+            log::debug!("SQLite goes on counting its memory");
+        }
+    });
+}
+
 /// Opens, creates or migrates the database.
 pub(super) fn open(location: &Location) -> Result<Opened, Error> {
+    count_no_memory();
     let path = &location.database;
     let sections = sections(SCHEMA);
     let newest = sections.last().map_or(0, |section| section.version);

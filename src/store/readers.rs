@@ -1,7 +1,7 @@
 //! The pool of read-only connections. Each is taken for one query and given back at once.
 
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -17,17 +17,59 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const STEPS_BETWEEN_LOOKS: i32 = 100;
 
 pub(super) struct Readers {
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle>,
     returned: Condvar,
 }
 
+struct Idle {
+    connections: Vec<Connection>,
+    /// Requests that wait for one. Nobody is woken without need: that is a system call each time.
+    waiting: usize,
+}
+
 impl Readers {
-    pub(super) fn open(path: &Path, count: usize) -> Result<Readers, Error> {
-        let idle: Result<Vec<Connection>, Error> = (0..count.max(1)).map(|_| open::open_reader(path)).collect();
-        Ok(Readers {
-            idle: Mutex::new(idle?),
+    /// Opens the first, and has the others opened by a thread of their own: a start waits for one alone. All of them soon,
+    /// not when they are needed, which may be when no descriptors are left.
+    pub(super) fn open(path: &Path, count: usize) -> Result<Arc<Readers>, Error> {
+        let first = open::open_reader(path)?;
+        let readers = Arc::new(Readers {
+            idle: Mutex::new(Idle {
+                connections: vec![first],
+                waiting: 0,
+            }),
             returned: Condvar::new(),
-        })
+        });
+        if count > 1 {
+            let (readers, path) = (Arc::clone(&readers), path.to_owned());
+            std::thread::Builder::new()
+                .name("readers".into())
+                .spawn(move || readers.open_more(&path, count - 1))
+                .map_err(|error| Error::internal("the thread that opens the readers did not start", error))?;
+        }
+        Ok(readers)
+    }
+
+    fn open_more(&self, path: &Path, count: usize) {
+        for _ in 0..count {
+            match open::open_reader(path) {
+                Ok(connection) => self.put(connection),
+                Err(error) => return log::warn!("there are fewer readers than there should be: {error}"),
+            }
+        }
+    }
+
+    fn put(&self, connection: Connection) {
+        let mut idle = self.idle();
+        idle.connections.push(connection);
+        let is_awaited = idle.waiting > 0;
+        drop(idle);
+        if is_awaited {
+            self.returned.notify_one();
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn with<T>(&self, work: impl FnOnce(&Read<'_>) -> Result<T, Error>) -> Result<T, Error> {
@@ -54,9 +96,9 @@ impl Readers {
 
     fn take(&self) -> Result<Lent<'_>, Error> {
         let deadline = Instant::now() + WAIT_MAX;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         loop {
-            if let Some(connection) = idle.pop() {
+            if let Some(connection) = idle.connections.pop() {
                 return Ok(Lent {
                     pool: self,
                     connection: Some(connection),
@@ -68,11 +110,10 @@ impl Readers {
                 let error = Error::new(Kind::Unavailable, "The server is busy; try again");
                 return Err(error.retry_after(1));
             }
-            let (guard, _) = self
-                .returned
-                .wait_timeout(idle, left)
-                .unwrap_or_else(PoisonError::into_inner);
-            idle = guard;
+            idle.waiting += 1;
+            let waited = self.returned.wait_timeout(idle, left);
+            idle = waited.unwrap_or_else(PoisonError::into_inner).0;
+            idle.waiting -= 1;
         }
     }
 }
@@ -107,10 +148,7 @@ impl Drop for Lent<'_> {
             {
                 log::error!("a reader keeps its limit: {error}");
             }
-            let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push(connection);
-            drop(idle);
-            self.pool.returned.notify_one();
+            self.pool.put(connection);
         }
     }
 }

@@ -75,6 +75,8 @@ struct Queue {
     is_untidy: AtomicBool,
     commits: AtomicU64,
     jobs: AtomicU64,
+    /// Grows whenever something may have been written, before anybody is told so.
+    written: AtomicU64,
 }
 
 /// What the writer has done since it was started, and has before it.
@@ -195,6 +197,7 @@ impl Writer {
             is_untidy: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             jobs: AtomicU64::new(0),
+            written: AtomicU64::new(1),
         });
         let served = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
@@ -240,9 +243,13 @@ impl Writer {
             let error = Error::new(Kind::Unavailable, "Too many writes are waiting; try again");
             return Err(error.retry_after(1));
         }
+        let is_first = inbox.jobs.is_empty();
         inbox.jobs.push_back(job);
         drop(inbox);
-        self.queue.filled.notify_one();
+        // The writer waits for nothing while there are jobs.
+        if is_first {
+            self.queue.filled.notify_one();
+        }
         Ok(slot)
     }
 
@@ -252,6 +259,11 @@ impl Writer {
         self.queue.is_untidy.store(true, Ordering::Relaxed);
         drop(inbox);
         self.queue.filled.notify_one();
+    }
+
+    /// A number that grows whenever something may have been written, before anybody is told so.
+    pub(super) fn written(&self) -> u64 {
+        self.queue.written.load(Ordering::Acquire)
     }
 
     pub(super) fn figures(&self) -> WriterFigures {
@@ -406,6 +418,7 @@ fn serve(connection: &Connection, queue: &Queue) {
             let is_more = collect(pen);
             collect_at = Instant::now() + if is_more { COLLECT_PAUSE } else { COLLECT_EVERY };
         }
+        queue.written.fetch_add(1, Ordering::Release);
     }
     let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
     if let Err(error) = folded {
@@ -521,6 +534,7 @@ fn commit_group(pen: &Pen<'_>, queue: &Queue, mut group: Vec<Box<dyn Job>>) {
         *last = trouble;
     }
     drop(last);
+    queue.written.fetch_add(1, Ordering::Release);
     for (job, outcome) in group.into_iter().zip(outcomes) {
         job.finish(outcome);
     }
