@@ -9,6 +9,9 @@ use crate::store::{self, Among, Candidate, Ending, Phrase, Read, Sought, Within}
 /// Candidates of one kind that are ranked: each is a row to be read. Whoever finds more looks for something else.
 const RANKED_MAX: usize = 1_000;
 
+/// How many are enough where to find more would take long: five pages. What is behind them comes in order of time.
+const RANKED_ENOUGH: usize = 100;
+
 /// Bytes of text that words are counted in, of all candidates together: some milliseconds. In those that come after, the
 /// oldest, each word counts as standing once.
 const COUNTED_BYTES: i64 = 1024 * 1024;
@@ -48,12 +51,14 @@ pub(super) struct Newest {
     whole_ids: HashSet<i64>,
     /// How the others hold it, if any.
     ending: Ending,
+    /// There are no others that fit.
+    is_all: bool,
 }
 
 impl Newest {
     /// Whether nothing else fits.
     pub(super) fn is_all(&self) -> bool {
-        self.candidates.len() < RANKED_MAX
+        self.is_all
     }
 }
 
@@ -64,14 +69,16 @@ pub(super) fn newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Resu
         ending: Ending::Whole,
         ..*sought
     };
-    let mut candidates = list_newest(read, among, &whole)?;
+    let (mut candidates, mut is_all) = list_newest(read, among, &whole)?;
     let whole_ids: HashSet<i64> = candidates.iter().map(|candidate| candidate.id).collect();
     let may_go_on = sought.phrases.last().is_some_and(|phrase| phrase.is_prefix);
     let mut ending = Ending::Whole;
     if candidates.len() < RANKED_MAX && may_go_on && sought.ending == Ending::Open {
         ending = Ending::Open;
-        let others = list_newest(read, among, sought)?;
+        let others;
+        (others, is_all) = list_newest(read, among, sought)?;
         candidates.extend(others.iter().filter(|other| !whole_ids.contains(&other.id)));
+        is_all &= candidates.len() < RANKED_MAX;
         candidates.truncate(RANKED_MAX);
     }
     Ok(Newest {
@@ -79,6 +86,7 @@ pub(super) fn newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Resu
         candidates,
         whole_ids,
         ending,
+        is_all,
     })
 }
 
@@ -116,13 +124,15 @@ pub(super) fn order(mut all: Vec<Ranked>) -> Vec<Ranked> {
     all
 }
 
-fn list_newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<Vec<Candidate>, Error> {
+/// The newest, and whether there are no others.
+fn list_newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<(Vec<Candidate>, bool), Error> {
     let mut found = Vec::new();
-    store::seek(read, among, sought, &mut |candidate| {
+    let is_all = store::seek_enough(read, among, sought, RANKED_ENOUGH, &mut |candidate| {
         found.push(candidate);
         super::go_on(found.len() < RANKED_MAX)
     })?;
-    Ok(found)
+    let is_all = is_all && found.len() < RANKED_MAX;
+    Ok((found, is_all))
 }
 
 /// Those of the candidates in which all words stand one after the other, as they were typed.
@@ -147,7 +157,7 @@ fn joined(read: &Read<'_>, among: Among, sought: &Sought<'_>, found: &[Candidate
         within: &within,
         ..*sought
     };
-    let found = list_newest(read, among, &sought)?;
+    let (found, _) = list_newest(read, among, &sought)?;
     Ok(found.into_iter().map(|candidate| candidate.id).collect())
 }
 

@@ -1,6 +1,6 @@
 //! The open ending of a query ("rare whal" finds "rare whales"), looked for in the texts. For a beginning FTS5 merges the
-//! lists of all words that begin so, before it looks at what else is asked for: of a common one a tenth of a second in a
-//! million messages. Where all the rest of the query fits few texts, those are read instead, and the same is found.
+//! lists of all words that begin so, before it looks at what else is asked for: of a common one a third of a second in a
+//! million messages. The newest texts that hold all the rest of the query are read instead, and the same is found.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -11,26 +11,42 @@ use super::seek::{Among, Candidate, Ending, Sought, Within, list_texts, walk};
 use crate::error::Error;
 use crate::words::{fold, places};
 
-/// Texts that are few: with their rows they take some milliseconds, and no more is lost where there are others.
+/// Texts that are read at most: with their rows they take some ten milliseconds.
 const FEW_MAX: usize = 2_000;
 
 /// Bytes that they may have together: as long as that.
 const FEW_BYTES_MAX: i64 = 2 * 1024 * 1024;
 
-/// All that fits, the newest first. `None`: the index is to be asked, because the last word is not open, or the rest of
-/// the query leaves too much, or nothing out, or because only the index knows which words it takes to begin alike.
-pub(super) fn list_fitting(
+/// Texts that are read together at first, and twice as many each time after that: who asks may soon have enough.
+const FIRST_BATCH: usize = 64;
+
+/// What the texts could tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// All that fits was visited, or the visitor has broken off.
+    All,
+    /// What fits was visited as far as it comes before this row of the index, which knows what is from there on.
+    Before(i64),
+}
+
+/// Nothing was visited.
+const NOTHING: Told = Told::Before(i64::MAX);
+
+/// Visits what fits, the newest first, as far as the texts tell it. They tell nothing where the last word is not open, or the
+/// rest of the query leaves nothing out, or only the index knows which words it takes to begin alike.
+pub(super) fn visit_fitting(
     read: &Read<'_>,
     among: Among,
     sought: &Sought<'_>,
-) -> Result<Option<Vec<Candidate>>, Error> {
+    visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
+) -> Result<Told, Error> {
     let Some((last, others)) = sought.phrases.split_last() else {
-        return Ok(None);
+        return Ok(NOTHING);
     };
     let is_open = last.is_prefix && sought.ending == Ending::Open;
     // Documents are indexed by the stems of their words. Of most scripts the index leaves other accents on than `fold`.
     if !is_open || among == Among::Documents || !last.words.iter().all(|word| word.is_ascii()) {
-        return Ok(None);
+        return Ok(NOTHING);
     }
     let mut phrases = others.to_vec();
     if let [begin @ .., _] = &last.words[..]
@@ -42,43 +58,69 @@ pub(super) fn list_fitting(
         });
     }
     if phrases.is_empty() && *sought.within == Within::default() {
-        return Ok(None);
+        return Ok(NOTHING);
     }
     let rest = Sought {
         phrases: &phrases,
         ending: Ending::Whole,
         ..*sought
     };
-    let Some(mut few) = list_few(read, among, &rest)? else {
-        return Ok(None);
-    };
-    let ids: Vec<i64> = few.iter().map(|candidate| candidate.id).collect();
-    let texts = list_texts(read, among, sought.owner, &ids)?;
-    let texts: HashMap<i64, String> = texts.into_iter().collect();
-    if texts.values().any(|text| !text.is_ascii() && text.contains(is_unsure)) {
-        return Ok(None);
-    }
-    few.retain(|candidate| {
-        let text = texts.get(&candidate.id);
-        text.is_some_and(|text| holds(indexed_part(text), last))
-    });
-    Ok(Some(few))
-}
-
-/// All that fits, the newest first, if it is little.
-fn list_few(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<Option<Vec<Candidate>>, Error> {
-    let (mut few, mut bytes, mut is_all) = (Vec::new(), 0, true);
-    walk(read, among, sought, &mut |candidate| {
-        few.push(candidate);
-        bytes += candidate.bytes;
-        is_all = few.len() <= FEW_MAX && bytes <= FEW_BYTES_MAX;
-        if is_all {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
+    let (mut batch, mut batch_size) = (Vec::new(), FIRST_BATCH);
+    let (mut count, mut bytes) = (0, 0);
+    let mut outcome = Ok(Told::All);
+    walk(read, among, &rest, i64::MAX, &mut |candidate| {
+        (count, bytes) = (count + 1, bytes + candidate.bytes);
+        if count > FEW_MAX || bytes > FEW_BYTES_MAX {
+            outcome = Ok(Told::Before(candidate.row()));
+            return ControlFlow::Break(());
+        }
+        batch.push(candidate);
+        if batch.len() < batch_size {
+            return ControlFlow::Continue(());
+        }
+        batch_size *= 2;
+        let read_batch = visit_batch(read, among, sought.owner, last, &std::mem::take(&mut batch), visit);
+        match read_batch {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(told)) => {
+                outcome = Ok(told);
+                ControlFlow::Break(())
+            }
+            Err(error) => {
+                outcome = Err(error);
+                ControlFlow::Break(())
+            }
         }
     })?;
-    Ok(is_all.then_some(few))
+    // What was not enough for a batch. Where one has ended the walk, nothing.
+    let told = visit_batch(read, among, sought.owner, last, &batch, visit)?;
+    told.map_or(outcome, Ok)
+}
+
+/// Visits those candidates whose texts hold the word. Something is told when that is the end.
+fn visit_batch(
+    read: &Read<'_>,
+    among: Among,
+    owner: i64,
+    word: &Phrase,
+    batch: &[Candidate],
+    visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
+) -> Result<Option<Told>, Error> {
+    let Some(first) = batch.first() else {
+        return Ok(None);
+    };
+    let ids: Vec<i64> = batch.iter().map(|candidate| candidate.id).collect();
+    let texts: HashMap<i64, String> = list_texts(read, among, owner, &ids)?.into_iter().collect();
+    if texts.values().any(|text| !text.is_ascii() && text.contains(is_unsure)) {
+        return Ok(Some(Told::Before(first.row())));
+    }
+    for candidate in batch {
+        let text = texts.get(&candidate.id);
+        if text.is_some_and(|text| holds(indexed_part(text), word)) && visit(*candidate).is_break() {
+            return Ok(Some(Told::All));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the words of a phrase stand in a text one after the other, the last of them as a beginning.
@@ -143,6 +185,7 @@ mod tests {
 
     use rusqlite::Connection;
 
+    use super::super::seek::{seek, seek_enough};
     use super::super::tests::Rig;
     use super::super::{Role, search::index_word};
     use super::*;
@@ -193,25 +236,27 @@ mod tests {
 
     const BEGINNINGS: [&str; 10] = ["sea", "seam", "SE", "whal", "whale", "12", "1", "res", "lev", "lion"];
 
-    fn found(rig: &Rig, among: Among, sought: &Sought<'_>, how: How) -> Option<Vec<Candidate>> {
-        let read = |read: &Read<'_>| match how {
-            How::Texts => list_fitting(read, among, sought),
-            How::Index => {
-                let mut found = Vec::new();
-                walk(read, among, sought, &mut |candidate| {
-                    found.push(candidate);
-                    ControlFlow::Continue(())
-                })?;
-                Ok(Some(found))
-            }
+    /// What is found, and what the texts could tell.
+    fn found(rig: &Rig, among: Among, sought: &Sought<'_>, how: How) -> (Vec<Candidate>, Told) {
+        let mut found = Vec::new();
+        let mut visit = |candidate| {
+            found.push(candidate);
+            ControlFlow::Continue(())
         };
-        rig.read(read).unwrap()
+        let read = |read: &Read<'_>| match how {
+            How::Texts => visit_fitting(read, among, sought, &mut visit),
+            How::Index => walk(read, among, sought, i64::MAX, &mut visit).map(|()| Told::All),
+            How::Both => seek(read, among, sought, &mut visit).map(|()| Told::All),
+        };
+        let told = rig.read(read).unwrap();
+        (found, told)
     }
 
     #[derive(Clone, Copy)]
     enum How {
         Texts,
         Index,
+        Both,
     }
 
     fn settle(rig: &Rig) {
@@ -275,12 +320,14 @@ mod tests {
                     within: &within,
                 };
                 for among in [Among::Messages, Among::Titles] {
-                    if let Some(texts) = found(&rig, among, &sought, How::Texts) {
-                        let index = found(&rig, among, &sought, How::Index);
-                        assert_eq!(Some(&texts), index.as_ref(), "{among:?} {phrases:?} {within:?}");
+                    let (index, _) = found(&rig, among, &sought, How::Index);
+                    if let (texts, Told::All) = found(&rig, among, &sought, How::Texts) {
+                        assert_eq!(texts, index, "{among:?} {phrases:?} {within:?}");
                         asked += 1;
                         most = most.max(texts.len());
                     }
+                    let (both, _) = found(&rig, among, &sought, How::Both);
+                    assert_eq!(both, index, "{among:?} {phrases:?} {within:?}");
                 }
             }
         }
@@ -306,7 +353,7 @@ mod tests {
                 ending,
                 within,
             };
-            found(&rig, among, &sought, How::Texts).is_some()
+            found(&rig, among, &sought, How::Texts).1 == Told::All
         };
         let open = [phrase("white", false), phrase("wha", true)];
         assert!(is_tested(&open, Ending::Open, &everywhere, Among::Messages));
@@ -339,6 +386,31 @@ mod tests {
         rig.message(conversation, ann, "the last one");
         settle(&rig);
         assert!(!is_tested(&open, Ending::Open, &everywhere, Among::Messages));
+        // The newest come from the texts, the rest from the index, each once.
+        let sought = Sought {
+            owner: ann,
+            phrases: &open,
+            ending: Ending::Open,
+            within: &everywhere,
+        };
+        let (texts, told) = found(&rig, Among::Messages, &sought, How::Texts);
+        assert!(
+            texts.len() == FEW_MAX && matches!(told, Told::Before(row) if row < i64::MAX),
+            "{} {told:?}",
+            texts.len()
+        );
+        let (both, _) = found(&rig, Among::Messages, &sought, How::Both);
+        assert_eq!(both, found(&rig, Among::Messages, &sought, How::Index).0);
+        assert!(both.len() > FEW_MAX && both[..FEW_MAX] == texts, "{}", both.len());
+        // Whoever has enough does not have the rest looked for.
+        let mut few = 0;
+        let is_all = rig.read(|read| {
+            seek_enough(read, Among::Messages, &sought, 100, &mut |_| {
+                few += 1;
+                ControlFlow::Continue(())
+            })
+        });
+        assert_eq!((is_all.unwrap(), few), (false, FEW_MAX));
     }
 
     /// Of every character that this is sure of (behind these are ideographs alone): what begins a word with it in the index does here, and nothing else.

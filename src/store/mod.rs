@@ -100,7 +100,7 @@ pub use providers::{
 pub use search::{FoundChunk, Hit, index_word, list_chunks, list_hits};
 pub use seek::{
     Among, Candidate, Ending, FoundMessage, FoundTitle, Sought, Within, list_found_messages, list_found_titles,
-    list_texts, seek,
+    list_texts, seek, seek_enough,
 };
 pub use sessions::{
     NewSession, Session, SessionKey, SessionOf, SignedIn, delete_session, end_other_sessions, find_revocation,

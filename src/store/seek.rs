@@ -9,9 +9,10 @@ use std::ops::{ControlFlow, Range};
 
 use rusqlite::{Row, params};
 
+use super::few::{self, Told};
 use super::message_index::{Phrase, conversation_term, model_term, role_term, title_term};
 use super::search::index_word;
-use super::{Read, Role, few, json_list};
+use super::{Read, Role, json_list};
 use crate::error::Error;
 
 /// Behind every hour that a row of the index may name, and early enough for shifting it.
@@ -121,6 +122,13 @@ pub struct FoundTitle {
     pub updated_at: String,
 }
 
+impl Candidate {
+    /// Its row in the index of messages, or in that of titles.
+    pub(super) fn row(&self) -> i64 {
+        (self.hour << 32) | self.id
+    }
+}
+
 /// Visits what fits, the newest first, until `visit` breaks off. Messages that are being written and what belongs to deleted
 /// conversations do not fit. Of documents, time is when they were added.
 ///
@@ -132,26 +140,44 @@ pub fn seek(
     sought: &Sought<'_>,
     visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let Some(fitting) = few::list_fitting(read, among, sought)? else {
-        return walk(read, among, sought, visit);
-    };
-    for candidate in fitting {
-        if visit(candidate).is_break() {
-            break;
-        }
-    }
-    Ok(())
+    seek_enough(read, among, sought, usize::MAX, visit).map(drop)
 }
 
-/// The same by the index alone.
+/// The same, but where it would take long to find the rest, `enough` are. Tells whether it went on to the end, if `visit`
+/// let it.
+///
+/// # Errors
+/// Those of the store.
+pub fn seek_enough(
+    read: &Read<'_>,
+    among: Among,
+    sought: &Sought<'_>,
+    enough: usize,
+    visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
+) -> Result<bool, Error> {
+    let mut count = 0;
+    let told = few::visit_fitting(read, among, sought, &mut |candidate| {
+        count += 1;
+        visit(candidate)
+    })?;
+    match told {
+        Told::All => Ok(true),
+        Told::Before(_) if count >= enough => Ok(false),
+        Told::Before(row) => walk(read, among, sought, row, visit).map(|()| true),
+    }
+}
+
+/// The same by the index alone: of messages and titles, from this row of it on.
 pub(super) fn walk(
     read: &Read<'_>,
     among: Among,
     sought: &Sought<'_>,
+    newest_row: i64,
     visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let hours = &sought.within.hours;
     let (from, until) = (hours.start.clamp(0, HOUR_MAX), hours.end.clamp(0, HOUR_MAX));
+    let (first_row, last_row) = (from << 32, newest_row.min((until << 32) - 1));
     let owner = sought.owner;
     let visit = |row: &Row<'_>| {
         Ok(visit(Candidate {
@@ -168,21 +194,21 @@ pub(super) fn walk(
                 "SELECT messages.id, messages.id, message_index.rowid >> 32, octet_length(content)
                  FROM message_index CROSS JOIN messages ON messages.id = message_index.rowid & 4294967295
                  CROSS JOIN conversations ON conversations.id = messages.conversation_id
-                 WHERE message_index MATCH ?1 AND message_index.rowid BETWEEN ?2 << 32 AND (?3 << 32) - 1
+                 WHERE message_index MATCH ?1 AND message_index.rowid BETWEEN ?2 AND ?3
                      AND messages.user_id = ?4 AND deleted_at IS NULL
                      AND iif(?5 IS NULL, 1, conversation_id IN (SELECT value FROM json_each(?5)))
                  ORDER BY message_index.rowid DESC",
-                params![message_query(sought), from, until, owner, conversations],
+                params![message_query(sought), first_row, last_row, owner, conversations],
                 visit,
             )
         }
         Among::Titles => read.each(
             "SELECT conversations.id, conversations.id, title_index.rowid >> 32, octet_length(title)
              FROM title_index CROSS JOIN conversations ON conversations.id = title_index.rowid & 4294967295
-             WHERE title_index MATCH ?1 AND title_index.rowid BETWEEN ?2 << 32 AND (?3 << 32) - 1
+             WHERE title_index MATCH ?1 AND title_index.rowid BETWEEN ?2 AND ?3
                  AND user_id = ?4 AND deleted_at IS NULL AND title IS NOT NULL
              ORDER BY title_index.rowid DESC",
-            params![title_query(sought), from, until, owner],
+            params![title_query(sought), first_row, last_row, owner],
             visit,
         ),
         Among::Documents if sought.phrases.is_empty() => read.each(

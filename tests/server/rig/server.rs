@@ -450,8 +450,14 @@ impl Server {
         self.status_of("VmHWM:")
     }
 
-    pub(crate) fn threads(&self) -> u64 {
-        self.status_of("Threads:")
+    /// Threads without the workers, which come as they are needed, up to a number, and stay.
+    pub(crate) fn threads(&self) -> usize {
+        let folder = format!("/proc/{}/task", self.process.child.id());
+        let threads = std::fs::read_dir(folder).expect("the child's threads").flatten();
+        let is_counted = |name: String| !name.starts_with("worker-");
+        threads
+            .filter(|thread| std::fs::read_to_string(thread.path().join("comm")).is_ok_and(is_counted))
+            .count()
     }
 
     pub(crate) fn descriptors(&self) -> usize {
