@@ -4,6 +4,7 @@
 //! no model server sends. Knows nothing of what the data means.
 
 use std::borrow::Cow;
+use std::io::BufRead as _;
 
 /// An event may not be larger than this, nor any of its lines: a reply comes in pieces of a few hundred bytes, so
 /// whoever sends more without a break is broken or hostile.
@@ -24,27 +25,24 @@ pub(super) struct Decoder {
 impl Decoder {
     /// Takes the next bytes; the data of each event that they complete goes to `events`.
     pub(super) fn feed(&mut self, mut bytes: &[u8], events: &mut Vec<String>) -> Result<(), TooLarge> {
-        while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
-            let (line, rest) = bytes.split_at(end);
-            self.extend(line)?;
-            self.end_line(events)?;
-            bytes = &rest[1..];
+        while !bytes.is_empty() {
+            // From memory it does not fail.
+            drop(bytes.read_until(b'\n', &mut self.line));
+            let is_whole = self.line.pop_if(|byte| *byte == b'\n').is_some();
+            if self.line.len() > EVENT_BYTES_MAX {
+                return Err(TooLarge);
+            }
+            if is_whole {
+                self.end_line(events)?;
+            }
         }
-        self.extend(bytes)
+        Ok(())
     }
 
     /// Takes the end of the stream for the end of the last line and event, as servers do that forget the blank line.
     pub(super) fn end(mut self, events: &mut Vec<String>) -> Result<(), TooLarge> {
         self.end_line(events)?;
         self.end_line(events)
-    }
-
-    fn extend(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
-        if self.line.len() + bytes.len() > EVENT_BYTES_MAX {
-            return Err(TooLarge);
-        }
-        self.line.extend_from_slice(bytes);
-        Ok(())
     }
 
     fn end_line(&mut self, events: &mut Vec<String>) -> Result<(), TooLarge> {
