@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS, SECONDS, CONNECTIONS = 3, 3, 64
@@ -192,9 +193,15 @@ class Fireside:
         server = self.server
         server.proc.terminate()
         server.proc.wait(20)
+        env = {name: value.replace("{fake_llm}", self.driver.FAKE["url"]) for name, value in server.a["env"].items()}
         begun = time.perf_counter()
         server.proc = subprocess.Popen(
-            server.command("cmd", server.data), stdin=subprocess.DEVNULL, stdout=server.log, stderr=server.log, start_new_session=True
+            server.command("cmd", server.data),
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=server.log,
+            stderr=server.log,
+            start_new_session=True,
         )
         while True:
             try:
@@ -238,8 +245,11 @@ def aichat(peers, ours, folder):
         with open(os.path.join(config, "config.yaml"), "w") as file:
             file.write(
                 "model: box:fake\nclients:\n- type: openai-compatible\n  name: box\n"
-                f"  api_base: {server.driver.FAKE['url']}\n  api_key: none\n  models:\n  - name: fake\n"
+                f"  api_base: {server.driver.FAKE['url']}\n  api_key: none\n  models:\n"
             )
+            # It lists what it is told; this server, what the model's server has.
+            with urllib.request.urlopen(f"{server.driver.FAKE['url']}/models", timeout=10) as models:
+                file.writelines(f"  - name: {model['id']}\n" for model in json.load(models)["data"])
         starts = []
         for _ in range(4):
             with socket.socket() as free:
