@@ -162,6 +162,21 @@ def openwebui(peers, ours, folder):
     return table.text()
 
 
+def is_answered(process, port, path):
+    """Waits until a server that was just started answers 200; false if it ends first, or takes longer than 20 s."""
+    deadline = time.perf_counter() + 20
+    while process.poll() is None and time.perf_counter() < deadline:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", path)
+            if connection.getresponse().status == 200:
+                return True
+        except OSError:
+            pass
+        time.sleep(0.001)
+    return False
+
+
 class Fireside:
     """This server under the peers' own load driver."""
 
@@ -203,15 +218,9 @@ class Fireside:
             stderr=server.log,
             start_new_session=True,
         )
-        while True:
-            try:
-                if server.call("GET", "/health", timeout=2)[0] == 200:
-                    return (time.perf_counter() - begun) * 1000
-            except OSError:
-                pass
-            if server.proc.poll() is not None or time.perf_counter() - begun > 20:
-                raise SystemExit("Fireside did not start again")
-            time.sleep(0.001)
+        if not is_answered(server.proc, server.port, "/health"):
+            raise SystemExit("Fireside did not start again")
+        return (time.perf_counter() - begun) * 1000
 
     def __exit__(self, *_):
         self.server.stop()
@@ -264,16 +273,8 @@ def aichat(peers, ours, folder):
                 stderr=subprocess.DEVNULL,
             )
             try:
-                while True:
-                    try:
-                        answer = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-                        answer.request("GET", "/v1/models")
-                        if answer.getresponse().status == 200:
-                            break
-                    except OSError:
-                        if process.poll() is not None or time.perf_counter() - begun > 20:
-                            return f"{version} did not start: not measured.\n"
-                        time.sleep(0.001)
+                if not is_answered(process, port, "/v1/models"):
+                    return f"{version} did not start: not measured.\n"
                 starts.append((time.perf_counter() - begun) * 1000)
                 if len(starts) == 4:
                     time.sleep(5)

@@ -11,13 +11,13 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=${SECONDS_EACH:-600}
 [ $# -gt 0 ] || set -- $(ls fuzz/seeds)
-cargo +nightly fuzz build
+cargo +nightly fuzz build -O
 failed=
 for name in "$@"; do
   mkdir -p "fuzz/corpus/$name"
   echo "== $name"
   # 64 KiB reach every limit that stands within so much; what goes beyond is the business of other tests.
-  cargo +nightly fuzz run "$name" "fuzz/corpus/$name" "fuzz/seeds/$name" -- \
+  cargo +nightly fuzz run -O "$name" "fuzz/corpus/$name" "fuzz/seeds/$name" -- \
     -dict="fuzz/dictionaries/$name.dict" -max_len=65536 -max_total_time="$seconds" -runs=10000000 \
     -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 || failed="$failed $name"
 done

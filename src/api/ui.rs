@@ -68,20 +68,15 @@ pub(super) struct Assets {
 pub(super) struct Asset {
     bytes: Cow<'static, [u8]>,
     /// Made at the first request and then kept, as what is compressed.
-    tags: OnceLock<Tags>,
+    tag: OnceLock<String>,
     gzip: OnceLock<Vec<u8>>,
-}
-
-struct Tags {
-    plain: String,
-    gzip: String,
 }
 
 impl Asset {
     pub(super) fn new(bytes: impl Into<Cow<'static, [u8]>>) -> Asset {
         Asset {
             bytes: bytes.into(),
-            tags: OnceLock::new(),
+            tag: OnceLock::new(),
             gzip: OnceLock::new(),
         }
     }
@@ -90,8 +85,7 @@ impl Asset {
     pub(super) fn reply(&self, request: &Request, media_type: &'static str, cache_control: &str) -> Reply {
         let is_gzip = accepts_gzip(request) && is_text(media_type) && !self.gzip().is_empty();
         // Other bytes, another tag: a cache must not take one for the other.
-        let tags = self.tags();
-        let etag = if is_gzip { &tags.gzip } else { &tags.plain };
+        let etag = &format!("\"{}{}\"", self.tag(), if is_gzip { "-gzip" } else { "" });
         let common = |reply: Reply| {
             reply
                 .header("Cache-Control", cache_control)
@@ -108,14 +102,9 @@ impl Asset {
         common(Reply::bytes(200, media_type, self.bytes.to_vec()))
     }
 
-    fn tags(&self) -> &Tags {
-        self.tags.get_or_init(|| {
-            let tag = &digest_hex(&self.bytes)[..16];
-            Tags {
-                plain: format!("\"{tag}\""),
-                gzip: format!("\"{tag}-gzip\""),
-            }
-        })
+    /// What tells these bytes from others.
+    fn tag(&self) -> &str {
+        self.tag.get_or_init(|| digest_hex(&self.bytes)[..16].to_owned())
     }
 
     fn gzip(&self) -> &[u8] {
@@ -145,9 +134,7 @@ impl Assets {
     fn version(&self) -> &str {
         self.version.get_or_init(|| {
             let files = self.files.iter();
-            let names: String = files
-                .map(|(name, asset)| format!("{name} {}\n", digest_hex(&asset.bytes)))
-                .collect();
+            let names: String = files.map(|(name, asset)| format!("{name} {}\n", asset.tag())).collect();
             digest_hex(names.as_bytes())[..12].to_owned()
         })
     }

@@ -203,8 +203,7 @@ impl Shared {
             }
             Step::Whole(partial) => {
                 let request = self.request(conn, *partial);
-                let line = Step::line(request.method());
-                self.enqueue(conn, request, line);
+                self.enqueue(conn, request);
             }
             Step::Large(partial) => {
                 conn.lock().phase = Phase::Busy;
@@ -230,8 +229,7 @@ impl Shared {
             let responder = Responder::new(self, conn, &request);
             workers::run(|| self.handler.handle(request, responder));
         } else {
-            let line = Step::line(request.method());
-            self.enqueue(conn, request, line);
+            self.enqueue(conn, request);
         }
     }
 
@@ -248,7 +246,8 @@ impl Shared {
     }
 
     /// Puts a whole request in line for a worker.
-    pub(super) fn enqueue(self: &Arc<Self>, conn: &Arc<Conn>, request: Request, line: Line) {
+    pub(super) fn enqueue(self: &Arc<Self>, conn: &Arc<Conn>, request: Request) {
+        let line = Line::of(request.method());
         let responder = Responder::new(self, conn, &request);
         let job = Job::Answer(Box::new((request, responder)));
         if let Err(job) = self.jobs.push(line, job) {

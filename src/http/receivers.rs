@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::conn::{Conn, Partial, Step};
+use super::conn::{Conn, Partial};
 use super::listener::Shared;
 use super::parse::BodyLength;
 use super::request::{Body, Request, too_large};
@@ -128,8 +128,7 @@ fn take_in(shared: &Arc<Shared>, conn: &Arc<Conn>, partial: Partial) {
     match received {
         Ok(spool) => {
             request.body = Body::Spooled(spool);
-            let line = Step::line(request.method());
-            shared.enqueue(conn, request, line);
+            shared.enqueue(conn, request);
         }
         Err(error) => Responder::new(shared, conn, &request).refuse(&error),
     }

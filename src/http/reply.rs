@@ -220,15 +220,18 @@ fn print_head(
     );
     push_date(&mut out);
     out.push_str("\r\nServer: fireside\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n");
-    let asks_for_other = status == 426 && headers.iter().any(|(name, _)| *name == "Upgrade");
     out.push_str(match (framed.keep_alive, framed.minor) {
-        (false, _) if asks_for_other => "Connection: close, upgrade\r\n",
         (false, _) => "Connection: close\r\n",
-        (true, _) if asks_for_other => "Connection: upgrade\r\n",
         (true, 0) => "Connection: keep-alive\r\n",
         (true, _) => "",
     });
     for (name, value) in headers {
+        // Only a 426 asks for another protocol, and its connection must say so as well.
+        match (*name, status) {
+            ("Upgrade", 426) => out.push_str("Connection: upgrade\r\n"),
+            ("Upgrade", _) => continue,
+            _ => {}
+        }
         for part in [name, ": ", value, "\r\n"] {
             out.push_str(part);
         }
@@ -299,10 +302,8 @@ mod tests {
     #[test]
     fn what_a_426_asks_for_is_said() {
         let reply = |status| Reply::bytes(status, "text/plain", vec![b'x']).header("Upgrade", "websocket");
-        let asked = printed(reply(426), true, false);
-        assert!(asked.contains("\r\nConnection: upgrade\r\n") && asked.contains("\r\nUpgrade: websocket\r\n"));
-        assert!(printed(reply(426), false, false).contains("\r\nConnection: close, upgrade\r\n"));
-        assert!(!printed(reply(200), true, false).contains("Connection:"));
+        assert!(printed(reply(426), true, false).contains("\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"));
+        assert!(!printed(reply(200), true, false).contains("Upgrade"));
     }
 
     #[test]

@@ -288,9 +288,9 @@ pub(super) fn finish(shared: &Arc<Shared>, conn: &Arc<Conn>) {
     shared.follow(conn, step);
 }
 
-impl Step {
+impl Line {
     /// A request may write unless its method says that it only reads.
-    pub(super) fn line(method: &tiny_http::Method) -> Line {
+    pub(super) fn of(method: &tiny_http::Method) -> Line {
         match method {
             tiny_http::Method::Get | tiny_http::Method::Head => Line::Reads,
             _ => Line::Writes,

@@ -42,7 +42,7 @@ pub(super) enum Job {
 struct Taken {
     line: Line,
     job: Job,
-    /// Nobody waits for the next one, and there may be more workers.
+    /// Nobody waits for the next one: whoever has taken this starts another worker, which is expected already.
     is_last: bool,
 }
 
@@ -79,7 +79,7 @@ struct Lines {
     idle: Vec<Thread>,
     /// Whether a worker is awake, or being woken, to look for work: then nobody else needs to be.
     is_sought: bool,
-    /// Workers that have been started.
+    /// Workers that there are, and the one that is expected.
     started: usize,
     /// One of them has not come here yet.
     is_one_coming: bool,
@@ -101,8 +101,9 @@ impl Jobs {
                 oldest_read: None,
                 idle: Vec::new(),
                 is_sought: false,
-                started: 0,
-                is_one_coming: false,
+                // The engine starts the first.
+                started: 1,
+                is_one_coming: true,
                 is_patrolling: false,
                 open: true,
             }),
@@ -210,7 +211,10 @@ impl Jobs {
                     Line::Reads => lines.reading += 1,
                     Line::Writes => lines.writing += 1,
                 }
-                let is_last = self.wants_another(&lines);
+                let is_alone = lines.idle.is_empty() && !lines.is_sought && !lines.is_one_coming;
+                let is_last = is_alone && lines.open && lines.started < self.workers_max;
+                lines.started += usize::from(is_last);
+                lines.is_one_coming |= is_last;
                 self.wake_helper(lines);
                 return job.map(|(_, job)| Taken { line, job, is_last });
             }
@@ -242,23 +246,8 @@ impl Jobs {
         }
     }
 
-    /// Whether nobody waits for the next job, and there may be another worker.
-    fn wants_another(&self, lines: &Lines) -> bool {
-        let is_alone = lines.idle.is_empty() && !lines.is_sought && !lines.is_one_coming;
-        is_alone && lines.open && lines.started < self.workers_max
-    }
-
-    /// Whether to start another worker, which is then on its way.
-    fn expect_another(&self) -> bool {
-        let mut lines = self.lock();
-        let is_wanted = self.wants_another(&lines);
-        lines.started += usize::from(is_wanted);
-        lines.is_one_coming |= is_wanted;
-        is_wanted
-    }
-
-    /// It did not start: the next to take a job tries again.
-    fn forget_another(&self) {
+    /// The worker that is expected did not start: the next to take a job tries again.
+    fn expect_nobody(&self) {
         let mut lines = self.lock();
         lines.started -= 1;
         lines.is_one_coming = false;
@@ -298,16 +287,12 @@ impl Drop for Patrolling<'_> {
     }
 }
 
-/// Starts a worker, if one is wanted.
+/// Starts the worker that is expected.
 ///
 /// # Errors
 /// [`crate::error::Kind::Internal`] when the system gives no thread.
 pub(super) fn start(shared: &Arc<Shared>) -> Result<(), Error> {
-    let jobs = &shared.jobs;
-    if !jobs.expect_another() {
-        return Ok(());
-    }
-    let mut threads = jobs.threads();
+    let mut threads = shared.jobs.threads();
     let worker = thread::Builder::new()
         .name(format!("worker-{}", threads.len()))
         .stack_size(STACK_BYTES)
@@ -316,14 +301,15 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<(), Error> {
             move || work(&shared)
         });
     match worker {
-        Ok(worker) => threads.push(worker),
+        Ok(worker) => {
+            threads.push(worker);
+            Ok(())
+        }
         Err(error) => {
-            drop(threads);
-            jobs.forget_another();
-            return Err(Error::internal("a worker thread did not start", error));
+            shared.jobs.expect_nobody();
+            Err(Error::internal("a worker thread did not start", error))
         }
     }
-    Ok(())
 }
 
 fn work(shared: &Arc<Shared>) {

@@ -2,10 +2,7 @@
 //!
 //! Owns OpenAI's wire form of an answer, streamed or whole. Knows nothing of connections.
 
-use std::fmt;
-
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::calls::{Calls, Function, Piece};
@@ -45,74 +42,12 @@ struct Content {
 }
 
 /// Text, parts of it, or something newer that is not shown.
+#[derive(Deserialize)]
+#[serde(untagged)]
 enum Text {
     Plain(String),
     Parts(Vec<TextPart>),
-    Other,
-}
-
-/// Not derived: what may be one of several is first copied as a whole then, and here that is every word of a reply.
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Text, D::Error> {
-        json.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a text, or its parts")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-        Ok(Text::Plain(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text, A::Error> {
-        let mut parts = Vec::new();
-        while let Some(part) = list.next_element()? {
-            match part {
-                Known::Part(part) => parts.push(part),
-                Known::Newer(IgnoredAny) => {}
-            }
-        }
-        Ok(Text::Parts(parts))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Text::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
-        Ok(Text::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
-        Ok(Text::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
-        Ok(Text::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
-        Ok(Text::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Text, E> {
-        Ok(Text::Other)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Known {
-    Part(TextPart),
-    Newer(IgnoredAny),
+    Other(serde::de::IgnoredAny),
 }
 
 /// As Mistral's models that reason send it. <https://docs.mistral.ai/capabilities/reasoning/>
@@ -234,7 +169,7 @@ impl<'a> Answer<'a> {
                 part.thinking.map_or(Ok(()), |thought| self.reason(*thought))?;
                 part.text.map_or(Ok(()), |text| self.speak(Text::Plain(text)))
             }),
-            Text::Other => Ok(()),
+            Text::Other(_) => Ok(()),
         }
     }
 
@@ -245,7 +180,7 @@ impl<'a> Answer<'a> {
                 .into_iter()
                 .filter_map(|part| part.text)
                 .try_for_each(|text| self.reason(Text::Plain(text))),
-            Text::Other => Ok(()),
+            Text::Other(_) => Ok(()),
         }
     }
 }

@@ -192,7 +192,7 @@ fn list_page(
         on_page.extend(ranked.skip(skip).take(wanted));
     }
     skip = skip.saturating_sub(best.len());
-    let is_all = |among: &Among| newest.iter().any(|one| one.among == *among && one.is_all());
+    let is_all = |among: &Among| newest.iter().any(|one| one.among == *among && one.is_all);
     for among in kinds.into_iter().filter(|among| !is_all(among)) {
         if on_page.len() == wanted {
             break;

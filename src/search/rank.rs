@@ -52,14 +52,7 @@ pub(super) struct Newest {
     /// How the others hold it, if any.
     ending: Ending,
     /// There are no others that fit.
-    is_all: bool,
-}
-
-impl Newest {
-    /// Whether nothing else fits.
-    pub(super) fn is_all(&self) -> bool {
-        self.is_all
-    }
+    pub(super) is_all: bool,
 }
 
 /// The newest that fit. Where enough hold the last word as it stands, those that hold it as a beginning are not looked for:

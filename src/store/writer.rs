@@ -305,6 +305,8 @@ impl Drop for Writer {
 /// The writer's connection, and whether its log may have a hole.
 struct Pen<'c> {
     connection: &'c Connection,
+    /// [`Queue::written`].
+    written: &'c AtomicU64,
     is_doubtful: Cell<bool>,
 }
 
@@ -323,6 +325,13 @@ impl Pen<'_> {
             self.start_over()?;
         }
         run_sql(self, "BEGIN IMMEDIATE")
+    }
+
+    /// Ends a transaction: from here on others see what it has written, if it could be stored.
+    fn commit(&self) -> Result<(), Error> {
+        let outcome = run_sql(self, "COMMIT");
+        self.written.fetch_add(1, Ordering::Release);
+        outcome
     }
 
     /// Looks whether it was a sync that failed. Then the log is given up at once, if that is possible: what was refused
@@ -362,6 +371,7 @@ fn is_sync(error: &Error) -> bool {
 fn serve(connection: &Connection, queue: &Queue) {
     let pen = &Pen {
         connection,
+        written: &queue.written,
         is_doubtful: Cell::new(false),
     };
     let mut housekeeping = Instant::now();
@@ -418,7 +428,6 @@ fn serve(connection: &Connection, queue: &Queue) {
             let is_more = collect(pen);
             collect_at = Instant::now() + if is_more { COLLECT_PAUSE } else { COLLECT_EVERY };
         }
-        queue.written.fetch_add(1, Ordering::Release);
     }
     let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
     if let Err(error) = folded {
@@ -534,7 +543,6 @@ fn commit_group(pen: &Pen<'_>, queue: &Queue, mut group: Vec<Box<dyn Job>>) {
         *last = trouble;
     }
     drop(last);
-    queue.written.fetch_add(1, Ordering::Release);
     for (job, outcome) in group.into_iter().zip(outcomes) {
         job.finish(outcome);
     }
@@ -560,7 +568,7 @@ fn together(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> 
         stands = !pen.is_autocommit();
         outcomes.push(outcome);
     }
-    let committed = if stands { run_sql(pen, "COMMIT") } else { Ok(()) };
+    let committed = if stands { pen.commit() } else { Ok(()) };
     if stands && committed.is_ok() {
         return outcomes;
     }
@@ -596,7 +604,7 @@ fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error>
 /// A transaction for one job.
 fn alone(pen: &Pen<'_>, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Result<(), Error> {
     pen.begin()?;
-    let outcome = guarded(pen, work).and_then(|()| run_sql(pen, "COMMIT"));
+    let outcome = guarded(pen, work).and_then(|()| pen.commit());
     if outcome.is_err() && !pen.is_autocommit() {
         run_sql(pen, "ROLLBACK")?;
     }
