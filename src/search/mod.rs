@@ -169,18 +169,18 @@ fn list_page(
         .into_iter()
         .filter(|among| query.filters.take(*among, has_words))
         .collect();
+    let mut skip = usize::try_from(page.offset).unwrap_or(0);
+    let wanted = usize::try_from(page.limit).unwrap_or(0);
     let mut newest = Vec::new();
     if has_words {
         for among in &kinds {
-            newest.push(rank::newest(read, *among, sought)?);
+            newest.push(rank::newest(read, *among, sought, skip.saturating_add(wanted))?);
         }
     }
     let mut best: HashSet<(Among, i64)> = HashSet::new();
     for one in &newest {
         best.extend(one.candidates.iter().map(|candidate| (one.among, candidate.shown_id)));
     }
-    let mut skip = usize::try_from(page.offset).unwrap_or(0);
-    let wanted = usize::try_from(page.limit).unwrap_or(0);
     let mut on_page = Vec::new();
     // Behind the best nobody sees their order, and what it takes to find out is spared.
     if skip < best.len() {
@@ -192,12 +192,12 @@ fn list_page(
         on_page.extend(ranked.skip(skip).take(wanted));
     }
     skip = skip.saturating_sub(best.len());
-    let is_all = |among: &Among| newest.iter().any(|one| one.among == *among && one.is_all);
-    for among in kinds.into_iter().filter(|among| !is_all(among)) {
+    for among in kinds {
         if on_page.len() == wanted {
             break;
         }
-        store::seek(read, among, sought, &mut |candidate| {
+        let found = newest.iter().find(|one| one.among == among);
+        let mut take = |candidate: Candidate| {
             // What came already, on this page or on one before, does not come again.
             if best.insert((among, candidate.shown_id)) {
                 match skip {
@@ -206,7 +206,12 @@ fn list_page(
                 }
             }
             go_on(on_page.len() < wanted)
-        })?;
+        };
+        let behind = found.map_or(&[][..], |found| &found.behind);
+        let goes_on = behind.iter().try_for_each(|candidate| take(*candidate)).is_continue();
+        if goes_on && !found.is_some_and(|found| found.is_all) {
+            store::seek(read, among, sought, &mut take)?;
+        }
     }
     Ok(on_page)
 }

@@ -3,20 +3,25 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::snippet::{Likeness, fits};
 use crate::error::Error;
-use crate::store::{self, Among, Candidate, Ending, Phrase, Read, Sought, Within};
+use crate::store::{self, Among, Candidate, Ending, Phrase, Read, Sought};
+use crate::words::{fold, places};
 
 /// Candidates of one kind that are ranked: each is a row to be read. Whoever finds more looks for something else.
 const RANKED_MAX: usize = 1_000;
 
+/// Candidates of one kind that are kept for a page further down, which else would be looked for from the beginning.
+const FOUND_MAX: usize = 10_000;
+
 /// How many are enough where to find more would take long: five pages. What is behind them comes in order of time.
 const RANKED_ENOUGH: usize = 100;
 
-/// Bytes of text that words are counted in, of all candidates together: some milliseconds. In those that come after, the
-/// oldest, each word counts as standing once.
+/// Bytes of text that words are looked for in, of all candidates together: some milliseconds. In those that come after, the
+/// oldest, each word counts as standing once, and by itself.
 const COUNTED_BYTES: i64 = 1024 * 1024;
 
-/// Longer texts are not counted in: there, how often a word stands says little.
+/// Longer texts are not read: there, how often a word stands says little.
 const COUNTED_TEXT_BYTES: i64 = 32 * 1024;
 
 /// Places of a word that are counted: more of them say no more.
@@ -43,42 +48,62 @@ pub(super) struct Ranked {
     score: f64,
 }
 
+/// What one is worth.
+struct Weight {
+    /// BM25 without its weight for rare words, which all of them hold.
+    score: f64,
+    /// All words stand one after the other, as they were typed.
+    is_joined: bool,
+}
+
+/// All words of a query, as they were typed, one after the other.
+struct Joined {
+    words: Vec<String>,
+    /// The last may go on.
+    is_prefix: bool,
+    likeness: Likeness,
+}
+
 /// The newest of one kind that fit.
 pub(super) struct Newest {
     pub(super) among: Among,
     pub(super) candidates: Vec<Candidate>,
+    /// What comes next, as far as it was found on the way.
+    pub(super) behind: Vec<Candidate>,
     /// Those that hold the last word as it stands.
     whole_ids: HashSet<i64>,
-    /// How the others hold it, if any.
-    ending: Ending,
     /// There are no others that fit.
     pub(super) is_all: bool,
 }
 
-/// The newest that fit. Where enough hold the last word as it stands, those that hold it as a beginning are not looked for:
-/// they come after.
-pub(super) fn newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<Newest, Error> {
+/// The newest that fit, so many if they are found on the way. Where enough hold the last word as it stands, those that hold
+/// it as a beginning are not looked for: they come after.
+pub(super) fn newest(read: &Read<'_>, among: Among, sought: &Sought<'_>, wanted: usize) -> Result<Newest, Error> {
     let whole = Sought {
         ending: Ending::Whole,
         ..*sought
     };
-    let (mut candidates, mut is_all) = list_newest(read, among, &whole)?;
+    let is_open = sought.ending == Ending::Open && sought.phrases.last().is_some_and(|phrase| phrase.is_prefix);
+    let most = if is_open {
+        RANKED_MAX
+    } else {
+        wanted.clamp(RANKED_MAX, FOUND_MAX)
+    };
+    let (mut candidates, mut is_all) = list_newest(read, among, &whole, most)?;
     let whole_ids: HashSet<i64> = candidates.iter().map(|candidate| candidate.id).collect();
-    let may_go_on = sought.phrases.last().is_some_and(|phrase| phrase.is_prefix);
-    let mut ending = Ending::Whole;
-    if candidates.len() < RANKED_MAX && may_go_on && sought.ending == Ending::Open {
-        ending = Ending::Open;
+    if is_open && candidates.len() < RANKED_ENOUGH {
         let others;
-        (others, is_all) = list_newest(read, among, sought)?;
+        (others, is_all) = list_newest(read, among, sought, wanted.clamp(RANKED_MAX, FOUND_MAX))?;
         candidates.extend(others.iter().filter(|other| !whole_ids.contains(&other.id)));
-        is_all &= candidates.len() < RANKED_MAX;
-        candidates.truncate(RANKED_MAX);
+    } else {
+        is_all &= !is_open;
     }
+    let behind = candidates.split_off(candidates.len().min(RANKED_MAX));
     Ok(Newest {
         among,
         candidates,
+        behind,
         whole_ids,
-        ending,
         is_all,
     })
 }
@@ -86,14 +111,12 @@ pub(super) fn newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Resu
 /// What each of them is worth, in no order.
 pub(super) fn rank(read: &Read<'_>, sought: &Sought<'_>, newest: &Newest) -> Result<Vec<Ranked>, Error> {
     let Newest { among, candidates, .. } = newest;
-    let ending = newest.ending;
-    let joined = joined(read, *among, &Sought { ending, ..*sought }, candidates)?;
-    let counts = weigh(read, *among, sought, candidates)?;
-    let ranked = candidates.iter().map(|candidate| Ranked {
+    let weighed = weigh(read, *among, sought, candidates)?;
+    let ranked = candidates.iter().zip(weighed).map(|(candidate, weight)| Ranked {
         among: *among,
         candidate: *candidate,
-        fit: (newest.whole_ids.contains(&candidate.id), joined.contains(&candidate.id)),
-        score: counts.get(&candidate.id).copied().unwrap_or_default(),
+        fit: (newest.whole_ids.contains(&candidate.id), weight.is_joined),
+        score: weight.score,
     });
     Ok(ranked.collect())
 }
@@ -117,46 +140,33 @@ pub(super) fn order(mut all: Vec<Ranked>) -> Vec<Ranked> {
     all
 }
 
-/// The newest, and whether there are no others.
-fn list_newest(read: &Read<'_>, among: Among, sought: &Sought<'_>) -> Result<(Vec<Candidate>, bool), Error> {
+/// The newest, so many, and whether there are no others.
+fn list_newest(
+    read: &Read<'_>,
+    among: Among,
+    sought: &Sought<'_>,
+    most: usize,
+) -> Result<(Vec<Candidate>, bool), Error> {
     let mut found = Vec::new();
     let is_all = store::seek_enough(read, among, sought, RANKED_ENOUGH, &mut |candidate| {
         found.push(candidate);
-        super::go_on(found.len() < RANKED_MAX)
+        super::go_on(found.len() < most)
     })?;
-    let is_all = is_all && found.len() < RANKED_MAX;
+    let is_all = is_all && found.len() < most;
     Ok((found, is_all))
 }
 
-/// Those of the candidates in which all words stand one after the other, as they were typed.
-fn joined(read: &Read<'_>, among: Among, sought: &Sought<'_>, found: &[Candidate]) -> Result<HashSet<i64>, Error> {
-    let Some(oldest) = found.iter().map(|candidate| candidate.hour).min() else {
-        return Ok(HashSet::new());
-    };
-    let [_, _, ..] = sought.phrases else {
-        return Ok(HashSet::new());
-    };
-    let phrases = [Phrase {
-        words: sought.phrases.iter().flat_map(|phrase| phrase.words.clone()).collect(),
-        is_prefix: sought.phrases.last().is_some_and(|phrase| phrase.is_prefix),
-    }];
-    // Only where the candidates are: a phrase of common words may be rare, and is then sought for long.
-    let within = Within {
-        hours: oldest.max(sought.within.hours.start)..sought.within.hours.end,
-        ..sought.within.clone()
-    };
-    let sought = Sought {
-        phrases: &phrases,
-        within: &within,
-        ..*sought
-    };
-    let (found, _) = list_newest(read, among, &sought)?;
-    Ok(found.into_iter().map(|candidate| candidate.id).collect())
-}
-
-/// What the words make up of each candidate: BM25 without its weight for rare words, which all of them hold.
-fn weigh(read: &Read<'_>, among: Among, sought: &Sought<'_>, found: &[Candidate]) -> Result<HashMap<i64, f64>, Error> {
+/// What the words make up of each candidate, in their order.
+fn weigh(read: &Read<'_>, among: Among, sought: &Sought<'_>, found: &[Candidate]) -> Result<Vec<Weight>, Error> {
     let words = words_to_count(sought.phrases);
+    let likeness = match among {
+        Among::Documents => Likeness::Forms,
+        Among::Messages | Among::Titles => Likeness::Same,
+    };
+    let joined = match sought.phrases {
+        [_, .., _] => Some(Joined::new(sought.phrases, likeness)),
+        _ => None,
+    };
     let mut bytes_left = COUNTED_BYTES;
     let counted = found.iter().filter(|candidate| {
         let is_counted = candidate.bytes <= COUNTED_TEXT_BYTES && candidate.bytes <= bytes_left;
@@ -166,19 +176,67 @@ fn weigh(read: &Read<'_>, among: Among, sought: &Sought<'_>, found: &[Candidate]
     let ids: Vec<i64> = counted.map(|candidate| candidate.id).collect();
     let texts: HashMap<i64, String> = store::list_texts(read, among, sought.owner, &ids)?
         .into_iter()
+        .map(|(id, text)| (id, text.to_lowercase()))
         .collect();
     let weigh = |candidate: &Candidate| {
-        let text = texts.get(&candidate.id).map(|text| text.to_lowercase());
+        let text = texts.get(&candidate.id);
         let length = f64::from(u32::try_from(candidate.bytes).unwrap_or(u32::MAX)) / ORDINARY_BYTES;
         let length = length.max(1.0);
         let half = SATURATION * (1.0 - LENGTH_SHARE + LENGTH_SHARE * length);
         let of_word = |word: &String| {
-            let count = text.as_deref().map_or(1, |text| count(text, word));
+            let count = text.map_or(1, |text| count(text, word));
             f64::from(count) / (f64::from(count) + half)
         };
-        (candidate.id, words.iter().map(of_word).sum())
+        Weight {
+            score: words.iter().map(of_word).sum(),
+            is_joined: text
+                .zip(joined.as_ref())
+                .is_some_and(|(text, joined)| joined.stands_in(text)),
+        }
     };
     Ok(found.iter().map(weigh).collect())
+}
+
+impl Joined {
+    fn new(phrases: &[Phrase], likeness: Likeness) -> Joined {
+        Joined {
+            words: phrases
+                .iter()
+                .flat_map(|phrase| &phrase.words)
+                .map(|word| fold(word))
+                .collect(),
+            is_prefix: phrases.last().is_some_and(|phrase| phrase.is_prefix),
+            likeness,
+        }
+    }
+
+    /// Whether they stand in a text, which is in lower case.
+    fn stands_in(&self, text: &str) -> bool {
+        let Some(first) = self.words.first() else {
+            return false;
+        };
+        // Cutting a text into words takes longer than all else that is done with it.
+        if text.is_ascii() && self.likeness == Likeness::Same {
+            return beginnings(text, first).any(|at| self.begins(&text[at..]));
+        }
+        let may_begin = |at: usize| match (text.as_bytes()[at], first.as_bytes().first()) {
+            (there, Some(wanted)) => there == *wanted || !there.is_ascii() || !wanted.is_ascii(),
+            _ => false,
+        };
+        let mut starts = places(text).map(|place| place.start).filter(|at| may_begin(*at));
+        starts.any(|at| self.begins(&text[at..]))
+    }
+
+    /// Whether a text begins with them.
+    fn begins(&self, text: &str) -> bool {
+        let mut there = places(text);
+        let last = self.words.len() - 1;
+        self.words.iter().enumerate().all(|(position, wanted)| {
+            let may_go_on = position == last && self.is_prefix;
+            let mut is_there = |place| fits(&fold(&text[place]), wanted, may_go_on, self.likeness);
+            there.next().is_some_and(&mut is_there)
+        })
+    }
 }
 
 /// Of each phrase the longest word, in lower case: it stands for the others.
@@ -188,13 +246,16 @@ fn words_to_count(phrases: &[Phrase]) -> Vec<String> {
     words.map(|word| word.to_lowercase()).collect()
 }
 
-/// How often words of a text begin so, at least once: it may stand there with other accents, or behind the part that was
-/// read.
+/// How often words of a text begin so, at least once: it may stand there with other accents.
 fn count(text: &str, word: &str) -> u32 {
-    let begins = |at: &usize| !text[..*at].ends_with(char::is_alphanumeric);
-    let places = text.match_indices(word).map(|(at, _)| at);
-    let count = places.filter(begins).take(COUNT_MAX).count();
+    let count = beginnings(text, word).take(COUNT_MAX).count();
     u32::try_from(count).unwrap_or(1).max(1)
+}
+
+/// Where words of a text begin so.
+fn beginnings(text: &str, word: &str) -> impl Iterator<Item = usize> {
+    let places = text.match_indices(word).map(|(at, _)| at);
+    places.filter(|at| !text[..*at].ends_with(char::is_alphanumeric))
 }
 
 #[cfg(test)]
@@ -210,6 +271,29 @@ mod tests {
             (&"whale ".repeat(50), "whale", 20),
         ] {
             assert_eq!(count(text, word), times, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_joined_where_they_stand_as_they_were_typed() {
+        for (text, query, likeness, is_joined) in [
+            ("a white whale", "white whale", Likeness::Same, true),
+            ("white whales", "white whale", Likeness::Same, true),
+            ("white whales", "\"white\" \"whale\"", Likeness::Same, false),
+            ("offwhite whale", "white whale", Likeness::Same, false),
+            ("white, white: whale", "white whale", Likeness::Same, true),
+            ("white. a whale", "white whale", Likeness::Same, false),
+            ("whites whale", "white whale", Likeness::Same, false),
+            ("whites whale", "white whale", Likeness::Forms, true),
+            ("mein résumé heute", "resume heute", Likeness::Same, true),
+            ("mein resume heute", "résumé heute", Likeness::Same, true),
+            ("mein résumé, nicht heute", "resume heute", Likeness::Same, false),
+            ("吾輩は猫である", "猫で ある", Likeness::Same, false),
+            ("吾輩は猫である", "吾輩 輩は", Likeness::Same, true),
+        ] {
+            let phrases = crate::search::Query::parse(query).unwrap().phrases;
+            let joined = Joined::new(&phrases, likeness);
+            assert_eq!(joined.stands_in(text), is_joined, "{query} in {text}");
         }
     }
 

@@ -130,7 +130,7 @@ fn find_matches(text: &str, from: usize, phrases: &[Phrase], likeness: Likeness)
                 .enumerate()
                 .all(|(position, ((_, word), wanted))| {
                     let may_go_on = position == last && phrases[index].is_prefix;
-                    may_go_on && word.starts_with(wanted.as_str()) || is_like(word, wanted, likeness)
+                    fits(word, wanted, may_go_on, likeness)
                 });
             if is_there {
                 let place = there[0].0.start..there[last].0.end;
@@ -142,6 +142,11 @@ fn find_matches(text: &str, from: usize, phrases: &[Phrase], likeness: Likeness)
         }
     }
     matches
+}
+
+/// Whether a word is what was looked for, or begins so where it may go on. Both are folded.
+pub(super) fn fits(word: &str, wanted: &str, may_go_on: bool, likeness: Likeness) -> bool {
+    may_go_on && word.starts_with(wanted) || is_like(word, wanted, likeness)
 }
 
 fn is_like(word: &str, wanted: &str, likeness: Likeness) -> bool {

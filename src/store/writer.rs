@@ -495,9 +495,10 @@ fn collect(pen: &Pen<'_>) -> bool {
     outcome.is_ok()
 }
 
-/// The smallest write there is: whether the store works again shows without anybody having to send a message.
+/// The smallest write there is: whether the store works again shows without anybody having to send a message. Its value
+/// is another each time, as SQLite does not write what is there already.
 fn probe(tx: &Tx<'_>) -> Result<(), Error> {
-    let sql = "UPDATE settings SET value = value WHERE key = 'written_by'";
+    let sql = "INSERT INTO settings VALUES ('probed', 0) ON CONFLICT (key) DO UPDATE SET value = 1 - value";
     tx.execute(sql, ()).map(drop)
 }
 

@@ -75,6 +75,26 @@ impl Rig {
 }
 
 #[test]
+fn the_log_is_folded_in_while_an_archive_is_indexed_and_nobody_writes() {
+    let rig = Rig::new();
+    let ann = rig.user("ann").id;
+    let conversation = rig.conversation(ann, 1);
+    rig.batch(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO messages (uuid, conversation_id, user_id, role, content, created_at)
+         SELECT printf('%d', i), {conversation}, {ann}, 'user', 'a whale ' || i || ' in the sea ' || i * 7, '2026-03-01'
+         FROM n"
+    ));
+    rig.indexed();
+    // Begun anew since: all batches are more than this.
+    let connection = rusqlite::Connection::open(&rig.location.database).unwrap();
+    let in_log: i64 = connection
+        .query_row("PRAGMA wal_checkpoint", (), |row| row.get(1))
+        .unwrap();
+    assert!(in_log < 1_500, "{in_log} pages of log");
+}
+
+#[test]
 fn of_a_long_text_the_beginning_is_indexed() {
     let rig = Rig::new();
     let ann = rig.user("ann");
