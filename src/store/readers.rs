@@ -16,9 +16,14 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// millisecond. FTS5 makes some whenever it reads a page of its index.
 const STEPS_BETWEEN_LOOKS: i32 = 100;
 
+/// How long a start goes on before the other connections are opened, unless somebody waits for one: each has SQLite read
+/// the whole schema, and a machine may have few cores.
+const OPEN_AFTER: Duration = Duration::from_millis(50);
+
 pub(super) struct Readers {
     idle: Mutex<Idle>,
     returned: Condvar,
+    wanted: Condvar,
 }
 
 struct Idle {
@@ -38,6 +43,7 @@ impl Readers {
                 waiting: 0,
             }),
             returned: Condvar::new(),
+            wanted: Condvar::new(),
         });
         if count > 1 {
             let (readers, path) = (Arc::clone(&readers), path.to_owned());
@@ -50,6 +56,8 @@ impl Readers {
     }
 
     fn open_more(&self, path: &Path, count: usize) {
+        let is_quiet = |idle: &mut Idle| idle.waiting == 0;
+        drop(self.wanted.wait_timeout_while(self.idle(), OPEN_AFTER, is_quiet));
         for _ in 0..count {
             match open::open_reader(path) {
                 Ok(connection) => self.put(connection),
@@ -111,6 +119,7 @@ impl Readers {
                 return Err(error.retry_after(1));
             }
             idle.waiting += 1;
+            self.wanted.notify_one();
             let waited = self.returned.wait_timeout(idle, left);
             idle = waited.unwrap_or_else(PoisonError::into_inner).0;
             idle.waiting -= 1;
