@@ -22,6 +22,10 @@ const FIRST_LOOK: Duration = Duration::from_millis(5);
 /// Between two looks at one that takes longer: little of what a distant machine takes anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// Bytes that are held back at first, to be sent with those that follow: the head and the body of most requests then go in
+/// one piece.
+const HELD_BYTES_MAX: usize = 16 * 1024;
+
 /// Opens TCP connections, unless one through a proxy is there.
 #[derive(Debug, Default)]
 pub(super) struct Dialler;
@@ -44,6 +48,7 @@ impl<In: Transport> Connector<In> for Dialler {
         Ok(Some(Either::B(Line {
             stream,
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+            held: Vec::new(),
             read_timeout: None,
             write_timeout: None,
         })))
@@ -100,9 +105,32 @@ pub(super) struct Line {
     /// Shared, weakly, with whoever may end the call.
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
+    /// What goes with what comes next: a request's head, whose body follows at once.
+    held: Vec<u8>,
     /// As they are set, so that they are set only when they change.
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+}
+
+impl Line {
+    fn limit_writing(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+        let wanted = left(timeout.for_write())?;
+        if wanted != self.write_timeout {
+            self.stream.set_write_timeout(wanted)?;
+            self.write_timeout = wanted;
+        }
+        Ok(())
+    }
+
+    fn send_held(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let held = std::mem::take(&mut self.held);
+        self.limit_writing(timeout)?;
+        let sent = (&*self.stream).write_all(&held);
+        sent.map_err(|error| named(error, timeout.for_write()))
+    }
 }
 
 impl Transport for Line {
@@ -111,17 +139,19 @@ impl Transport for Line {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = timeout.for_write();
-        let wanted = left(timeout)?;
-        if wanted != self.write_timeout {
-            self.stream.set_write_timeout(wanted)?;
-            self.write_timeout = wanted;
+        let is_first = self.held.is_empty();
+        if amount > HELD_BYTES_MAX {
+            self.send_held(timeout)?;
+            self.limit_writing(timeout)?;
+            let sent = (&*self.stream).write_all(&self.buffers.output()[..amount]);
+            return sent.map_err(|error| named(error, timeout.for_write()));
         }
-        let sent = (&*self.stream).write_all(&self.buffers.output()[..amount]);
-        sent.map_err(|error| named(error, timeout))
+        self.held.extend_from_slice(&self.buffers.output()[..amount]);
+        if is_first { Ok(()) } else { self.send_held(timeout) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.send_held(timeout)?;
         let timeout = timeout.for_read();
         let wanted = left(timeout)?;
         if wanted != self.read_timeout {

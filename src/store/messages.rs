@@ -315,7 +315,7 @@ pub fn list_branch(read: &Read<'_>, branch: &Branch) -> Result<Vec<Message>, Err
     let sql = format!("SELECT {COLUMNS} FROM messages WHERE id = ?1");
     let mut statement = read.0.prepare_cached(&sql).map_err(super::failed)?;
     let mut bytes = 0;
-    let mut page = Vec::new();
+    let mut page = Vec::with_capacity(usize::try_from(branch.limit.clamp(0, 64)).unwrap_or(0));
     let mut next = start;
     for _ in 0..branch.limit {
         let found = next.map(|id| statement.query_row([id], map).optional());

@@ -182,7 +182,7 @@ impl Store {
 
     /// Runs `work` in the writer's next transaction and returns when that is on disk.
     ///
-    /// `work` may be run twice (when another job's failure ended the transaction that both were in), so it must not
+    /// `work` may be run more than once (when another job of the same transaction has failed), so it must not
     /// change anything but the database.
     ///
     /// # Errors
@@ -229,7 +229,7 @@ impl Store {
     }
 
     /// Queues `work` for the writer's next transaction and does not wait: for what may be lost. Like that of
-    /// [`Store::write`] it may be run twice. Whether it failed nobody learns.
+    /// [`Store::write`] it may be run more than once. Whether it failed nobody learns.
     pub fn write_later<T: Send + 'static>(&self, work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static) {
         self.writer.post(work);
     }

@@ -1,10 +1,12 @@
 //! The one writer and its group commit.
 //!
-//! The writer takes everything that is queued, runs each job in a savepoint of one transaction, commits once (one
-//! fsync), then answers all of them. A job that fails rolls back alone. But a full disk, an I/O error or memory
-//! exhaustion roll back the *whole* transaction under SQLite's feet: a SAVEPOINT after that would open and commit a
-//! transaction of its own. So after any failed job we look whether the transaction still stands; if not, every job of
-//! the group has failed, and those that had not failed by themselves are run once more, each in its own transaction.
+//! The writer takes everything that is queued, runs it in one transaction, commits once (one fsync), then answers all
+//! callers. Where a job fails, what the group has done is taken back, and each is run again in a savepoint: so that it
+//! rolls back alone, and nobody pays for savepoints (SQLite copies each page that is changed behind one) while nothing
+//! fails. But a full disk, an I/O error or memory exhaustion roll back the *whole* transaction under SQLite's feet: a
+//! SAVEPOINT after that would open and commit a transaction of its own. So after any failed job we look whether the
+//! transaction still stands; if not, every job of the group has failed, and those that had not failed by themselves are
+//! run once more, each in its own transaction.
 //!
 //! A sync that fails is worse. Linux reports it once, and takes what was not written for written from then on: the next
 //! sync succeeds, over a log with a hole in it, and all that stands behind a hole is lost with the power. So the log is
@@ -334,6 +336,16 @@ impl Pen<'_> {
         outcome
     }
 
+    /// Ends a transaction that is not to be.
+    fn take_back(&self, outcome: &Result<(), Error>) {
+        if !self.is_autocommit()
+            && let Err(error) = run_sql(self, "ROLLBACK")
+        {
+            log::error!("a rollback failed: {error}");
+        }
+        self.heed(outcome);
+    }
+
     /// Looks whether it was a sync that failed. Then the log is given up at once, if that is possible: what was refused
     /// is in it, and a server that is killed now would find it there.
     fn heed(&self, outcome: &Result<(), Error>) {
@@ -549,18 +561,36 @@ fn commit_group(pen: &Pen<'_>, queue: &Queue, mut group: Vec<Box<dyn Job>>) {
     }
 }
 
-/// One transaction, a savepoint per job. See the head of this file for what can go wrong.
+/// One transaction for a group. See the head of this file for what can go wrong.
 fn together(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> {
-    let mut outcomes: Vec<Result<(), Error>> = Vec::with_capacity(jobs.len());
-    let mut stands = match pen.begin() {
-        Ok(()) => true,
+    match pen.begin() {
+        Ok(()) => {}
         Err(error) if error.kind() == Kind::Unavailable => {
             // Locked: each job would only wait as long again.
             let again = || Err(Error::new(error.kind(), error.message().to_owned()).retry_after(5));
             return jobs.iter().map(|_| again()).collect();
         }
-        Err(_) => false,
-    };
+        Err(_) => return jobs.iter_mut().map(|job| alone(pen, |tx| job.run(tx))).collect(),
+    }
+    let ran = jobs.iter_mut().try_for_each(|job| {
+        guarded(pen, |tx| job.run(tx))?;
+        // It may have hidden what has ended the transaction.
+        let ended = || Error::new(Kind::Internal, "the transaction was rolled back");
+        (!pen.is_autocommit()).then_some(()).ok_or_else(ended)
+    });
+    match ran.and_then(|()| pen.commit()) {
+        Ok(()) => jobs.iter().map(|_| Ok(())).collect(),
+        Err(error) => {
+            pen.take_back(&Err(error));
+            each_in_a_savepoint(pen, jobs)
+        }
+    }
+}
+
+/// The same, where a job has failed: which one it is does not matter, as others may as well.
+fn each_in_a_savepoint(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> {
+    let mut outcomes: Vec<Result<(), Error>> = Vec::with_capacity(jobs.len());
+    let mut stands = pen.begin().is_ok();
     for job in jobs.iter_mut() {
         if !stands {
             break;
@@ -573,13 +603,7 @@ fn together(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> 
     if stands && committed.is_ok() {
         return outcomes;
     }
-    if !pen.is_autocommit() {
-        let rolled_back = run_sql(pen, "ROLLBACK");
-        if let Err(error) = rolled_back {
-            log::error!("a rollback failed: {error}");
-        }
-    }
-    pen.heed(&committed);
+    pen.take_back(&committed);
     let mut outcomes = outcomes.into_iter();
     jobs.iter_mut()
         .map(|job| match outcomes.next() {
@@ -606,10 +630,9 @@ fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error>
 fn alone(pen: &Pen<'_>, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Result<(), Error> {
     pen.begin()?;
     let outcome = guarded(pen, work).and_then(|()| pen.commit());
-    if outcome.is_err() && !pen.is_autocommit() {
-        run_sql(pen, "ROLLBACK")?;
+    if outcome.is_err() {
+        pen.take_back(&outcome);
     }
-    pen.heed(&outcome);
     outcome
 }
 

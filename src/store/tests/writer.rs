@@ -205,12 +205,12 @@ fn check_full_disk(large: &'static str, ends_transaction: bool, runs: [usize; 3]
 
 #[test]
 fn a_full_disk_that_ends_the_transaction() {
-    check_full_disk(LARGE, true, [2, 2, 1]);
+    check_full_disk(LARGE, true, [3, 3, 1]);
 }
 
 #[test]
 fn a_full_disk_that_undoes_the_statement() {
-    check_full_disk(LARGE_WITH_TRIGGER, false, [1, 1, 1]);
+    check_full_disk(LARGE_WITH_TRIGGER, false, [2, 2, 1]);
 }
 
 #[test]
