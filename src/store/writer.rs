@@ -58,6 +58,9 @@ const INDEX_AFTER: Duration = Duration::from_secs(1);
 /// of the time goes to it, and yet more messages are indexed than a disk takes.
 const INDEX_PAUSE: u32 = 19;
 
+/// How long nobody must have written for others to be gone: at a thousand messages a second there are moments without any.
+const QUIET_AFTER: Duration = Duration::from_millis(200);
+
 /// How soon indexing is tried again when it has failed.
 const INDEX_RETRY: Duration = Duration::from_secs(10);
 
@@ -392,6 +395,7 @@ fn serve(connection: &Connection, queue: &Queue) {
     // Begins with the first job: a server that was stopped may have left something, but nothing is written before it is
     // known that the database can be served.
     let mut index_at = None;
+    let mut written_at = Instant::now();
     while let Some(group) = next_group(
         queue,
         index_at
@@ -410,13 +414,14 @@ fn serve(connection: &Connection, queue: &Queue) {
             collect_at = Instant::now();
         }
         if !is_idle {
-            index_at = index_at.or(Some(Instant::now() + INDEX_AFTER));
+            written_at = Instant::now();
+            index_at = index_at.or(Some(written_at + INDEX_AFTER));
         }
         if !is_trouble && index_at.is_some_and(|at| Instant::now() >= at) {
             let began = Instant::now();
             index_at = match index(pen) {
                 Ok(Left::Nothing) => None,
-                Ok(Left::More) if is_idle => {
+                Ok(Left::More) if written_at.elapsed() >= QUIET_AFTER => {
                     // A job that folds the log in: without any, indexing all there is would make it as long as that.
                     if let Err(error) = alone(pen, probe) {
                         log::warn!("the log was not folded in: {error}");
