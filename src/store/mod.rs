@@ -191,7 +191,19 @@ impl Store {
         &self,
         work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.writer.run(work)
+        self.writer.run(Duration::ZERO, work)
+    }
+
+    /// As [`Store::write`], for those who write while many others do: `work` waits a moment for company, unless somebody
+    /// comes who does not wait. A commit takes the same for many as for one.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn write_in_company<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.writer.run(writer::GATHER, work)
     }
 
     /// Runs `work` as [`Store::write`] does, and takes back what it did: what would happen.

@@ -61,6 +61,9 @@ const INDEX_PAUSE: u32 = 19;
 /// How long nobody must have written for others to be gone: at a thousand messages a second there are moments without any.
 const QUIET_AFTER: Duration = Duration::from_millis(200);
 
+/// How long a job waits that can wait for others: some commits.
+pub(super) const GATHER: Duration = Duration::from_millis(2);
+
 /// How soon indexing is tried again when it has failed.
 const INDEX_RETRY: Duration = Duration::from_secs(10);
 
@@ -97,6 +100,8 @@ pub struct WriterFigures {
 
 struct Inbox {
     jobs: VecDeque<Box<dyn Job>>,
+    /// When the writer takes them: at once, unless all of them can wait for company.
+    due: Instant,
     open: bool,
 }
 
@@ -195,6 +200,7 @@ impl Writer {
         let queue = Arc::new(Queue {
             inbox: Mutex::new(Inbox {
                 jobs: VecDeque::new(),
+                due: Instant::now(),
                 open: true,
             }),
             filled: Condvar::new(),
@@ -217,18 +223,20 @@ impl Writer {
 
     pub(super) fn run<T: Send + 'static>(
         &self,
+        patience: Duration,
         work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.queue(work)?.wait()
+        self.queue(patience, work)?.wait()
     }
 
     /// Runs `work` at some time, unless too much waits already. Nobody learns what comes of it.
     pub(super) fn post<T: Send + 'static>(&self, work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static) {
-        drop(self.queue(work));
+        drop(self.queue(Duration::ZERO, work));
     }
 
     fn queue<T: Send + 'static>(
         &self,
+        patience: Duration,
         work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<Arc<Slot<T>>, Error> {
         let slot = Arc::new(Slot {
@@ -248,11 +256,15 @@ impl Writer {
             let error = Error::new(Kind::Unavailable, "Too many writes are waiting; try again");
             return Err(error.retry_after(1));
         }
-        let is_first = inbox.jobs.is_empty();
+        let due = Instant::now() + patience;
+        let is_sooner = inbox.jobs.is_empty() || due < inbox.due;
+        if is_sooner {
+            inbox.due = due;
+        }
         inbox.jobs.push_back(job);
         drop(inbox);
-        // The writer waits for nothing while there are jobs.
-        if is_first {
+        // The writer waits for nothing else while there are jobs.
+        if is_sooner {
             self.queue.filled.notify_one();
         }
         Ok(slot)
@@ -529,6 +541,14 @@ fn next_group(queue: &Queue, due: Instant) -> Option<Vec<Box<dyn Job>>> {
             due.saturating_duration_since(Instant::now())
         };
         let waited = queue.filled.wait_timeout(inbox, patience);
+        inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
+    }
+    while inbox.open && !inbox.jobs.is_empty() {
+        let left = inbox.due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        let waited = queue.filled.wait_timeout(inbox, left);
         inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
     }
     if inbox.jobs.is_empty() && !inbox.open {

@@ -31,7 +31,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::pricing::Pricing;
 use crate::reading::Reader;
-use crate::store::SharedStore;
+use crate::store::{SharedStore, Tx};
 
 use ask::Asker;
 use feed::Feed;
@@ -49,6 +49,9 @@ pub use reply::{arguments_json, parse_tool_calls, tool_calls_json};
 
 /// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
 const STACK_BYTES: usize = 256 * 1024;
+
+/// Replies at a time from which on what they write is gathered. Fewer gain nothing by waiting.
+const MANY_TURNS: usize = 8;
 
 /// What turns may use.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +141,19 @@ impl Turns {
     /// How many replies are being written, on threads of their own.
     pub fn running(&self) -> usize {
         self.live().turns()
+    }
+
+    /// Stores what a reply begins with, or ends with. Among many replies it waits for others to be stored with: theirs
+    /// take seconds.
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if self.running() < MANY_TURNS {
+            self.store.write(work)
+        } else {
+            self.store.write_in_company(work)
+        }
     }
 
     /// Lets somebody listen to the reply that is being written in a conversation. Gives the listener back when there is

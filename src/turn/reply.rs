@@ -83,7 +83,7 @@ impl Reply<'_> {
     /// Stores the reply so far.
     fn save_partial(&self) -> Result<(), Error> {
         let (id, said) = (self.question.reply_id, self.feed.said());
-        self.turns.store.write(move |tx| {
+        self.turns.write(move |tx| {
             store::save_partial(tx, id, &said.text)?;
             save_thoughts(tx, id, &said)
         })
@@ -112,7 +112,7 @@ impl Reply<'_> {
             let summary = summary::summarise(&self.ask.text, &said.text);
             (self.turns.usage(self.ask, completion, &now), summary)
         });
-        self.turns.store.write(move |tx| {
+        self.turns.write(move |tx| {
             let is_news = store::finish_message(tx, id, &message)?;
             save_thoughts(tx, id, &said)?;
             if let Some((usage, summary)) = ended.as_ref().filter(|_| is_news) {

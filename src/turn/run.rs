@@ -170,7 +170,7 @@ impl Turns {
     pub(super) fn begin_reply(&self, conversation: &str, ask: &Ask) -> Result<Question, Error> {
         let question = self.question(conversation, ask);
         let reply = self.reply_row(ask, self.clock.uuid());
-        self.store.write(move |tx| {
+        self.write(move |tx| {
             let mut question = question(tx)?;
             question.store_reply(tx, &reply)?;
             Ok(question)

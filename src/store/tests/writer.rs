@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::*;
 
@@ -317,4 +318,25 @@ fn a_caller_that_gave_up_is_not_surprised_later() {
     blocked.release();
     rig.write(|tx| add(tx, 10)).unwrap();
     assert_eq!((runs.load(Ordering::Relaxed), count(&rig)), (0, 10));
+}
+
+#[test]
+fn what_can_wait_goes_with_what_cannot_and_is_stored_when_the_store_closes() {
+    let rig = counting();
+    let patient = |count| {
+        let store = SharedStore::clone(&rig.store);
+        let job = thread::spawn(move || store.writer.run(Duration::from_secs(60), move |tx| add(tx, count)));
+        until("the job is in line", || rig.writer.waiting() == Some(1));
+        job
+    };
+    let waiting = patient(1);
+    let before = rig.figures().commits;
+    rig.write(|tx| add(tx, 10)).unwrap();
+    waiting.join().unwrap().unwrap();
+    assert_eq!((count(&rig), rig.figures().commits - before), (11, 1));
+    rig.store.write_in_company(|tx| add(tx, 100)).unwrap();
+    let waiting = patient(1000);
+    rig.store.close();
+    waiting.join().unwrap().unwrap();
+    assert_eq!(count(&rig), 1111);
 }
