@@ -1,6 +1,7 @@
 //! How a stream ends: stopped, failed, deleted, with its session, with the server.
 
 use super::*;
+use crate::rig::slow;
 
 #[test]
 fn a_reply_is_stopped_as_far_as_it_came() {
@@ -99,6 +100,25 @@ fn a_failure_is_the_last_event() {
             assert_eq!(events.last().expect("an event").name, "error");
         }
     }
+}
+
+#[test]
+fn a_stall_is_the_last_event() {
+    if !slow() {
+        println!("skipped: it takes the minute in which a model may say nothing; FIRESIDE_TEST_SLOW=1 runs it");
+        return;
+    }
+    let upstream = Upstream::start();
+    let desk = Desk::with_upstream(&upstream, "fake-hangmid", &[]);
+    let chat = desk.new_chat();
+    let mut stream = Stream::events(desk.message(&chat, "hi"));
+    let start = stream.expect("start");
+    let (events, end) = stream.rest();
+    assert_eq!((text_of(&events).as_str(), end), ("fake reply ", End::Whole));
+    let last = events.last().expect("an event");
+    assert_eq!((last.name.as_str(), &last.data["kind"]), ("error", &json!("timeout")));
+    assert_eq!(last.position(), (start.position().0, "fake reply ".len()));
+    assert_eq!(desk.said(&chat), said(&[("hi", "complete"), ("fake reply ", "failed")]));
 }
 
 #[test]
