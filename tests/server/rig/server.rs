@@ -452,17 +452,25 @@ impl Server {
 
     /// Threads without the workers, which come as they are needed, up to a number, and stay.
     pub(crate) fn threads(&self) -> usize {
-        let folder = format!("/proc/{}/task", self.process.child.id());
-        let threads = std::fs::read_dir(folder).expect("the child's threads").flatten();
-        let is_counted = |name: String| !name.starts_with("worker-");
-        threads
-            .filter(|thread| std::fs::read_to_string(thread.path().join("comm")).is_ok_and(is_counted))
-            .count()
+        let threads = self.settled_threads();
+        threads.iter().filter(|name| !name.starts_with("worker-")).count()
     }
 
     pub(crate) fn descriptors(&self) -> usize {
+        self.settled_threads();
         let folder = format!("/proc/{}/fd", self.process.child.id());
         std::fs::read_dir(folder).expect("the child's descriptors").count()
+    }
+
+    /// The names of its threads, once the start is over: most of the store's readers are opened a moment after it.
+    fn settled_threads(&self) -> Vec<String> {
+        let folder = format!("/proc/{}/task", self.process.child.id());
+        until(PATIENCE, "the readers are open", || {
+            let threads = std::fs::read_dir(&folder).expect("the child's threads").flatten();
+            let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+            let names: Vec<String> = names.collect();
+            (!names.iter().any(|name| name.trim_end() == "readers")).then_some(names)
+        })
     }
 
     fn status_of(&self, key: &str) -> u64 {
