@@ -113,23 +113,19 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn limit_writing(&mut self, timeout: NextTimeout) -> Result<(), Error> {
-        let wanted = left(timeout.for_write())?;
+    /// Sends what is held, and behind it so much of the output.
+    fn send(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = timeout.for_write();
+        let wanted = left(timeout)?;
         if wanted != self.write_timeout {
             self.stream.set_write_timeout(wanted)?;
             self.write_timeout = wanted;
         }
-        Ok(())
-    }
-
-    fn send_held(&mut self, timeout: NextTimeout) -> Result<(), Error> {
-        if self.held.is_empty() {
-            return Ok(());
-        }
         let held = std::mem::take(&mut self.held);
-        self.limit_writing(timeout)?;
-        let sent = (&*self.stream).write_all(&held);
-        sent.map_err(|error| named(error, timeout.for_write()))
+        let mut stream = &*self.stream;
+        let sent = stream.write_all(&held);
+        sent.and_then(|()| stream.write_all(&self.buffers.output()[..amount]))
+            .map_err(|error| named(error, timeout))
     }
 }
 
@@ -139,19 +135,18 @@ impl Transport for Line {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let is_first = self.held.is_empty();
         if amount > HELD_BYTES_MAX {
-            self.send_held(timeout)?;
-            self.limit_writing(timeout)?;
-            let sent = (&*self.stream).write_all(&self.buffers.output()[..amount]);
-            return sent.map_err(|error| named(error, timeout.for_write()));
+            return self.send(amount, timeout);
         }
+        let is_first = self.held.is_empty();
         self.held.extend_from_slice(&self.buffers.output()[..amount]);
-        if is_first { Ok(()) } else { self.send_held(timeout) }
+        if is_first { Ok(()) } else { self.send(0, timeout) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.send_held(timeout)?;
+        if !self.held.is_empty() {
+            self.send(0, timeout)?;
+        }
         let timeout = timeout.for_read();
         let wanted = left(timeout)?;
         if wanted != self.read_timeout {

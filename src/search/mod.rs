@@ -225,15 +225,15 @@ fn show(read: &Read<'_>, sought: &Sought<'_>, on_page: &[(Among, Candidate)]) ->
     let (owner, phrases) = (sought.owner, sought.phrases);
     let mut found: HashMap<(Among, i64), Found> = HashMap::new();
     for message in store::list_found_messages(read, owner, &ids(Among::Messages))? {
-        let pieces = snippet(&message.content, phrases, Likeness::Same);
+        let pieces = snippet(&message.content, phrases, Likeness::of(Among::Messages));
         found.insert((Among::Messages, message.id), Found::Message(message, pieces));
     }
     for title in store::list_found_titles(read, owner, &ids(Among::Titles))? {
-        let pieces = snippet(&title.title, phrases, Likeness::Same);
+        let pieces = snippet(&title.title, phrases, Likeness::of(Among::Titles));
         found.insert((Among::Titles, title.id), Found::Conversation(title, pieces));
     }
     for chunk in store::list_chunks(read, owner, &ids(Among::Documents))? {
-        let pieces = snippet(&chunk.text, phrases, Likeness::Forms);
+        let pieces = snippet(&chunk.text, phrases, Likeness::of(Among::Documents));
         found.insert((Among::Documents, chunk.chunk_id), Found::Document(chunk, pieces));
     }
     let in_order = on_page

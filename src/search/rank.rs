@@ -84,16 +84,14 @@ pub(super) fn newest(read: &Read<'_>, among: Among, sought: &Sought<'_>, wanted:
         ..*sought
     };
     let is_open = sought.ending == Ending::Open && sought.phrases.last().is_some_and(|phrase| phrase.is_prefix);
-    let most = if is_open {
-        RANKED_MAX
-    } else {
-        wanted.clamp(RANKED_MAX, FOUND_MAX)
-    };
-    let (mut candidates, mut is_all) = list_newest(read, among, &whole, most)?;
+    let in_all = wanted.clamp(RANKED_MAX, FOUND_MAX);
+    // Whole ones are ranked and nothing else where others may come behind them.
+    let of_whole = if is_open { RANKED_MAX } else { in_all };
+    let (mut candidates, mut is_all) = list_newest(read, among, &whole, of_whole)?;
     let whole_ids: HashSet<i64> = candidates.iter().map(|candidate| candidate.id).collect();
     if is_open && candidates.len() < RANKED_ENOUGH {
         let others;
-        (others, is_all) = list_newest(read, among, sought, wanted.clamp(RANKED_MAX, FOUND_MAX))?;
+        (others, is_all) = list_newest(read, among, sought, in_all)?;
         candidates.extend(others.iter().filter(|other| !whole_ids.contains(&other.id)));
     } else {
         is_all &= !is_open;
@@ -159,12 +157,8 @@ fn list_newest(
 /// What the words make up of each candidate, in their order.
 fn weigh(read: &Read<'_>, among: Among, sought: &Sought<'_>, found: &[Candidate]) -> Result<Vec<Weight>, Error> {
     let words = words_to_count(sought.phrases);
-    let likeness = match among {
-        Among::Documents => Likeness::Forms,
-        Among::Messages | Among::Titles => Likeness::Same,
-    };
     let joined = match sought.phrases {
-        [_, .., _] => Some(Joined::new(sought.phrases, likeness)),
+        [_, .., _] => Some(Joined::new(sought.phrases, Likeness::of(among))),
         _ => None,
     };
     let mut bytes_left = COUNTED_BYTES;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::store::Phrase;
+use crate::store::{Among, Phrase};
 use crate::words::{fold, places};
 
 /// Characters of a snippet, without the dots at its ends: two or three lines of a list.
@@ -37,6 +37,16 @@ pub(super) enum Likeness {
     Same,
     /// One is a form of the other: the documents' index goes by stems.
     Forms,
+}
+
+impl Likeness {
+    /// As the index of this kind has it.
+    pub(super) fn of(among: Among) -> Likeness {
+        match among {
+            Among::Documents => Likeness::Forms,
+            Among::Messages | Among::Titles => Likeness::Same,
+        }
+    }
 }
 
 /// The part of a text around what was looked for, or its beginning if that is not seen there.

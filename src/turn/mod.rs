@@ -143,8 +143,7 @@ impl Turns {
         self.live().turns()
     }
 
-    /// Stores what a reply begins with, or ends with. Among many replies it waits for others to be stored with: theirs
-    /// take seconds.
+    /// Stores what there is of a reply. Among many it waits for others to be stored with: replies take seconds.
     fn write<T: Send + 'static>(
         &self,
         work: impl Fn(&Tx<'_>) -> Result<T, Error> + Send + 'static,
