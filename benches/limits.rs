@@ -150,7 +150,7 @@ impl Alone {
     fn new(folder: &Folder) -> Outcome<Alone> {
         let place = folder.place("alone");
         fs::create_dir_all(&place)?;
-        let store = Arc::new(Store::open(&location(place), 1)?);
+        let store = Arc::new(Store::open(&location(place))?);
         let new = NewUser {
             uuid: Clock.uuid(),
             external_id: None,
@@ -293,7 +293,7 @@ impl ShownPage {
     /// Also when what comes out is not what the server says, byte by byte.
     fn new(folder: &Folder, desk: &Desk) -> Outcome<ShownPage> {
         let page = ShownPage {
-            store: Store::open(&location(folder.place(DATA)), 1)?,
+            store: Store::open(&location(folder.place(DATA)))?,
             owner: 1,
             chat: Ref::Uuid(desk.chat.clone()),
             uuid: desk.chat.clone(),

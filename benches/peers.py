@@ -12,12 +12,12 @@ bounded time; what it starts it ends by its process id. Ratios are of medians. A
 is left out and nothing fails.
 """
 import argparse
+import contextlib
 import http.client
 import json
 import os
 import re
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -28,6 +28,7 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS, SECONDS, CONNECTIONS = 3, 3, 64
+STARTS = 30
 PART_SECONDS_MAX = 1500
 
 
@@ -197,17 +198,20 @@ class Fireside:
             starts.append(self.server.start() * 1000)
         # The first start only warms the page cache.
         self.start_ms = statistics.median(starts[1:])
-        self.start_again_ms = statistics.median([self.again() for _ in range(4)][1:])
         time.sleep(5)
         self.idle_mib = self.driver.rss(self.server.proc.pid)
         self.server.seed()
         return self
 
+    def rest(self):
+        """Ends the server, until it is started again."""
+        self.server.proc.terminate()
+        self.server.proc.wait(20)
+
     def again(self):
         """Milliseconds of a start on the folder that is there."""
         server = self.server
-        server.proc.terminate()
-        server.proc.wait(20)
+        self.rest()
         env = {name: value.replace("{fake_llm}", self.driver.FAKE["url"]) for name, value in server.a["env"].items()}
         begun = time.perf_counter()
         server.proc = subprocess.Popen(
@@ -241,6 +245,29 @@ class Fireside:
         return through["p50"], direct["p50"]
 
 
+@contextlib.contextmanager
+def serving(binary, config):
+    """aichat's server, its port, and the milliseconds it took to its first answer."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [binary, "--serve", f"127.0.0.1:{port}"],
+        env={**os.environ, "AICHAT_CONFIG_DIR": config},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        if not is_answered(process, port, "/v1/models"):
+            raise SystemExit("aichat did not start")
+        yield process, port, (time.perf_counter() - begun) * 1000
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
 def aichat(peers, ours, folder):
     """aichat --serve: a program that only passes requests on and keeps nothing."""
     binary = os.environ.get("AICHAT") or shutil.which("aichat")
@@ -259,34 +286,23 @@ def aichat(peers, ours, folder):
             # It lists what it is told; this server, what the model's server has.
             with urllib.request.urlopen(f"{server.driver.FAKE['url']}/models", timeout=10) as models:
                 file.writelines(f"  - name: {model['id']}\n" for model in json.load(models)["data"])
-        starts = []
-        for _ in range(4):
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-            begun = time.perf_counter()
-            process = subprocess.Popen(
-                [binary, "--serve", f"127.0.0.1:{port}"],
-                env={**os.environ, "AICHAT_CONFIG_DIR": config},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            try:
-                if not is_answered(process, port, "/v1/models"):
-                    return f"{version} did not start: not measured.\n"
-                starts.append((time.perf_counter() - begun) * 1000)
-                if len(starts) == 4:
-                    time.sleep(5)
-                    idle = server.driver.rss(process.pid)
-                    url = f"http://127.0.0.1:{port}/v1/models"
-                    theirs = [server.driver.wrk(url, "GET", CONNECTIONS, SECONDS) for _ in range(ROUNDS)]
-                    mine = [server.rate("GET", "/v1/models", CONNECTIONS) for _ in range(ROUNDS)]
-            finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(10)
-        table.less("first start, on an empty folder, to the first answer, ms", server.start_ms, statistics.median(starts[1:]))
-        table.less("further start to the first answer, ms", server.start_again_ms, statistics.median(starts[1:]), 1)
+        starts, starts_again = [], []
+        # In turns, and each alone: the machine is not the same from one second to the next.
+        for _ in range(1 + STARTS):
+            server.rest()
+            with serving(binary, config) as (_, _, ms):
+                starts.append(ms)
+            starts_again.append(server.again())
+        with serving(binary, config) as (process, port, _):
+            time.sleep(5)
+            idle = server.driver.rss(process.pid)
+            url = f"http://127.0.0.1:{port}/v1/models"
+            theirs = [server.driver.wrk(url, "GET", CONNECTIONS, SECONDS) for _ in range(ROUNDS)]
+            mine = [server.rate("GET", "/v1/models", CONNECTIONS) for _ in range(ROUNDS)]
+        # The first only warm the page cache.
+        start, start_again = statistics.median(starts[1:]), statistics.median(starts_again[1:])
+        table.less("first start, on an empty folder, to the first answer, ms", server.start_ms, start)
+        table.less("further start to the first answer, ms", start_again, start, 1)
         table.less("memory at rest, MiB", server.idle_mib, idle, 1)
         middle = [statistics.median(run["rps"] for run in runs) for runs in (mine, theirs)]
         table.more("`GET /v1/models`, requests/s", *middle, 1)

@@ -85,7 +85,7 @@ fn sends(sea: Sea, folder: &Folder) -> Outcome<()> {
         "DROP TRIGGER message_to_search; DROP TRIGGER message_completed; DROP TRIGGER title_to_search;
          DROP TRIGGER title_changed;",
     )?;
-    let stores = [Store::open(&location, 1)?, Store::open(&bare, 1)?];
+    let stores = [Store::open(&location)?, Store::open(&bare)?];
     let mut times: [Vec<f64>; 2] = Default::default();
     for _ in 0..ROUNDS {
         for (store, times) in stores.iter().zip(&mut times) {

@@ -17,10 +17,10 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::http::{Figures, Origins, Request};
 use crate::models::{ModelsConfig, Registry, Timeouts};
-use crate::policy::{MESSAGES_PER_MINUTE, Policy};
+use crate::policy::{MESSAGES_PER_MINUTE, Policy, Rules};
 use crate::pricing::Pricing;
 use crate::render::Renderer;
-use crate::store::{self, Memo, SharedStore, SignedIn, Store};
+use crate::store::{self, Memo, Read, SharedStore, SignedIn, Store};
 use crate::system;
 use crate::turn::{self, Hub, Turns};
 
@@ -107,12 +107,10 @@ impl App {
     /// table of prices that cannot be used.
     pub fn new(settings: Settings) -> Result<App, Error> {
         let pricing = Arc::new(pricing(settings.pricing.as_deref())?);
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let store = Arc::new(Store::open(&settings.location, cores * 2)?);
+        let find = |read: &Read<'_>| Ok((Rules::find(read)?, models::find(read)?));
+        let (store, (rules, stored_models)) = Store::open_and_find(&settings.location, find)?;
+        let store = Arc::new(store);
         let clock = Clock;
-        // These read more of the database than opening it does: of a damaged one, its path must be said.
-        let named = |error: Error| error.about(&settings.location.database.display().to_string());
-        let policy = Policy::load(&settings, &store).map_err(named)?;
         let hub = Arc::new(Hub::default());
         let limits = turn::Limits {
             turns_max: settings.max_turns,
@@ -138,9 +136,8 @@ impl App {
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
         })?);
-        models::load(&store, &models).map_err(named)?;
+        models.store(stored_models);
         models.check_default()?;
-        store.recover()?;
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
             algorithm: secrets.jwt_algorithm,
@@ -160,18 +157,18 @@ impl App {
         let origins = Origins::new(names, settings.public_url.as_deref()).shared_with(settings.cors_origins.clone());
         Ok(App {
             hub,
-            renderer: Arc::new(Renderer::start(Arc::clone(&store))?),
+            renderer: Arc::new(Renderer::new(Arc::clone(&store))),
             turns: Arc::new(turns),
             models,
             pricing,
             tokens,
-            hasher: Hasher::start()?,
+            hasher: Hasher::default(),
             throttle: Throttle::new(FAILURES_MAX, THROTTLE_WINDOW),
             clock,
             origins,
             cookie: format!("fireside_{}", store.installation()),
             messages: RateLimit::new(MESSAGES_PER_MINUTE),
-            policy,
+            policy: Policy::new(&settings, rules),
             figures: Arc::new(Figures::default()),
             backups: Chores::new(1, 1, BUSY),
             scheduled: settings

@@ -101,8 +101,7 @@ impl Scratch {
             database: store::database_path(&folder),
             folder: folder.clone(),
         };
-        let store = Store::open(&location, 2).expect("a store");
-        store.recover().expect("a store that is ready");
+        let store = Store::open(&location).expect("a store");
         let ann = NewUser {
             uuid: Clock.uuid(),
             external_id: None,

@@ -70,6 +70,7 @@ pub mod chores;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod crew;
 pub mod error;
 mod floor;
 #[cfg(any(test, fuzzing))]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Settings, Signup};
 use crate::error::{Error, Kind};
-use crate::store::{self, Act, Allowance, Doer, Store, Subject, UserLimits};
+use crate::store::{self, Act, Allowance, Doer, Read, Store, Subject, UserLimits};
 
 /// Bytes that all uploaded files of a user may take, where nobody says otherwise.
 pub const UPLOAD_QUOTA_MIB: u32 = 1024;
@@ -40,6 +40,25 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Those that are stored.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn find(read: &Read<'_>) -> Result<Rules, Error> {
+        let find = |name| store::find_setting(read, name);
+        Ok(Rules {
+            signup: match find(SIGNUP)?.as_deref() {
+                Some("open") => Some(Signup::Open),
+                Some("closed") => Some(Signup::Closed),
+                _ => None,
+            },
+            messages_per_minute: find(MESSAGES)?.and_then(|text| text.parse().ok()),
+            messages_per_day: find(MESSAGES_DAY)?.and_then(|text| text.parse().ok()),
+            budget_usd_month: find(BUDGET)?.and_then(|text| text.parse().ok()),
+            upload_quota_mib: find(QUOTA)?.and_then(|text| text.parse().ok()),
+        })
+    }
+
     /// The limits as they are stored: names, and texts of those that are set.
     fn limits(self) -> Vec<(&'static str, Option<String>)> {
         vec![
@@ -70,23 +89,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads what is stored.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn load(settings: &Settings, store: &Store) -> Result<Policy, Error> {
-        let find = |name| store.read(|read| store::find_setting(read, name));
-        let stored = Rules {
-            signup: match find(SIGNUP)?.as_deref() {
-                Some("open") => Some(Signup::Open),
-                Some("closed") => Some(Signup::Closed),
-                _ => None,
-            },
-            messages_per_minute: find(MESSAGES)?.and_then(|text| text.parse().ok()),
-            messages_per_day: find(MESSAGES_DAY)?.and_then(|text| text.parse().ok()),
-            budget_usd_month: find(BUDGET)?.and_then(|text| text.parse().ok()),
-            upload_quota_mib: find(QUOTA)?.and_then(|text| text.parse().ok()),
-        };
+    /// What is given, before what is stored.
+    pub fn new(settings: &Settings, stored: Rules) -> Policy {
         let given = Rules {
             signup: settings.signup,
             messages_per_minute: settings.messages_per_minute,
@@ -94,11 +98,11 @@ impl Policy {
             budget_usd_month: settings.budget_usd_month,
             upload_quota_mib: settings.upload_quota_mib,
         };
-        Ok(Policy {
+        Policy {
             given,
             stored: RwLock::new(stored),
             saving: Mutex::new(()),
-        })
+        }
     }
 
     /// What was given at start.

@@ -1,8 +1,8 @@
 //! What only the operating system can do, and does differently elsewhere: the one module with Unix-only code.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 /// Descriptors kept for the database, its log, temporary files and upstream connections.
 const DESCRIPTORS_RESERVED: u64 = 40;
@@ -44,6 +44,12 @@ pub fn rest() {
     trim_memory();
     #[cfg(target_os = "linux")]
     unix::release_code();
+}
+
+/// The processor's cores that this process may use. Asked once: where their number is limited, files have to be read.
+pub fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(2, usize::from))
 }
 
 /// Raises the limit of open files as far as the system allows, and returns how many connections that leaves.

@@ -53,7 +53,7 @@ impl Desk {
             database: database_path(&folder),
             folder: folder.clone(),
         };
-        let store = Arc::new(Store::open(&location, 4).unwrap());
+        let store = Arc::new(Store::open(&location).unwrap());
         let new = NewUser {
             uuid: Clock.uuid(),
             external_id: None,

@@ -144,7 +144,7 @@ pub(crate) struct Sea {
 impl Sea {
     pub(crate) fn new(folder: &Folder) -> Outcome<Sea> {
         let location = folder.location("")?;
-        let store = Store::open(&location, 4)?;
+        let store = Store::open(&location)?;
         let mut owners = Vec::new();
         for number in 0..USERS {
             let new = NewUser {

@@ -59,7 +59,8 @@ pub(super) struct Assets {
     folder: Option<PathBuf>,
     /// The hash of all: made for the first page, as a start and a server that only programs use need none of the files.
     version: OnceLock<String>,
-    files: BTreeMap<String, Asset>,
+    /// Put together for the first of them.
+    files: OnceLock<BTreeMap<String, Asset>>,
     /// The shell, by the depth of the address that it is served at.
     shells: [OnceLock<Asset>; DEPTH_MAX],
 }
@@ -121,19 +122,25 @@ impl Asset {
 
 impl Assets {
     pub(super) fn new(folder: Option<PathBuf>) -> Assets {
-        let mut files = BTreeMap::new();
-        collect(&EMBEDDED, &mut files);
         Assets {
             folder,
             version: OnceLock::new(),
-            files,
+            files: OnceLock::new(),
             shells: Default::default(),
         }
     }
 
+    fn files(&self) -> &BTreeMap<String, Asset> {
+        self.files.get_or_init(|| {
+            let mut files = BTreeMap::new();
+            collect(&EMBEDDED, &mut files);
+            files
+        })
+    }
+
     fn version(&self) -> &str {
         self.version.get_or_init(|| {
-            let files = self.files.iter();
+            let files = self.files().iter();
             let names: String = files.map(|(name, asset)| format!("{name} {}\n", asset.tag())).collect();
             digest_hex(names.as_bytes())[..12].to_owned()
         })
@@ -189,7 +196,7 @@ pub(super) fn shell(ctx: &Ctx, (): ()) -> Result<Html, Error> {
             Reply::bytes(200, media_type(SHELL), page).header("Cache-Control", "no-store")
         }
         None => {
-            let file = ctx.assets.files.get(SHELL).ok_or_else(not_found)?;
+            let file = ctx.assets.files().get(SHELL).ok_or_else(not_found)?;
             let page = kept.get_or_init(|| Asset::new(ctx.assets.page(&file.bytes, &root)));
             page.reply(&ctx.request, media_type(SHELL), "no-cache")
         }
@@ -203,7 +210,7 @@ pub(super) fn shell(ctx: &Ctx, (): ()) -> Result<Html, Error> {
 pub(super) fn documentation(ctx: &Ctx, name: &str, policy: &str) -> Result<Html, Error> {
     let bytes = match &ctx.assets.folder {
         Some(folder) => Cow::Owned(read(folder, name)?),
-        None => Cow::Borrowed(&*ctx.assets.files.get(name).ok_or_else(not_found)?.bytes),
+        None => Cow::Borrowed(&*ctx.assets.files().get(name).ok_or_else(not_found)?.bytes),
     };
     let root = if ctx.request.path().ends_with('/') { ".." } else { "." };
     let reply = Reply::bytes(200, media_type(name), ctx.assets.page(&bytes, root));
@@ -240,7 +247,7 @@ fn serve(ctx: &Ctx, name: &str, cache_control: &str) -> Result<Reply, Error> {
         let bytes = read(folder, name)?;
         return Ok(Reply::bytes(200, media_type(name), bytes).header("Cache-Control", "no-store"));
     }
-    let asset = ctx.assets.files.get(name).ok_or_else(not_found)?;
+    let asset = ctx.assets.files().get(name).ok_or_else(not_found)?;
     Ok(asset.reply(&ctx.request, media_type(name), cache_control))
 }
 

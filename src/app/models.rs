@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 
 use super::App;
 use crate::error::Error;
-use crate::models::{Alias, ApiKey, Origin, Protocol, ProviderConfig, Registry, StoredModels};
-use crate::store::{self, Store, StoredProvider};
+use crate::models::{Alias, ApiKey, Origin, Protocol, ProviderConfig, StoredModels};
+use crate::store::{self, Read, StoredProvider};
 
 impl App {
     /// Makes what is stored about models what is asked.
@@ -15,24 +15,23 @@ impl App {
     pub fn reload_models(&self) -> Result<(), Error> {
         // Of two administrators, the one who reads last has read the other's change too.
         let _one_at_a_time = self.reloading_models.lock().unwrap_or_else(PoisonError::into_inner);
-        load(&self.store, &self.models)
+        self.models.store(self.store.read(find)?);
+        Ok(())
     }
 }
 
-/// Reads what is stored, and hands it to the registry.
+/// What is stored, for the registry.
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn load(store: &Store, models: &Registry) -> Result<(), Error> {
-    let (providers, settings) =
-        store.read(|read| Ok((store::list_providers(read)?, store::find_model_settings(read)?)))?;
+pub(super) fn find(read: &Read<'_>) -> Result<StoredModels, Error> {
+    let (providers, settings) = (store::list_providers(read)?, store::find_model_settings(read)?);
     let alias = |(name, models)| Alias { name, models };
-    models.store(StoredModels {
+    Ok(StoredModels {
         providers: providers.into_iter().map(provider).collect(),
         aliases: settings.aliases.into_iter().map(alias).collect(),
         default_model: settings.default_model,
-    });
-    Ok(())
+    })
 }
 
 /// A stored provider as the registry knows it.

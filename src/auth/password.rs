@@ -1,4 +1,4 @@
-//! Password hashing: argon2id on two threads of its own, behind a bounded queue. Nobody waits for them: what is to be
+//! Password hashing: argon2id on two threads of its own, which come when there is something to hash, behind a bounded queue. Nobody waits for them: what is to be
 //! done with a hash is done there.
 //!
 //! A hash costs about 20 ms of a core and 19 MiB. Two at a time bound the memory, and the workers' small stacks
@@ -7,13 +7,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use argon2::password_hash::Error as HashError;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
+use crate::crew::Crew;
 use crate::error::{Error, Kind};
 
 /// Two hashes at a time: 38 MiB at worst, and on the smallest machines at most half of the cores.
@@ -39,30 +39,34 @@ type Task = Box<dyn FnOnce(Result<&Hashing, Error>) + Send>;
 /// The hash threads. They end when the last caller has dropped this.
 pub struct Hasher {
     tasks: SyncSender<(Instant, Task)>,
+    queue: Arc<Mutex<Receiver<(Instant, Task)>>>,
+    crew: Crew,
 }
 
 /// The right to hash here and now, which only the hash threads have.
 pub struct Hashing(());
 
-impl Hasher {
-    /// Starts the threads. [`Kind::Internal`] if the system has none left.
-    pub fn start() -> Result<Hasher, Error> {
+impl Default for Hasher {
+    /// Nobody has anything to hash yet.
+    fn default() -> Hasher {
         let (tasks, queue) = sync_channel(QUEUE_TASKS_MAX);
-        let queue = Arc::new(Mutex::new(queue));
-        for n in 0..THREADS {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new()
-                .name(format!("hash-{n}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || work(&queue))
-                .map_err(|error| Error::internal("cannot start a hash thread", error))?;
+        Hasher {
+            tasks,
+            queue: Arc::new(Mutex::new(queue)),
+            crew: Crew::new("hash", STACK_BYTES, THREADS),
         }
-        Ok(Hasher { tasks })
     }
+}
 
+impl Hasher {
     /// Runs `task` on a hash thread, after those queued before it; does not wait. The task is always run: with
-    /// [`Kind::Unavailable`], here and at once, when the queue is full, and there when 30 s have passed in it.
+    /// [`Kind::Unavailable`], here and at once, when the queue is full, and there when 30 s have passed in it; with
+    /// [`Kind::Internal`] if the system gives no thread.
     pub fn run(&self, task: impl FnOnce(Result<&Hashing, Error>) + Send + 'static) {
+        let queue = Arc::clone(&self.queue);
+        if let Err(error) = self.crew.grow(move || work(&queue)) {
+            return task(Err(error));
+        }
         match self.tasks.try_send((Instant::now(), Box::new(task))) {
             Ok(()) => {}
             Err(TrySendError::Full((_, task))) => task(Err(busy())),
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_task_that_panics_leaves_the_thread_to_the_next() {
-        let hasher = Hasher::start().unwrap();
+        let hasher = Hasher::default();
         for _ in 0..THREADS + 1 {
             hasher.run(|_| panic!("on purpose"));
         }
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_at_once() {
-        let hasher = Hasher::start().unwrap();
+        let hasher = Hasher::default();
         let gate = Arc::new(Barrier::new(THREADS + 1));
         for _ in 0..THREADS {
             let gate = Arc::clone(&gate);

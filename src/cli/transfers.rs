@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::tasks::{Door, Form, Task};
-use super::words::{EXIT_CODES, data, door, form, json, read_door, switch};
+use super::words::{EXIT_CODES, data, described, door, form, json, read_door, switch};
 
 /// What is to be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,28 @@ pub enum Present {
 
 /// All of them.
 pub(super) fn commands() -> [Command; 4] {
-    [import(), export(), backup(), restore()]
+    described([
+        (
+            "import",
+            "Bring in conversations of other programs, exports of Fireside, and texts for the library",
+            import,
+        ),
+        (
+            "export",
+            "Write everything an account has into one JSON file, which fireside import takes, or a folder of Markdown",
+            export,
+        ),
+        (
+            "backup",
+            "Copy the whole database into one file, while the server runs or not",
+            backup,
+        ),
+        (
+            "restore",
+            "Put a backup in the place of the database, while no server runs",
+            restore,
+        ),
+    ])
 }
 
 /// What the words of one of [`commands`] mean; `None` for those of others.
@@ -110,10 +131,9 @@ fn file(help: &'static str) -> Arg {
     Arg::new("FILE").value_parser(value_parser!(PathBuf)).help(help)
 }
 
-fn import() -> Command {
+fn import(command: Command) -> Command {
     let files = file("Exports, archives, texts").required(true).num_args(1..);
-    Command::new("import")
-        .about("Bring in conversations of other programs, exports of Fireside, and texts for the library")
+    command
         .arg(files)
         .arg(switch("dry-run", "Only say what would happen"))
         .arg(json("Print each file's report as a line of JSON"))
@@ -131,7 +151,7 @@ fn import() -> Command {
         ))
 }
 
-fn export() -> Command {
+fn export(command: Command) -> Command {
     let markdown = Arg::new("markdown")
         .long("markdown")
         .value_name("DIR")
@@ -139,8 +159,7 @@ fn export() -> Command {
         .action(ArgAction::Set)
         .conflicts_with("FILE")
         .help("Write a folder of Markdown instead: for people, nothing reads it back");
-    Command::new("export")
-        .about("Write everything an account has into one JSON file, which fireside import takes, or a folder of Markdown")
+    command
         .arg(file("The file to be written, or - for stdout [default: fireside-export-DAY.json here]"))
         .arg(markdown)
         .args(door())
@@ -150,9 +169,8 @@ fn export() -> Command {
         ))
 }
 
-fn backup() -> Command {
-    Command::new("backup")
-        .about("Copy the whole database into one file, while the server runs or not")
+fn backup(command: Command) -> Command {
+    command
         .arg(file("The file to be written [default: fireside-backup-TIME.db here]"))
         .arg(data())
         .after_help(format!(
@@ -163,9 +181,8 @@ fn backup() -> Command {
         ))
 }
 
-fn restore() -> Command {
-    Command::new("restore")
-        .about("Put a backup in the place of the database, while no server runs")
+fn restore(command: Command) -> Command {
+    command
         .arg(file("The backup").required(true))
         .arg(switch(
             "replace",

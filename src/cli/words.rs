@@ -12,16 +12,56 @@ pub(super) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 the words m
 
 /// All of them.
 pub(super) fn commands() -> [Command; 8] {
-    [
-        ask(),
-        user(),
-        key(),
-        doctor(),
-        service(),
-        health(),
-        version(),
-        completions(),
-    ]
+    described([
+        (
+            "ask",
+            "Ask a model and read the reply as it comes; the conversation is there in the web UI, too",
+            ask,
+        ),
+        (
+            "user",
+            "Accounts: add, list, passwd, disable, enable, limit, delete; with the server running or not",
+            user,
+        ),
+        (
+            "key",
+            "API keys of an account: create, list, revoke; with the server running or not",
+            key,
+        ),
+        (
+            "doctor",
+            "Look for what could keep the server from working: a line each, and what to do about it",
+            doctor,
+        ),
+        (
+            "service",
+            "The server as a systemd service: install, uninstall, status",
+            service,
+        ),
+        (
+            "health",
+            "Ask whether the server works, for supervisors and containers: a line, and within 2 seconds exit code 0 or 1",
+            health,
+        ),
+        (
+            "version",
+            "What this program is: its version, commit, SQLite and target",
+            version,
+        ),
+        (
+            "completions",
+            "Print a script that completes this program's words in a shell",
+            completions,
+        ),
+    ])
+}
+
+/// A command's name, what it is about, and what puts its own words together.
+pub(super) type Described = (&'static str, &'static str, fn(Command) -> Command);
+
+/// Commands whose words are put together only when they are asked for: most starts are the server's.
+pub(super) fn described<const N: usize>(commands: [Described; N]) -> [Command; N] {
+    commands.map(|(name, about, words)| Command::new(name).about(about).defer(words))
 }
 
 /// What the words of one of [`commands`] mean; `None` for those of others.
@@ -112,7 +152,7 @@ pub(super) fn read_door(words: &ArgMatches) -> Door {
     }
 }
 
-fn ask() -> Command {
+fn ask(command: Command) -> Command {
     let question = Arg::new("QUESTION")
         .num_args(0..)
         .help("The question; what comes on stdin is put behind it");
@@ -127,8 +167,7 @@ fn ask() -> Command {
         .short('f')
         .value_parser(value_parser!(PathBuf))
         .action(ArgAction::Append);
-    Command::new("ask")
-        .about("Ask a model and read the reply as it comes; the conversation is there in the web UI, too")
+    command
         .args([question, conversation, model, file])
         .arg(json(
             "Print events instead of text, as one JSON object a line: start, delta, tool, done, error",
@@ -159,7 +198,7 @@ fn read_ask(words: &ArgMatches) -> Ask {
     }
 }
 
-fn user() -> Command {
+fn user(command: Command) -> Command {
     let who = || {
         Arg::new("WHO")
             .required(true)
@@ -209,8 +248,7 @@ fn user() -> Command {
         .about("Delete an account and everything it holds, for good")
         .args([who(), switch("yes", "Do not ask whether that is meant")]);
     let tasks = [add, list, passwd, disable, enable, limit, delete].map(|task| task.arg(data()));
-    Command::new("user")
-        .about("Accounts: add, list, passwd, disable, enable, limit, delete; with the server running or not")
+    command
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(tasks)
@@ -266,7 +304,7 @@ fn read_user(words: &ArgMatches) -> Option<UserTask> {
     })
 }
 
-fn key() -> Command {
+fn key(command: Command) -> Command {
     let name = Arg::new("NAME").required(true).help("What the key is for");
     let which = Arg::new("KEY").required(true).help("The key's id, or its name");
     let expires = value(
@@ -287,8 +325,7 @@ fn key() -> Command {
         .about("Delete a key; what uses it is cut off within a second")
         .arg(which);
     let tasks = [create, list, revoke].map(|task| task.arg(account()).arg(data()));
-    Command::new("key")
-        .about("API keys of an account: create, list, revoke; with the server running or not")
+    command
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(tasks)
@@ -313,14 +350,13 @@ fn read_key(words: &ArgMatches) -> Option<KeyTask> {
     })
 }
 
-fn doctor() -> Command {
+fn doctor(command: Command) -> Command {
     let public_url = value(
         "public-url",
         "URL",
         "Also try the way through a proxy from this address to the server [env: FIRESIDE_PUBLIC_URL]",
     );
-    Command::new("doctor")
-        .about("Look for what could keep the server from working: a line each, and what to do about it")
+    command
         .args([public_url, json("As JSON"), data()])
         .after_help(
             "Looks at the data folder, its permissions and disk, the secret, the clock, the whole database, the port, every \
@@ -329,7 +365,7 @@ fn doctor() -> Command {
         )
 }
 
-fn service() -> Command {
+fn service(command: Command) -> Command {
     let system = || switch("system", "The machine's service instead of your own; needs root");
     let dry_run = switch("dry-run", "Print the unit and do nothing");
     let install = Command::new("install")
@@ -341,8 +377,7 @@ fn service() -> Command {
     let status = Command::new("status")
         .about("Say whether the service runs; exit code 0 if so")
         .arg(system());
-    Command::new("service")
-        .about("The server as a systemd service: install, uninstall, status")
+    command
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands([install, uninstall, status])
@@ -368,41 +403,33 @@ fn read_service(words: &ArgMatches) -> Option<ServiceTask> {
     })
 }
 
-fn health() -> Command {
+fn health(command: Command) -> Command {
     let url = value(
         "url",
         "URL",
         "Server to ask [default: the one of the data folder, else the address for serve]",
     );
-    Command::new("health")
-        .about("Ask whether the server works, for supervisors and containers: a line, and within 2 seconds exit code 0 or 1")
-        .args([url, data()])
+    command.args([url, data()])
 }
 
-fn version() -> Command {
-    Command::new("version")
-        .about("What this program is: its version, commit, SQLite and target")
-        .arg(json("As JSON"))
-        .arg(
-            Arg::new("licenses")
-                .long("licenses")
-                .action(ArgAction::SetTrue)
-                .conflicts_with("json")
-                .help("What is linked into it, and the texts of the licences"),
-        )
+fn version(command: Command) -> Command {
+    command.arg(json("As JSON")).arg(
+        Arg::new("licenses")
+            .long("licenses")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("json")
+            .help("What is linked into it, and the texts of the licences"),
+    )
 }
 
-fn completions() -> Command {
+fn completions(command: Command) -> Command {
     let shell = Arg::new("SHELL")
         .required(true)
         .value_parser(["bash", "zsh", "fish"])
         .help("Whose completions");
-    Command::new("completions")
-        .about("Print a script that completes this program's words in a shell")
-        .arg(shell)
-        .after_help(
-            "Examples:\n  fireside completions bash > ~/.local/share/bash-completion/completions/fireside\n  \
+    command.arg(shell).after_help(
+        "Examples:\n  fireside completions bash > ~/.local/share/bash-completion/completions/fireside\n  \
              fireside completions zsh > \"${fpath[1]}/_fireside\"\n  \
              fireside completions fish > ~/.config/fish/completions/fireside.fish",
-        )
+    )
 }

@@ -103,7 +103,7 @@ impl Engine {
             again: Mutex::default(),
             waker: Waker::new(poll.registry(), CALL).map_err(failed)?,
             jobs,
-            receivers: Receivers::default(),
+            receivers: Receivers::new(),
             spools: Spools::new(limits.spool.clone(), limits.spooled_bytes_max()),
             backlogs: Backlogs::default(),
             handler,
@@ -127,11 +127,10 @@ impl Engine {
     /// [`crate::error::Kind::Internal`] when a thread does not start or polling fails.
     pub fn run(self, stop: &AtomicBool) -> Result<(), Error> {
         workers::start(&self.shared)?;
-        let receivers = receivers::start(&self.shared)?;
         let outcome = Poll::new(self.poll, self.listener, &self.shared).run(stop);
         let workers = self.shared.jobs.close();
         self.shared.receivers.close();
-        join(workers.into_iter().chain(receivers));
+        join(workers.into_iter().chain(self.shared.receivers.crew.dismiss()));
         outcome
     }
 }
@@ -208,7 +207,7 @@ impl Shared {
             Step::Large(partial) => {
                 conn.lock().phase = Phase::Busy;
                 let line = parse::line(&partial.bytes);
-                if let Err(detail) = self.receivers.push(conn, partial) {
+                if let Err(detail) = receivers::begin(self, conn, partial) {
                     self.refuse(conn, refuse(503, detail), &line);
                 }
             }

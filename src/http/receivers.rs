@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::conn::{Conn, Partial};
@@ -15,6 +14,7 @@ use super::request::{Body, Request, too_large};
 use super::respond::Responder;
 use super::spool::Spool;
 use super::workers::STACK_BYTES;
+use crate::crew::Crew;
 use crate::error::{Error, Kind};
 use crate::system;
 
@@ -27,10 +27,10 @@ const WAITING_MAX: usize = 1024;
 /// Bytes read and written at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
-#[derive(Default)]
 pub(super) struct Receivers {
     queue: Mutex<Queue>,
     ready: Condvar,
+    pub(super) crew: Crew,
 }
 
 #[derive(Default)]
@@ -40,7 +40,15 @@ struct Queue {
 }
 
 impl Receivers {
-    pub(super) fn push(&self, conn: &Arc<Conn>, partial: Box<Partial>) -> Result<(), &'static str> {
+    pub(super) fn new() -> Receivers {
+        Receivers {
+            queue: Mutex::default(),
+            ready: Condvar::new(),
+            crew: Crew::new("receiver", STACK_BYTES, RECEIVERS),
+        }
+    }
+
+    fn push(&self, conn: &Arc<Conn>, partial: Box<Partial>) -> Result<(), &'static str> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.waiting.len() >= WAITING_MAX {
             return Err("Too many uploads are waiting; try again");
@@ -70,21 +78,19 @@ impl Receivers {
     }
 }
 
-pub(super) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, Error> {
-    (0..RECEIVERS)
-        .map(|number| {
-            let shared = Arc::clone(shared);
-            std::thread::Builder::new()
-                .name(format!("receiver-{number}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || {
-                    while let Some((conn, partial)) = shared.receivers.next() {
-                        take_in(&shared, &conn, *partial);
-                    }
-                })
-                .map_err(|error| Error::internal("a receiver thread did not start", error))
-        })
-        .collect()
+/// Has a body received. Where that cannot be, tells the client why.
+pub(super) fn begin(shared: &Arc<Shared>, conn: &Arc<Conn>, partial: Box<Partial>) -> Result<(), &'static str> {
+    let own = Arc::clone(shared);
+    let work = move || {
+        while let Some((conn, partial)) = own.receivers.next() {
+            take_in(&own, &conn, *partial);
+        }
+    };
+    if let Err(error) = shared.receivers.crew.grow(work) {
+        log::error!("{error}");
+        return Err("The server cannot receive this now; try again");
+    }
+    shared.receivers.push(conn, partial)
 }
 
 /// Receives one body and puts its request in line, or refuses it.

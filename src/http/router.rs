@@ -4,7 +4,6 @@
 //! Both forms of a path, with and without a slash at its end, are served, and never by a redirect (Dart and curl lose
 //! the body on those). Where two routes differ by that slash alone, the slash decides.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -222,7 +221,8 @@ impl<C> Answers<C> {
 
 #[derive(Default)]
 struct Node {
-    literals: BTreeMap<&'static str, Node>,
+    /// In order.
+    literals: Vec<(&'static str, Node)>,
     parameter: Option<(&'static str, Box<Node>)>,
     rest: Option<(&'static str, Vec<usize>)>,
     /// Routes that end here, by whether they are written with a slash at the end.
@@ -513,6 +513,11 @@ pub fn body_bytes_max(file_bytes_max: u64) -> u64 {
 }
 
 impl Node {
+    /// Where a literal stands, or would.
+    fn place_of(&self, segment: &str) -> Result<usize, usize> {
+        self.literals.binary_search_by_key(&segment, |(literal, _)| literal)
+    }
+
     fn add(&mut self, path: &'static str, index: usize) {
         let trimmed = path.trim_start_matches('/');
         let (trimmed, has_slash) = match trimmed.strip_suffix('/') {
@@ -531,7 +536,13 @@ impl Node {
                     return;
                 }
                 Some(name) => &mut node.parameter.get_or_insert_with(|| (name, Box::default())).1,
-                None => node.literals.entry(segment).or_default(),
+                None => {
+                    let at = node.place_of(segment).unwrap_or_else(|at| {
+                        node.literals.insert(at, (segment, Node::default()));
+                        at
+                    });
+                    &mut node.literals[at].1
+                }
             };
         }
         if has_slash {
@@ -565,8 +576,8 @@ impl Node {
             None => (path, None),
         };
         let decoded = forms::decode_percent(segment)?;
-        if let Some(node) = self.literals.get(decoded.as_str())
-            && let Some(found) = node.find(rest, has_slash, parameters)
+        if let Ok(at) = self.place_of(&decoded)
+            && let Some(found) = self.literals[at].1.find(rest, has_slash, parameters)
         {
             return Some(found);
         }

@@ -60,7 +60,6 @@ pub(super) struct Jobs {
     workers_max: usize,
     writes_at_once: usize,
     waiting_writes_max: usize,
-    reads_awake: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -111,9 +110,6 @@ impl Jobs {
             writes_at_once: workers.saturating_sub(for_reads).max(1),
             waiting_writes_max,
             threads: Mutex::default(),
-            // Reads keep a core busy and wait for nothing but the disk: more of them awake than there are connections
-            // to the database only take turns.
-            reads_awake: thread::available_parallelism().map_or(2, usize::from) * 2,
         }
     }
 
@@ -159,7 +155,10 @@ impl Jobs {
 
     /// Wakes a sleeping worker if there is work that may be done now and nobody awake is looking for it.
     fn wake_helper(&self, mut lines: MutexGuard<'_, Lines>) {
-        let reads = !lines.reads.is_empty() && (lines.reading < self.reads_awake || lines.is_stuck);
+        // Reads keep a core busy and wait for nothing but the disk: more of them awake than there are connections to the
+        // database only take turns.
+        let is_room = || lines.reading < system::cores() * 2 || lines.is_stuck;
+        let reads = !lines.reads.is_empty() && is_room();
         let writes = !lines.writes.is_empty() && lines.writing < self.writes_at_once;
         let helper = if (reads || writes) && !lines.is_sought {
             lines.idle.pop()

@@ -1,15 +1,15 @@
-//! The render thread. Nobody waits for it: what is to be done with the HTML is done there. Who asks when too many have
+//! The render thread, which comes with the first task. Nobody waits for it: what is to be done with the HTML is done there. Who asks when too many have
 //! asked before gets messages without it, and has their text.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Weak};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::{Source, VERSION, render};
+use crate::crew::Crew;
 use crate::error::Error;
 use crate::store::{self, Message, Rendered, SharedStore, State};
 use crate::system;
@@ -53,6 +53,9 @@ pub struct Renderer {
     /// Held once more by each job that waits for the writer.
     saves: Arc<()>,
     tasks: SyncSender<Queued>,
+    /// The thread's, which takes it.
+    queue: Arc<Mutex<Option<Receiver<Queued>>>>,
+    crew: Crew,
 }
 
 /// A task on its way to the thread.
@@ -83,19 +86,16 @@ impl Ord for Queued {
 }
 
 impl Renderer {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// [`crate::error::Kind::Internal`] if the system has none left.
-    pub fn start(store: SharedStore) -> Result<Renderer, Error> {
+    /// Nothing is to be rendered yet.
+    pub fn new(store: SharedStore) -> Renderer {
         let (tasks, queue) = sync_channel(QUEUE_TASKS_MAX);
-        thread::Builder::new()
-            .name("render".into())
-            .stack_size(STACK_BYTES)
-            .spawn(move || work(&queue))
-            .map_err(|error| Error::internal("cannot start the render thread", error))?;
-        let saves = Arc::new(());
-        Ok(Renderer { store, saves, tasks })
+        Renderer {
+            store,
+            saves: Arc::new(()),
+            tasks,
+            queue: Arc::new(Mutex::new(Some(queue))),
+            crew: Crew::new("render", STACK_BYTES, 1),
+        }
     }
 
     /// Hands these messages of one page on to `then`, oldest first as they are, with their HTML: here and now if it is
@@ -130,13 +130,25 @@ impl Renderer {
         Ok(())
     }
 
-    /// Runs a task on the thread, after those queued before it; here and now, without any time, when the queue is full.
+    /// Runs a task on the thread, after those queued before it; here and now, without any time, when the queue is full or the
+    /// system gives no thread.
     pub(super) fn run(&self, task: Task) {
         self.run_at(Instant::now(), task);
     }
 
     /// The same, not before that moment, and after all that is due at once: pages go before what is still being written.
     pub(super) fn run_at(&self, due: Instant, task: Task) {
+        let queue = Arc::clone(&self.queue);
+        let thread = move || {
+            let own = queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(own) = own {
+                work(&own);
+            }
+        };
+        if let Err(error) = self.crew.grow(thread) {
+            log::warn!("nothing is rendered: {error}");
+            return task(None);
+        }
         match self.tasks.try_send(Queued { due, task }) {
             Ok(()) => {}
             Err(TrySendError::Full(queued) | TrySendError::Disconnected(queued)) => (queued.task)(None),

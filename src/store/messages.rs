@@ -517,13 +517,19 @@ pub fn finish_message(tx: &Tx<'_>, id: i64, last: &NewMessage) -> Result<bool, E
     Ok(true)
 }
 
-/// Marks what was being written when the server last stopped. Run once at start, before anyone writes.
+/// Marks what was being written when the server last stopped. Run once at start, before anyone writes. Looks first:
+/// planning a change of messages, with all that follows from one, takes a start longer.
 ///
 /// # Errors
 /// Those of the store.
 pub fn interrupt_streaming(tx: &Tx<'_>) -> Result<(), Error> {
-    let sql = "UPDATE messages SET state = 'interrupted' WHERE state = 'streaming'";
-    tx.execute(sql, ())?;
+    let sql = "SELECT 1 FROM messages WHERE state = 'streaming' LIMIT 1";
+    if tx.first(sql, (), |_| Ok(()))?.is_some() {
+        tx.execute(
+            "UPDATE messages SET state = 'interrupted' WHERE state = 'streaming'",
+            (),
+        )?;
+    }
     Ok(())
 }
 

@@ -22,15 +22,12 @@ pub(super) struct Section<'s> {
 
 /// Splits the schema at its headings.
 pub(super) fn sections(schema: &str) -> Vec<Section<'_>> {
-    let mut starts: Vec<(usize, i32)> = Vec::new();
-    let mut at = 0;
-    for line in schema.split_inclusive('\n') {
-        let heading = line.strip_prefix("-- v").and_then(|rest| rest.split_once(':'));
-        if let Some(version) = heading.and_then(|(number, _)| number.parse().ok()) {
-            starts.push((at, version));
-        }
-        at += line.len();
-    }
+    let headings = schema.match_indices("-- v").filter_map(|(at, mark)| {
+        let is_line = at == 0 || schema[..at].ends_with('\n');
+        let (number, _) = schema[at + mark.len()..].split_once(':').filter(|_| is_line)?;
+        Some((at, number.parse().ok()?))
+    });
+    let starts: Vec<(usize, i32)> = headings.collect();
     let ends = starts.iter().skip(1).map(|start| start.0).chain([schema.len()]);
     starts
         .iter()

@@ -124,40 +124,47 @@ pub use writer::WriterFigures;
 
 /// The store: opened once, shared by every thread.
 pub struct Store {
-    readers: Arc<Readers>,
+    readers: Readers,
     writer: Writer,
     installation: String,
     database: PathBuf,
 }
 
 impl Store {
-    /// Opens (and creates or migrates) the database at `location`, with `readers` read-only connections.
+    /// Opens (and creates or migrates) the database at `location`, .
     ///
     /// # Errors
     /// [`Kind::Unavailable`] with a sentence for the terminal: not ours, written by a newer version, damaged, no disk space.
-    pub fn open(location: &Location, readers: usize) -> Result<Store, Error> {
-        let opened = open::open(location)?;
-        let readers = Readers::open(&location.database, readers)?;
-        Ok(Store {
-            readers,
-            writer: Writer::start(opened.connection)?,
-            installation: opened.installation,
-            database: location.database.clone(),
-        })
+    pub fn open(location: &Location) -> Result<Store, Error> {
+        Store::open_and_find(location, |_| Ok(())).map(|(store, ())| store)
     }
 
-    /// Gives up what a server that was killed has left: replies that are still being written, files that came half. The
-    /// first write, once everything has been read that can make a start fail: a damaged database that cannot be served is
-    /// left as it is.
+    /// As [`Store::open`], and returns what `find` reads before anything is written: a damaged database, of which what a
+    /// start needs cannot be read, is left as it is.
     ///
     /// # Errors
-    /// Those of [`Store::write`].
-    pub fn recover(&self) -> Result<(), Error> {
-        let recovered = self.write(|tx| {
+    /// Those of [`Store::open`] and, with the path, of `find`.
+    pub fn open_and_find<T>(
+        location: &Location,
+        find: impl FnOnce(&Read<'_>) -> Result<T, Error>,
+    ) -> Result<(Store, T), Error> {
+        let opened = open::open(location)?;
+        // What a server that was killed has left is given up: replies that were being written, files that came half.
+        let recover = |tx: &Tx<'_>| {
+            let found = find(tx)?;
             interrupt_streaming(tx)?;
-            blobs::abandon_unused(tx)
-        });
-        recovered.map_err(|error| open::refused(&self.database, error))
+            blobs::abandon_unused(tx)?;
+            Ok(found)
+        };
+        let path = &location.database;
+        let (writer, found) = Writer::start(opened.connection, recover).map_err(|error| open::refused(path, error))?;
+        let store = Store {
+            readers: Readers::new(path),
+            writer,
+            installation: opened.installation,
+            database: path.clone(),
+        };
+        Ok((store, found))
     }
 
     /// Runs `work` on one of the read-only connections. Waits up to five seconds for one to be free.

@@ -1,13 +1,14 @@
 //! The pool of read-only connections. Each is taken for one query and given back at once.
 
-use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::{Read, failed, open};
 use crate::error::{Error, Kind};
+use crate::system;
 
 /// How long a request waits for a connection. Queries take milliseconds, so five seconds mean that something is wrong.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -16,53 +17,32 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// millisecond. FTS5 makes some whenever it reads a page of its index.
 const STEPS_BETWEEN_LOOKS: i32 = 100;
 
-/// How long a start goes on before the other connections are opened, unless somebody waits for one: each has SQLite read
-/// the whole schema, and a machine may have few cores.
-const OPEN_AFTER: Duration = Duration::from_millis(50);
+/// How many there may be: a query keeps a core busy, or waits for a disk.
+const PER_CORE: usize = 2;
 
 pub(super) struct Readers {
+    path: PathBuf,
     idle: Mutex<Idle>,
     returned: Condvar,
-    wanted: Condvar,
 }
 
+#[derive(Default)]
 struct Idle {
     connections: Vec<Connection>,
+    /// Those that there are, idle or not, and those that are being opened.
+    opened: usize,
     /// Requests that wait for one. Nobody is woken without need: that is a system call each time.
     waiting: usize,
 }
 
 impl Readers {
-    /// Opens the first, and has the others opened by a thread of their own: a start waits for one alone. All of them soon,
-    /// not when they are needed, which may be when no descriptors are left.
-    pub(super) fn open(path: &Path, count: usize) -> Result<Arc<Readers>, Error> {
-        let first = open::open_reader(path)?;
-        let readers = Arc::new(Readers {
-            idle: Mutex::new(Idle {
-                connections: vec![first],
-                waiting: 0,
-            }),
+    /// Nobody reads yet. Each connection is opened when all others are in use: SQLite reads the whole schema for it, and
+    /// keeps that in memory.
+    pub(super) fn new(path: &Path) -> Readers {
+        Readers {
+            path: path.to_owned(),
+            idle: Mutex::default(),
             returned: Condvar::new(),
-            wanted: Condvar::new(),
-        });
-        if count > 1 {
-            let (readers, path) = (Arc::clone(&readers), path.to_owned());
-            std::thread::Builder::new()
-                .name("readers".into())
-                .spawn(move || readers.open_more(&path, count - 1))
-                .map_err(|error| Error::internal("the thread that opens the readers did not start", error))?;
-        }
-        Ok(readers)
-    }
-
-    fn open_more(&self, path: &Path, count: usize) {
-        let is_quiet = |idle: &mut Idle| idle.waiting == 0;
-        drop(self.wanted.wait_timeout_while(self.idle(), OPEN_AFTER, is_quiet));
-        for _ in 0..count {
-            match open::open_reader(path) {
-                Ok(connection) => self.put(connection),
-                Err(error) => return log::warn!("there are fewer readers than there should be: {error}"),
-            }
         }
     }
 
@@ -103,15 +83,31 @@ impl Readers {
     }
 
     fn take(&self) -> Result<Lent<'_>, Error> {
+        let lent = |connection| Lent {
+            pool: self,
+            connection: Some(connection),
+            is_limited: false,
+        };
         let deadline = Instant::now() + WAIT_MAX;
         let mut idle = self.idle();
         loop {
             if let Some(connection) = idle.connections.pop() {
-                return Ok(Lent {
-                    pool: self,
-                    connection: Some(connection),
-                    is_limited: false,
-                });
+                return Ok(lent(connection));
+            }
+            if idle.opened < system::cores() * PER_CORE {
+                idle.opened += 1;
+                drop(idle);
+                match open::open_reader(&self.path) {
+                    Ok(connection) => return Ok(lent(connection)),
+                    Err(error) => {
+                        idle = self.idle();
+                        idle.opened -= 1;
+                        if idle.opened == 0 {
+                            return Err(error);
+                        }
+                        log::warn!("a reader is missing: {error}");
+                    }
+                }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -119,7 +115,6 @@ impl Readers {
                 return Err(error.retry_after(1));
             }
             idle.waiting += 1;
-            self.wanted.notify_one();
             let waited = self.returned.wait_timeout(idle, left);
             idle = waited.unwrap_or_else(PoisonError::into_inner).0;
             idle.waiting -= 1;

@@ -113,8 +113,7 @@ impl Rig {
             database: super::database_path(&folder),
             folder,
         };
-        let store = Store::open(&location, 2).unwrap();
-        store.recover().unwrap();
+        let store = Store::open(&location).unwrap();
         Rig {
             store: store.into(),
             location,
@@ -123,9 +122,7 @@ impl Rig {
 
     /// Another store on the same file.
     fn another(&self) -> Store {
-        let store = Store::open(&self.location, 1).unwrap();
-        store.recover().unwrap();
-        store
+        Store::open(&self.location).unwrap()
     }
 
     pub(crate) fn user(&self, name: &str) -> User {

@@ -45,6 +45,9 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// How often old sessions and deleted conversations are looked for.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3600);
 
+/// How long a start goes on before what earlier runs have left is cleared away.
+const TIDY_AFTER: Duration = Duration::from_secs(1);
+
 /// The pause between two batches of housekeeping: the disk is mostly the others'.
 const HOUSEKEEPING_PAUSE: Duration = Duration::from_millis(100);
 
@@ -196,7 +199,11 @@ impl<T> Slot<T> {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Writer, Error> {
+    /// Runs `first` in a transaction of its own, and then starts the thread.
+    pub(super) fn start<T>(
+        connection: Connection,
+        first: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
+    ) -> Result<(Writer, T), Error> {
         let queue = Arc::new(Queue {
             inbox: Mutex::new(Inbox {
                 jobs: VecDeque::new(),
@@ -210,15 +217,22 @@ impl Writer {
             jobs: AtomicU64::new(0),
             written: AtomicU64::new(1),
         });
+        let mut value = None;
+        alone(&Pen::new(&connection, &queue), |tx| {
+            value = Some(first(tx)?);
+            Ok(())
+        })?;
+        let value = value.ok_or_else(|| Error::new(Kind::Internal, "a job ended without a value"))?;
         let served = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || serve(&connection, &served))
+            .spawn(move || serve(&Pen::new(&connection, &served), &served))
             .map_err(|error| Error::internal("the writer thread did not start", error))?;
-        Ok(Writer {
+        let writer = Writer {
             queue,
             thread: Mutex::new(Some(thread)),
-        })
+        };
+        Ok((writer, value))
     }
 
     pub(super) fn run<T: Send + 'static>(
@@ -335,7 +349,15 @@ impl std::ops::Deref for Pen<'_> {
     }
 }
 
-impl Pen<'_> {
+impl<'c> Pen<'c> {
+    fn new(connection: &'c Connection, queue: &'c Queue) -> Pen<'c> {
+        Pen {
+            connection,
+            written: &queue.written,
+            is_doubtful: Cell::new(false),
+        }
+    }
+
     /// Begins a transaction, on a log without holes.
     fn begin(&self) -> Result<(), Error> {
         if self.is_doubtful.get() {
@@ -395,19 +417,12 @@ fn is_sync(error: &Error) -> bool {
 }
 
 /// The writer thread: groups until the queue is closed and empty.
-fn serve(connection: &Connection, queue: &Queue) {
-    let pen = &Pen {
-        connection,
-        written: &queue.written,
-        is_doubtful: Cell::new(false),
-    };
-    let mut housekeeping = Instant::now();
-    let mut collect_at = Instant::now() + COLLECT_EVERY;
-    let mut is_first = true;
-    // Begins with the first job: a server that was stopped may have left something, but nothing is written before it is
-    // known that the database can be served.
-    let mut index_at = None;
+fn serve(pen: &Pen<'_>, queue: &Queue) {
     let mut written_at = Instant::now();
+    // A server that was stopped may have left something to each.
+    let mut housekeeping = written_at + TIDY_AFTER;
+    let mut collect_at = housekeeping;
+    let mut index_at = Some(written_at + INDEX_AFTER);
     while let Some(group) = next_group(
         queue,
         index_at
@@ -419,11 +434,6 @@ fn serve(connection: &Connection, queue: &Queue) {
         let is_trouble = lock(&queue.trouble).is_some();
         if is_idle && is_trouble && alone(pen, probe).is_ok() {
             *lock(&queue.trouble) = None;
-        }
-        if is_first && !is_idle {
-            // Not before the first job: it gives up what a server that was killed has left.
-            is_first = false;
-            collect_at = Instant::now();
         }
         if !is_idle {
             written_at = Instant::now();
@@ -458,7 +468,7 @@ fn serve(connection: &Connection, queue: &Queue) {
             collect_at = Instant::now() + if is_more { COLLECT_PAUSE } else { COLLECT_EVERY };
         }
     }
-    let folded = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
+    let folded = pen.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
     if let Err(error) = folded {
         log::warn!("the write-ahead log was not folded in: {error}");
     }

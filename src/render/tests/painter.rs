@@ -18,7 +18,7 @@ struct Studio {
 impl Studio {
     fn new() -> Studio {
         let rig = Rig::new();
-        let renderer = Arc::new(Renderer::start(Arc::clone(&rig)).unwrap());
+        let renderer = Arc::new(Renderer::new(Arc::clone(&rig)));
         Studio { renderer, _rig: rig }
     }
 

@@ -25,7 +25,7 @@ impl Talk {
             .iter()
             .map(|text| rig.message(conversation_id, ann, text))
             .collect();
-        let renderer = Renderer::start(Arc::clone(&rig)).unwrap();
+        let renderer = Renderer::new(Arc::clone(&rig));
         Talk {
             renderer,
             conversation_id,

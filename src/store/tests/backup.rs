@@ -28,7 +28,7 @@ fn a_copy_is_whole_while_others_write() {
         rig.back_up(&location.database).unwrap();
         drop(stop);
     });
-    let copy = Store::open(&location, 1).unwrap();
+    let copy = Store::open(&location).unwrap();
     let count = "SELECT count(*) FROM messages WHERE content LIKE 'message %'";
     let kept: i64 = copy
         .read(|read| read.0.query_row(count, (), |row| row.get(0)).map_err(failed))

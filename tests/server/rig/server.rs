@@ -450,27 +450,26 @@ impl Server {
         self.status_of("VmHWM:")
     }
 
-    /// Threads without the workers, which come as they are needed, up to a number, and stay.
+    /// Threads without those which come as they are needed, up to a number, and stay.
     pub(crate) fn threads(&self) -> usize {
-        let threads = self.settled_threads();
-        threads.iter().filter(|name| !name.starts_with("worker-")).count()
-    }
-
-    pub(crate) fn descriptors(&self) -> usize {
-        self.settled_threads();
-        let folder = format!("/proc/{}/fd", self.process.child.id());
-        std::fs::read_dir(folder).expect("the child's descriptors").count()
-    }
-
-    /// The names of its threads, once the start is over: most of the store's readers are opened a moment after it.
-    fn settled_threads(&self) -> Vec<String> {
         let folder = format!("/proc/{}/task", self.process.child.id());
-        until(PATIENCE, "the readers are open", || {
-            let threads = std::fs::read_dir(&folder).expect("the child's threads").flatten();
-            let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
-            let names: Vec<String> = names.collect();
-            (!names.iter().any(|name| name.trim_end() == "readers")).then_some(names)
-        })
+        let threads = std::fs::read_dir(folder).expect("the child's threads").flatten();
+        let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        let is_lasting = |name: &String| {
+            let crews = ["worker-", "receiver-", "hash-", "render-"];
+            !crews.iter().any(|crew| name.starts_with(crew))
+        };
+        names.filter(is_lasting).count()
+    }
+
+    /// Descriptors without those of the database, of which each reader that is needed, up to a number, has its own.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.process.child.id());
+        let descriptors = std::fs::read_dir(folder).expect("the child's descriptors").flatten();
+        let targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+        targets
+            .filter(|target| !target.to_string_lossy().contains("fireside.db"))
+            .count()
     }
 
     fn status_of(&self, key: &str) -> u64 {
