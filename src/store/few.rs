@@ -2,20 +2,27 @@
 //! lists of all words that begin so, before it looks at what else is asked for: of a common one a third of a second in a
 //! million messages. The newest texts that hold all the rest of the query are read instead, and the same is found.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use super::Read;
 use super::message_index::{Phrase, indexed_part};
-use super::seek::{Among, Candidate, Ending, Sought, Within, list_texts, walk};
+use super::seek::{Among, Candidate, Ending, Sought, Within, has_more, list_texts, walk};
 use crate::error::Error;
 use crate::words::{fold, places};
 
 /// Texts that are read at most: with their rows they take some ten milliseconds.
 const FEW_MAX: usize = 2_000;
 
-/// Bytes that they may have together: as long as that.
-const FEW_BYTES_MAX: i64 = 2 * 1024 * 1024;
+/// The same where they are all there are: the index would take longer.
+const ALL_MAX: usize = 3_000;
+
+/// Bytes that a text may have on average: as many take as long as that.
+const TEXT_BYTES: usize = 1024;
+
+/// Texts after which it is asked whether the others are worth reading.
+const SAMPLE: usize = 3 * FIRST_BATCH;
 
 /// Texts that are read together at first, and twice as many each time after that: who asks may soon have enough.
 const FIRST_BATCH: usize = 64;
@@ -32,12 +39,14 @@ pub(super) enum Told {
 /// Nothing was visited.
 const NOTHING: Told = Told::Before(i64::MAX);
 
-/// Visits what fits, the newest first, as far as the texts tell it. They tell nothing where the last word is not open, or the
-/// rest of the query leaves nothing out, or only the index knows which words it takes to begin alike.
+/// Visits what fits, the newest first, as far as the texts tell it: until `enough` does, where it would take long to read
+/// all. They tell nothing where the last word is not open, or the rest of the query leaves nothing out, or only the index
+/// knows which words it takes to begin alike.
 pub(super) fn visit_fitting(
     read: &Read<'_>,
     among: Among,
     sought: &Sought<'_>,
+    enough: usize,
     visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
 ) -> Result<Told, Error> {
     let Some((last, others)) = sought.phrases.split_last() else {
@@ -66,11 +75,19 @@ pub(super) fn visit_fitting(
         ..*sought
     };
     let (mut batch, mut batch_size) = (Vec::new(), FIRST_BATCH);
-    let (mut count, mut bytes) = (0, 0);
+    let (mut count, mut bytes, mut most) = (0, 0, FEW_MAX);
+    let found = Cell::new(0);
+    let visit = &mut |candidate| {
+        found.set(found.get() + 1);
+        visit(candidate)
+    };
     let mut outcome = Ok(Told::All);
     walk(read, among, &rest, i64::MAX, &mut |candidate| {
-        (count, bytes) = (count + 1, bytes + candidate.bytes);
-        if count > FEW_MAX || bytes > FEW_BYTES_MAX {
+        (count, bytes) = (
+            count + 1,
+            bytes + usize::try_from(candidate.bytes).unwrap_or(usize::MAX),
+        );
+        if count > most || bytes > most * TEXT_BYTES {
             outcome = Ok(Told::Before(candidate.row()));
             return ControlFlow::Break(());
         }
@@ -81,6 +98,18 @@ pub(super) fn visit_fitting(
         batch_size *= 2;
         let read_batch = visit_batch(read, among, sought.owner, last, &std::mem::take(&mut batch), visit);
         match read_batch {
+            Ok(None) if count == SAMPLE && found.get() * FEW_MAX / SAMPLE < enough => {
+                let behind = candidate.row() - 1;
+                match has_more(read, among, &rest, behind, ALL_MAX - SAMPLE) {
+                    Ok(false) => {
+                        most = ALL_MAX;
+                        return ControlFlow::Continue(());
+                    }
+                    Ok(true) => outcome = Ok(Told::Before(behind)),
+                    Err(error) => outcome = Err(error),
+                }
+                ControlFlow::Break(())
+            }
             Ok(None) => ControlFlow::Continue(()),
             Ok(Some(told)) => {
                 outcome = Ok(told);
@@ -244,7 +273,7 @@ mod tests {
             ControlFlow::Continue(())
         };
         let read = |read: &Read<'_>| match how {
-            How::Texts => visit_fitting(read, among, sought, &mut visit),
+            How::Texts => visit_fitting(read, among, sought, 100, &mut visit),
             How::Index => walk(read, among, sought, i64::MAX, &mut visit).map(|()| Told::All),
             How::Both => seek(read, among, sought, &mut visit).map(|()| Told::All),
         };
@@ -411,6 +440,40 @@ mod tests {
             })
         });
         assert_eq!((is_all.unwrap(), few), (false, FEW_MAX));
+    }
+
+    #[test]
+    fn texts_that_seldom_fit_are_read_to_the_end_or_left_to_the_index() {
+        for (count, is_read) in [(FEW_MAX + 200, true), (ALL_MAX + 200, false)] {
+            let rig = Rig::new();
+            let ann = rig.user("ann").id;
+            let conversation = rig.conversation(ann, 1);
+            rig.batch(&format!(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+                 INSERT INTO messages (uuid, conversation_id, user_id, role, content, created_at)
+                 SELECT printf('%d', i), {conversation}, {ann}, 'user',
+                     'white ' || iif(i % 100 = 0, 'whales', 'ships'), '2026-03-01' FROM n"
+            ));
+            settle(&rig);
+            let phrases = ["white", "whal"].map(|word| Phrase {
+                words: vec![word.into()],
+                is_prefix: word == "whal",
+            });
+            let sought = Sought {
+                owner: ann,
+                phrases: &phrases,
+                ending: Ending::Open,
+                within: &Within::default(),
+            };
+            let (texts, told) = found(&rig, Among::Messages, &sought, How::Texts);
+            let (index, _) = found(&rig, Among::Messages, &sought, How::Index);
+            assert_eq!(index.len(), count / 100);
+            assert_eq!(found(&rig, Among::Messages, &sought, How::Both).0, index);
+            assert_eq!(told == Told::All, is_read, "{count}: {told:?}");
+            let expected = if is_read { index.len() } else { texts.len() };
+            assert_eq!(texts, index[..expected], "{count}");
+            assert!(is_read || texts.len() <= SAMPLE / 100 + 1, "{}", texts.len());
+        }
     }
 
     /// Of every character that this is sure of (behind these are ideographs alone): what begins a word with it in the index does here, and nothing else.

@@ -156,7 +156,7 @@ pub fn seek_enough(
     visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
 ) -> Result<bool, Error> {
     let mut count = 0;
-    let told = few::visit_fitting(read, among, sought, &mut |candidate| {
+    let told = few::visit_fitting(read, among, sought, enough, &mut |candidate| {
         count += 1;
         visit(candidate)
     })?;
@@ -235,6 +235,29 @@ pub(super) fn walk(
             )
         }
     }
+}
+
+/// Whether more than so many messages or titles hold what is sought, from this row of the index on: about, as it counts what
+/// [`walk`] passes over, too.
+pub(super) fn has_more(
+    read: &Read<'_>,
+    among: Among,
+    sought: &Sought<'_>,
+    newest_row: i64,
+    most: usize,
+) -> Result<bool, Error> {
+    let (sql, query) = match among {
+        Among::Messages => (
+            "SELECT 1 FROM message_index WHERE message_index MATCH ?1 AND rowid <= ?2 ORDER BY rowid DESC LIMIT 1 OFFSET ?3",
+            message_query(sought),
+        ),
+        Among::Titles | Among::Documents => (
+            "SELECT 1 FROM title_index WHERE title_index MATCH ?1 AND rowid <= ?2 ORDER BY rowid DESC LIMIT 1 OFFSET ?3",
+            title_query(sought),
+        ),
+    };
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    Ok(read.first(sql, params![query, newest_row, most], |_| Ok(()))?.is_some())
 }
 
 /// The first and the last chunk of the documents of some hours; `None` if there are none. Chunks are numbered as they are
