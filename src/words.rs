@@ -9,7 +9,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Longer words are not words but data, which nobody asks for.
-const WORD_CHARS_MAX: usize = 64;
+pub(crate) const WORD_CHARS_MAX: usize = 64;
 
 /// The words of a text, one after the other.
 pub(crate) fn words(text: &str) -> Vec<&str> {

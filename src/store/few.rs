@@ -10,7 +10,7 @@ use super::Read;
 use super::message_index::{Phrase, indexed_part};
 use super::seek::{Among, Candidate, Ending, Sought, Within, has_more, list_texts, walk};
 use crate::error::Error;
-use crate::words::{fold, places};
+use crate::words::{WORD_CHARS_MAX, fold, places};
 
 /// Texts that are read at most: with their rows they take some ten milliseconds.
 const FEW_MAX: usize = 2_000;
@@ -168,10 +168,30 @@ fn holds_all(text: &str, phrase: &Phrase) -> bool {
     let Some((last, others)) = wanted.split_last() else {
         return true;
     };
+    if others.last().is_some_and(|before| !may_be_joined(text, before, last)) {
+        return false;
+    }
     let words: Vec<&str> = places(text).map(|place| &text[place]).collect();
     words.windows(wanted.len()).any(|there| {
         let mut pairs = there.iter().zip(others);
         pairs.all(|(word, other)| is_same(word, other)) && there.last().is_some_and(|word| begins(word, last))
+    })
+}
+
+/// False where no word that begins like `last` comes behind `before`, both in lower case: to cut a text into words takes
+/// longer than to read it.
+fn may_be_joined(text: &str, before: &str, last: &str) -> bool {
+    if !text.is_ascii() {
+        return true;
+    }
+    let text = text.to_ascii_lowercase();
+    let is_end = |c: char| !c.is_ascii_alphanumeric();
+    text.match_indices(last).map(|(at, _)| &text[..at]).any(|there| {
+        let mut words = there.rsplit(is_end);
+        let is_begin = words.next() == Some("");
+        // What is left of "whale's", and what is too long, is no word.
+        let mut words = words.skip_while(|word| *word != before && (word.len() < 2 || word.len() > WORD_CHARS_MAX));
+        is_begin && words.next() == Some(before)
     })
 }
 
