@@ -245,6 +245,10 @@ class Fireside:
         return through["p50"], direct["p50"]
 
 
+class NotStarted(Exception):
+    """A peer that ends before its first answer, or does not come to it."""
+
+
 @contextlib.contextmanager
 def serving(binary, config):
     """aichat's server, its port, and the milliseconds it took to its first answer."""
@@ -261,7 +265,7 @@ def serving(binary, config):
     )
     try:
         if not is_answered(process, port, "/v1/models"):
-            raise SystemExit("aichat did not start")
+            raise NotStarted(f"{binary} did not start")
         yield process, port, (time.perf_counter() - begun) * 1000
     finally:
         process.terminate()
@@ -274,7 +278,14 @@ def aichat(peers, ours, folder):
     if not binary:
         return "aichat is not installed on this machine: not measured.\n"
     version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    table = Table(version)
+    try:
+        return beside(binary, Table(version), peers, ours, folder)
+    except NotStarted:
+        return f"{version} did not start: not measured.\n"
+
+
+def beside(binary, table, peers, ours, folder):
+    """The table, filled."""
     with Fireside(peers, ours, folder, chats=1) as server:
         config = os.path.join(folder, "aichat")
         os.makedirs(config)

@@ -46,10 +46,11 @@ pub fn rest() {
     unix::release_code();
 }
 
-/// The processor's cores that this process may use. Asked once: where their number is limited, files have to be read.
-pub fn cores() -> usize {
+/// How many may read from the database at a time, two a core: who reads keeps a core busy, or waits for a disk. Asked once:
+/// where the number of cores is limited, files have to be read.
+pub fn reads_at_once() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(2, usize::from))
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(2, usize::from)) * 2
 }
 
 /// Raises the limit of open files as far as the system allows, and returns how many connections that leaves.

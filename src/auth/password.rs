@@ -1,5 +1,5 @@
-//! Password hashing: argon2id on two threads of its own, which come when there is something to hash, behind a bounded queue. Nobody waits for them: what is to be
-//! done with a hash is done there.
+//! Password hashing: argon2id on two threads of its own, which come when there is something to hash, behind a bounded
+//! queue. Nobody waits for them: what is to be done with a hash is done there.
 //!
 //! A hash costs about 20 ms of a core and 19 MiB. Two at a time bound the memory, and the workers' small stacks
 //! and the other cores stay free. Knows no users: who an unknown name belongs to is asked with `None`.

@@ -129,8 +129,7 @@ impl Engine {
         workers::start(&self.shared)?;
         let outcome = Poll::new(self.poll, self.listener, &self.shared).run(stop);
         let workers = self.shared.jobs.close();
-        self.shared.receivers.close();
-        join(workers.into_iter().chain(self.shared.receivers.crew.dismiss()));
+        join(workers.into_iter().chain(self.shared.receivers.close()));
         outcome
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::conn::{Conn, Partial};
@@ -30,7 +31,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub(super) struct Receivers {
     queue: Mutex<Queue>,
     ready: Condvar,
-    pub(super) crew: Crew,
+    crew: Crew,
 }
 
 #[derive(Default)]
@@ -72,9 +73,11 @@ impl Receivers {
         }
     }
 
-    pub(super) fn close(&self) {
+    /// Lets the receivers end once nothing waits. Returns their threads.
+    pub(super) fn close(&self) -> Vec<JoinHandle<()>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
         self.ready.notify_all();
+        self.crew.dismiss()
     }
 }
 

@@ -155,9 +155,8 @@ impl Jobs {
 
     /// Wakes a sleeping worker if there is work that may be done now and nobody awake is looking for it.
     fn wake_helper(&self, mut lines: MutexGuard<'_, Lines>) {
-        // Reads keep a core busy and wait for nothing but the disk: more of them awake than there are connections to the
-        // database only take turns.
-        let is_room = || lines.reading < system::cores() * 2 || lines.is_stuck;
+        // More of them awake than there are connections to the database only take turns.
+        let is_room = || lines.reading < system::reads_at_once() || lines.is_stuck;
         let reads = !lines.reads.is_empty() && is_room();
         let writes = !lines.writes.is_empty() && lines.writing < self.writes_at_once;
         let helper = if (reads || writes) && !lines.is_sought {

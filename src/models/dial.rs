@@ -248,11 +248,11 @@ mod tests {
 
     #[test]
     fn the_next_address_is_tried() {
-        let gone = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
         let there = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // A port that is held and not listened on: one merely let go of may be
+        // given to another test meanwhile.
+        let held = TcpStream::connect(there.local_addr().unwrap()).unwrap();
+        let gone = held.local_addr().unwrap();
         let (deaf, _listener, _waiting) = deaf();
         let budget = Some(Duration::from_secs(3));
         let addresses = [gone, deaf, there.local_addr().unwrap()];

@@ -1,5 +1,5 @@
-//! The render thread, which comes with the first task. Nobody waits for it: what is to be done with the HTML is done there. Who asks when too many have
-//! asked before gets messages without it, and has their text.
+//! The render thread, which comes with the first task. Nobody waits for it: what is to be done with the HTML is done
+//! there. Who asks when too many have asked before gets messages without it, and has their text.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -53,8 +53,8 @@ pub struct Renderer {
     /// Held once more by each job that waits for the writer.
     saves: Arc<()>,
     tasks: SyncSender<Queued>,
-    /// The thread's, which takes it.
-    queue: Arc<Mutex<Option<Receiver<Queued>>>>,
+    /// The thread's, which locks it for good.
+    queue: Arc<Mutex<Receiver<Queued>>>,
     crew: Crew,
 }
 
@@ -93,7 +93,7 @@ impl Renderer {
             store,
             saves: Arc::new(()),
             tasks,
-            queue: Arc::new(Mutex::new(Some(queue))),
+            queue: Arc::new(Mutex::new(queue)),
             crew: Crew::new("render", STACK_BYTES, 1),
         }
     }
@@ -139,12 +139,7 @@ impl Renderer {
     /// The same, not before that moment, and after all that is due at once: pages go before what is still being written.
     pub(super) fn run_at(&self, due: Instant, task: Task) {
         let queue = Arc::clone(&self.queue);
-        let thread = move || {
-            let own = queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(own) = own {
-                work(&own);
-            }
-        };
+        let thread = move || work(&queue.lock().unwrap_or_else(PoisonError::into_inner));
         if let Err(error) = self.crew.grow(thread) {
             log::warn!("nothing is rendered: {error}");
             return task(None);

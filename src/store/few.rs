@@ -15,11 +15,12 @@ use crate::words::{WORD_CHARS_MAX, fold, places};
 /// Texts that are read at most: with their rows they take some ten milliseconds.
 const FEW_MAX: usize = 2_000;
 
+/// Bytes that they may have together: as long as that.
+const FEW_BYTES_MAX: i64 = 2 * 1024 * 1024;
+
 /// The same where they are all there are: the index would take longer.
 const ALL_MAX: usize = 3_000;
-
-/// Bytes that a text may have on average: as many take as long as that.
-const TEXT_BYTES: usize = 1024;
+const ALL_BYTES_MAX: i64 = 3 * 1024 * 1024;
 
 /// Texts after which it is asked whether the others are worth reading.
 const SAMPLE: usize = 3 * FIRST_BATCH;
@@ -37,18 +38,18 @@ pub(super) enum Told {
 }
 
 /// Nothing was visited.
-const NOTHING: Told = Told::Before(i64::MAX);
+const NOTHING: (Told, usize) = (Told::Before(i64::MAX), 0);
 
 /// Visits what fits, the newest first, as far as the texts tell it: until `enough` does, where it would take long to read
 /// all. They tell nothing where the last word is not open, or the rest of the query leaves nothing out, or only the index
-/// knows which words it takes to begin alike.
+/// knows which words it takes to begin alike. Returns how many it has visited, too.
 pub(super) fn visit_fitting(
     read: &Read<'_>,
     among: Among,
     sought: &Sought<'_>,
     enough: usize,
     visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
-) -> Result<Told, Error> {
+) -> Result<(Told, usize), Error> {
     let Some((last, others)) = sought.phrases.split_last() else {
         return Ok(NOTHING);
     };
@@ -75,7 +76,8 @@ pub(super) fn visit_fitting(
         ..*sought
     };
     let (mut batch, mut batch_size) = (Vec::new(), FIRST_BATCH);
-    let (mut count, mut bytes, mut most) = (0, 0, FEW_MAX);
+    let (mut count, mut bytes) = (0, 0);
+    let (mut count_max, mut bytes_max) = (FEW_MAX, FEW_BYTES_MAX);
     let found = Cell::new(0);
     let visit = &mut |candidate| {
         found.set(found.get() + 1);
@@ -83,11 +85,8 @@ pub(super) fn visit_fitting(
     };
     let mut outcome = Ok(Told::All);
     walk(read, among, &rest, i64::MAX, &mut |candidate| {
-        (count, bytes) = (
-            count + 1,
-            bytes + usize::try_from(candidate.bytes).unwrap_or(usize::MAX),
-        );
-        if count > most || bytes > most * TEXT_BYTES {
+        (count, bytes) = (count + 1, bytes + candidate.bytes);
+        if count > count_max || bytes > bytes_max {
             outcome = Ok(Told::Before(candidate.row()));
             return ControlFlow::Break(());
         }
@@ -102,7 +101,7 @@ pub(super) fn visit_fitting(
                 let behind = candidate.row() - 1;
                 match has_more(read, among, &rest, behind, ALL_MAX - SAMPLE) {
                     Ok(false) => {
-                        most = ALL_MAX;
+                        (count_max, bytes_max) = (ALL_MAX, ALL_BYTES_MAX);
                         return ControlFlow::Continue(());
                     }
                     Ok(true) => outcome = Ok(Told::Before(behind)),
@@ -123,7 +122,7 @@ pub(super) fn visit_fitting(
     })?;
     // What was not enough for a batch. Where one has ended the walk, nothing.
     let told = visit_batch(read, among, sought.owner, last, &batch, visit)?;
-    told.map_or(outcome, Ok)
+    told.map_or(outcome, Ok).map(|told| (told, found.get()))
 }
 
 /// Visits those candidates whose texts hold the word. Something is told when that is the end.
@@ -293,7 +292,7 @@ mod tests {
             ControlFlow::Continue(())
         };
         let read = |read: &Read<'_>| match how {
-            How::Texts => visit_fitting(read, among, sought, 100, &mut visit),
+            How::Texts => visit_fitting(read, among, sought, 100, &mut visit).map(|(told, _)| told),
             How::Index => walk(read, among, sought, i64::MAX, &mut visit).map(|()| Told::All),
             How::Both => seek(read, among, sought, &mut visit).map(|()| Told::All),
         };

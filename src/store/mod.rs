@@ -131,7 +131,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens (and creates or migrates) the database at `location`, .
+    /// Opens (and creates or migrates) the database at `location`.
     ///
     /// # Errors
     /// [`Kind::Unavailable`] with a sentence for the terminal: not ours, written by a newer version, damaged, no disk space.

@@ -17,9 +17,6 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// millisecond. FTS5 makes some whenever it reads a page of its index.
 const STEPS_BETWEEN_LOOKS: i32 = 100;
 
-/// How many there may be: a query keeps a core busy, or waits for a disk.
-const PER_CORE: usize = 2;
-
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Idle>,
@@ -89,25 +86,28 @@ impl Readers {
             is_limited: false,
         };
         let deadline = Instant::now() + WAIT_MAX;
+        let mut may_open = true;
         let mut idle = self.idle();
         loop {
             if let Some(connection) = idle.connections.pop() {
                 return Ok(lent(connection));
             }
-            if idle.opened < system::cores() * PER_CORE {
+            if may_open && idle.opened < system::reads_at_once() {
                 idle.opened += 1;
                 drop(idle);
-                match open::open_reader(&self.path) {
+                let error = match open::open_reader(&self.path) {
                     Ok(connection) => return Ok(lent(connection)),
-                    Err(error) => {
-                        idle = self.idle();
-                        idle.opened -= 1;
-                        if idle.opened == 0 {
-                            return Err(error);
-                        }
-                        log::warn!("a reader is missing: {error}");
-                    }
+                    Err(error) => error,
+                };
+                idle = self.idle();
+                idle.opened -= 1;
+                if idle.opened == 0 {
+                    return Err(error);
                 }
+                log::warn!("a reader is missing: {error}");
+                may_open = false;
+                // One may have come back meanwhile.
+                continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -155,11 +155,7 @@ pub fn seek_enough(
     enough: usize,
     visit: &mut dyn FnMut(Candidate) -> ControlFlow<()>,
 ) -> Result<bool, Error> {
-    let mut count = 0;
-    let told = few::visit_fitting(read, among, sought, enough, &mut |candidate| {
-        count += 1;
-        visit(candidate)
-    })?;
+    let (told, count) = few::visit_fitting(read, among, sought, enough, visit)?;
     match told {
         Told::All => Ok(true),
         Told::Before(_) if count >= enough => Ok(false),

@@ -217,12 +217,7 @@ impl Writer {
             jobs: AtomicU64::new(0),
             written: AtomicU64::new(1),
         });
-        let mut value = None;
-        alone(&Pen::new(&connection, &queue), |tx| {
-            value = Some(first(tx)?);
-            Ok(())
-        })?;
-        let value = value.ok_or_else(|| Error::new(Kind::Internal, "a job ended without a value"))?;
+        let value = alone(&Pen::new(&connection, &queue), first)?;
         let served = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -374,7 +369,7 @@ impl<'c> Pen<'c> {
     }
 
     /// Ends a transaction that is not to be.
-    fn take_back(&self, outcome: &Result<(), Error>) {
+    fn take_back<T>(&self, outcome: &Result<T, Error>) {
         if !self.is_autocommit()
             && let Err(error) = run_sql(self, "ROLLBACK")
         {
@@ -385,7 +380,7 @@ impl<'c> Pen<'c> {
 
     /// Looks whether it was a sync that failed. Then the log is given up at once, if that is possible: what was refused
     /// is in it, and a server that is killed now would find it there.
-    fn heed(&self, outcome: &Result<(), Error>) {
+    fn heed<T>(&self, outcome: &Result<T, Error>) {
         if outcome.as_ref().is_err_and(is_sync) {
             self.is_doubtful.set(true);
             if let Err(error) = self.start_over() {
@@ -484,14 +479,10 @@ fn index(pen: &Pen<'_>) -> Result<Left, Error> {
     if !message_index::has_queued(&Read(pen))? {
         return Ok(Left::Nothing);
     }
-    let mut left = Left::Nothing;
     // Not through the cache of statements: these take effect when they are compiled.
     pen.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0")
         .map_err(failed)?;
-    let outcome = alone(pen, |tx| {
-        left = message_index::index_batch(tx)?;
-        Ok(())
-    });
+    let outcome = alone(pen, message_index::index_batch);
     // No job may run before it is durable again. That it is refused is not expected; then they wait, each to its deadline.
     let fold_in = open::FOLD_IN_AFTER_PAGES;
     let again = format!("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {fold_in}");
@@ -499,19 +490,14 @@ fn index(pen: &Pen<'_>) -> Result<Left, Error> {
         log::error!("nothing can be stored: {error}");
         std::thread::sleep(PROBE_EVERY);
     }
-    outcome.map(|()| left)
+    outcome
 }
 
 /// One batch of housekeeping, in a transaction of its own; returns when the next is due.
 fn clear_away(pen: &Pen<'_>) -> Duration {
-    let mut left = Left::Nothing;
-    let outcome = alone(pen, |tx| {
-        left = clear_batch(tx)?;
-        Ok(())
-    });
-    match outcome {
-        Ok(()) if left == Left::More => HOUSEKEEPING_PAUSE,
-        Ok(()) => HOUSEKEEPING_EVERY,
+    match alone(pen, clear_batch) {
+        Ok(Left::More) => HOUSEKEEPING_PAUSE,
+        Ok(Left::Nothing) => HOUSEKEEPING_EVERY,
         Err(error) => {
             log::warn!("housekeeping failed: {error}");
             HOUSEKEEPING_EVERY
@@ -616,7 +602,7 @@ fn together(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> 
     match ran.and_then(|()| pen.commit()) {
         Ok(()) => jobs.iter().map(|_| Ok(())).collect(),
         Err(error) => {
-            pen.take_back(&Err(error));
+            pen.take_back(&Err::<(), Error>(error));
             each_in_a_savepoint(pen, jobs)
         }
     }
@@ -662,9 +648,9 @@ fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error>
 }
 
 /// A transaction for one job.
-fn alone(pen: &Pen<'_>, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Result<(), Error> {
+fn alone<T>(pen: &Pen<'_>, work: impl FnOnce(&Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
     pen.begin()?;
-    let outcome = guarded(pen, work).and_then(|()| pen.commit());
+    let outcome = guarded(pen, work).and_then(|value| pen.commit().map(|()| value));
     if outcome.is_err() {
         pen.take_back(&outcome);
     }
@@ -672,7 +658,7 @@ fn alone(pen: &Pen<'_>, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Resu
 }
 
 /// Runs a job; its panic becomes its error.
-fn guarded(connection: &Connection, work: impl FnOnce(&Tx<'_>) -> Result<(), Error>) -> Result<(), Error> {
+fn guarded<T>(connection: &Connection, work: impl FnOnce(&Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
     let tx = Tx(Read(connection));
     catch_unwind(AssertUnwindSafe(|| work(&tx)))
         .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a write job panicked")))

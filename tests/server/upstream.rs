@@ -1,7 +1,7 @@
 //! Providers that fail, lie, hang and talk too much: the caller gets a sentence, the question is kept, the key shows up
 //! nowhere, and nobody else notices.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -170,10 +170,10 @@ fn slow_and_split_replies_are_whole() {
 
 #[test]
 fn a_refused_connection_fails_at_once() {
-    let gone = TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("an address");
+    // A port that is held and not listened on.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let held = TcpStream::connect(listener.local_addr().expect("an address")).expect("connects");
+    let gone = held.local_addr().expect("an address");
     for url in [format!("http://{gone}/v1"), "http://nothing.invalid/v1".to_string()] {
         let server = Launch::new()
             .env("OPENAI_BASE_URL", &url)

@@ -304,10 +304,10 @@ fn no_answer_at_all() {
         "not an HTTP answer",
     );
 
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // A port that is held and not listened on.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let closed = held.local_addr().unwrap();
     let failure = ask(&client(&format!("http://{closed}/v1")), &Stop::new())
         .result
         .unwrap_err();
