@@ -46,6 +46,14 @@ pub fn rest() {
     unix::release_code();
 }
 
+/// Has the calling thread interrupt nobody when it wakes: where all cores are busy it waits for the end of somebody's
+/// slice. Its share of the time stays what it was.
+pub fn interrupt_nobody() {
+    // musl has the function, but not its work.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unix::interrupt_nobody();
+}
+
 /// How many may read from the database at a time, two a core: who reads keeps a core busy, or waits for a disk. Asked once:
 /// where the number of cores is limited, files have to be read.
 pub fn reads_at_once() -> usize {
@@ -315,11 +323,23 @@ mod unix {
     /// Two arenas instead of eight a core: the threads here are many, but mostly wait.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     pub(super) fn return_memory() {
-        #[expect(unsafe_code, reason = "mallopt(3) takes numbers; before any thread is started")]
+        #[expect(unsafe_code, reason = "mallopt(3) takes numbers, and any thread may call it")]
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, 256 * 1024);
             libc::mallopt(libc::M_TRIM_THRESHOLD, 512 * 1024);
             libc::mallopt(libc::M_ARENA_MAX, 16);
+        }
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub(super) fn interrupt_nobody() {
+        let param = libc::sched_param { sched_priority: 0 };
+        #[expect(
+            unsafe_code,
+            reason = "sched_setscheduler(2) reads one structure; where it is not allowed, all is as it was"
+        )]
+        unsafe {
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const param);
         }
     }
 

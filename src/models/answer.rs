@@ -2,7 +2,10 @@
 //!
 //! Owns OpenAI's wire form of an answer, streamed or whole. Knows nothing of connections.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::calls::{Calls, Function, Piece};
@@ -24,7 +27,7 @@ struct Chunk {
 #[derive(Deserialize)]
 struct Part {
     delta: Option<Content>,
-    message: Option<Content>,
+    message: Option<Box<Content>>,
     finish_reason: Option<String>,
 }
 
@@ -38,16 +41,22 @@ struct Content {
     refusal: Option<Text>,
     tool_calls: Option<Vec<Piece>>,
     /// The older form of one call.
-    function_call: Option<Function>,
+    function_call: Option<Box<Function>>,
 }
 
 /// Text, parts of it, or something newer that is not shown.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Text {
     Plain(String),
-    Parts(Vec<TextPart>),
-    Other(serde::de::IgnoredAny),
+    Parts(Vec<AnyPart>),
+    Other,
+}
+
+/// A part, or something newer.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyPart {
+    Known(TextPart),
+    Other(IgnoredAny),
 }
 
 /// As Mistral's models that reason send it. <https://docs.mistral.ai/capabilities/reasoning/>
@@ -55,6 +64,59 @@ enum Text {
 struct TextPart {
     text: Option<String>,
     thinking: Option<Box<Text>>,
+}
+
+/// By hand, because each token comes as one: what `serde(untagged)` derives keeps a copy until it knows what it is.
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text::Plain(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Text, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(part) = elements.next_element()? {
+            parts.push(part);
+        }
+        Ok(Text::Parts(parts))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text, A::Error> {
+        IgnoredAny.visit_map(map).map(|_| Text::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
+        Ok(Text::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
+        Ok(Text::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
+        Ok(Text::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
+        Ok(Text::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Text, E> {
+        Ok(Text::Other)
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -138,7 +200,7 @@ impl<'a> Answer<'a> {
         let Some(part) = chunk.choices.unwrap_or_default().into_iter().next() else {
             return Ok(());
         };
-        if let Some(content) = part.delta.or(part.message) {
+        if let Some(content) = part.delta.or_else(|| part.message.map(|message| *message)) {
             self.deliver(content)?;
         }
         if part.finish_reason.is_some() {
@@ -155,7 +217,7 @@ impl<'a> Answer<'a> {
         for text in content.content.into_iter().chain(content.refusal) {
             self.speak(text)?;
         }
-        let older = content.function_call.map(Piece::from);
+        let older = content.function_call.map(|function| Piece::from(*function));
         for piece in content.tool_calls.into_iter().flatten().chain(older) {
             self.calls.take(piece, &mut self.outlet)?;
         }
@@ -165,24 +227,31 @@ impl<'a> Answer<'a> {
     fn speak(&mut self, text: Text) -> Result<(), Failure> {
         match text {
             Text::Plain(text) => self.think.take(&text, &mut |delta| self.outlet.say(delta)),
-            Text::Parts(parts) => parts.into_iter().try_for_each(|part| {
+            Text::Parts(parts) => known(parts).try_for_each(|part| {
                 part.thinking.map_or(Ok(()), |thought| self.reason(*thought))?;
                 part.text.map_or(Ok(()), |text| self.speak(Text::Plain(text)))
             }),
-            Text::Other(_) => Ok(()),
+            Text::Other => Ok(()),
         }
     }
 
     fn reason(&mut self, text: Text) -> Result<(), Failure> {
         match text {
             Text::Plain(text) => self.outlet.say(Delta::Reasoning(&text)),
-            Text::Parts(parts) => parts
-                .into_iter()
+            Text::Parts(parts) => known(parts)
                 .filter_map(|part| part.text)
                 .try_for_each(|text| self.reason(Text::Plain(text))),
-            Text::Other(_) => Ok(()),
+            Text::Other => Ok(()),
         }
     }
+}
+
+/// Those parts that are known.
+fn known(parts: Vec<AnyPart>) -> impl Iterator<Item = TextPart> {
+    parts.into_iter().filter_map(|part| match part {
+        AnyPart::Known(part) => Some(part),
+        AnyPart::Other(_) => None,
+    })
 }
 
 impl Listener for Answer<'_> {

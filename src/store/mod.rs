@@ -83,9 +83,9 @@ pub use llm_logs::{LlmConversation, LlmItem, LlmLogs, LlmResponse};
 pub use memo::Memo;
 pub use message_index::Phrase;
 pub use messages::{
-    Branch, Message, MessageDetails, NewMessage, Role, Source, State, find_message, finish_message, insert_message,
-    insert_sibling, interrupt_streaming, list_branch, list_reply_models, mark_read, resume_reply, save_partial,
-    save_sources, save_thoughts, withdraw_reply,
+    Branch, Message, MessageDetails, NewMessage, Role, Source, State, Utterance, find_message, finish_message,
+    insert_message, insert_sibling, interrupt_streaming, list_branch, list_reply_models, list_utterances, mark_read,
+    resume_reply, save_partial, save_sources, save_thoughts, withdraw_reply,
 };
 pub use open::{DATABASE_FILE, Location};
 pub use portable::{

@@ -11,7 +11,7 @@ use super::marks::{attribute, harmless, plain};
 use crate::error::Error;
 use crate::models::{Document, Fetch, Image};
 use crate::reading::{Reader, Unread, Until, cut, is_picture, picture_type};
-use crate::store::{self, Attachment, AttachmentReader, Message, Reading, SharedStore};
+use crate::store::{self, Attachment, AttachmentReader, Reading, SharedStore, Utterance};
 
 /// Bytes of files' texts in a prompt: some 4 000 tokens, two thirds of what a small model can be told. The rest is for
 /// what is said about them.
@@ -85,13 +85,8 @@ struct Left {
 ///
 /// # Errors
 /// Those of the store.
-pub(super) fn read_into(store: &SharedStore, source: Source<'_>, branch: &mut [Message]) -> Result<Files, Error> {
-    let ids: Vec<i64> = branch.iter().map(|message| message.id).collect();
-    let attachments = store.read(|read| store::list_attachments(read, &ids))?;
+pub(super) fn read_into(store: &SharedStore, source: Source<'_>, branch: &mut [Utterance]) -> Result<Files, Error> {
     let mut files = Files::default();
-    if attachments.is_empty() {
-        return Ok(files);
-    }
     let mut left = Left {
         text_bytes: TEXTS_BYTES_MAX,
         picture_bytes: PICTURES_BYTES_MAX,
@@ -102,9 +97,7 @@ pub(super) fn read_into(store: &SharedStore, source: Source<'_>, branch: &mut [M
         },
     };
     for message in branch.iter_mut().rev() {
-        let its_own = |attachment: &&Attachment| attachment.message_id == Some(message.id);
-        let own: Vec<&Attachment> = attachments.iter().filter(its_own).collect();
-        for (index, attachment) in own.iter().enumerate() {
+        for (index, attachment) in message.attachments.iter().enumerate() {
             if picture_type(&attachment.content_type).is_some() && left.has_room_for(attachment) {
                 left.picture_bytes -= attachment.size;
                 let enclosed = files.enclosed.entry(message.id).or_default();
@@ -112,7 +105,7 @@ pub(super) fn read_into(store: &SharedStore, source: Source<'_>, branch: &mut [M
                 continue;
             }
             // What one file of a message leaves of its share, those behind it may have.
-            let share = left.text_bytes / (own.len() - index);
+            let share = left.text_bytes / (message.attachments.len() - index);
             let name = attachment.filename.as_str();
             let text = match share {
                 0 => missing(name, "there is no room left for it"),

@@ -2,7 +2,7 @@
 
 use super::attached::{Enclosed, Enclosures};
 use crate::models::{PromptMessage, Role};
-use crate::store::{self, Message};
+use crate::store::{self, Utterance};
 
 /// Tokens of a prompt, by the estimate of four characters to a token. Small local models have windows of 8 192 tokens,
 /// of which the reply needs a part.
@@ -12,7 +12,7 @@ const TOKENS_MAX: usize = 6_000;
 /// however long it is, and does not count as one of the `messages_max`. What is `enclosed` goes with its message.
 pub(super) fn build(
     system_prompt: Option<&str>,
-    branch: &[Message],
+    branch: &[Utterance],
     enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
@@ -25,7 +25,7 @@ pub(super) fn build(
 /// The same before there is a new message: what the next one will be sent behind, if it is short.
 pub(super) fn before_next(
     system_prompt: Option<&str>,
-    history: &[Message],
+    history: &[Utterance],
     enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
@@ -54,19 +54,19 @@ pub(super) fn text(prompt: &[PromptMessage]) -> String {
 
 fn assemble(
     system_prompt: Option<&str>,
-    history: &[Message],
-    question: Option<&Message>,
+    history: &[Utterance],
+    question: Option<&Utterance>,
     mut enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
-    let says_something = |message: &&Message| !message.content.is_empty() || enclosed.contains_key(&message.id);
+    let says_something = |message: &&Utterance| !message.content.is_empty() || enclosed.contains_key(&message.id);
     let system = system_prompt.filter(|prompt| !prompt.trim().is_empty());
     let fixed = system
         .into_iter()
         .chain(question.map(|question| question.content.as_str()));
     let documents = question.map_or(0, |question| documents_tokens(&enclosed, question));
     let mut left = TOKENS_MAX.saturating_sub(fixed.map(tokens).sum::<usize>() + documents);
-    let mut kept: Vec<&Message> = Vec::new();
+    let mut kept: Vec<&Utterance> = Vec::new();
     for message in history.iter().rev().filter(says_something) {
         let tokens = tokens(&message.content) + documents_tokens(&enclosed, message);
         if tokens > left || kept.len() == messages_max {
@@ -100,7 +100,7 @@ fn assemble(
 }
 
 /// Those of the documents of a message, as texts: what a file itself takes only the provider knows.
-fn documents_tokens(enclosed: &Enclosures, message: &Message) -> usize {
+fn documents_tokens(enclosed: &Enclosures, message: &Utterance) -> usize {
     let documents = enclosed
         .get(&message.id)
         .map_or(&[][..], |enclosed| &enclosed.documents);
@@ -116,12 +116,10 @@ mod tests {
     use super::*;
 
     /// A branch of these texts, `> ` before those of the user.
-    fn branch(texts: &[&str]) -> Vec<Message> {
+    fn branch(texts: &[&str]) -> Vec<Utterance> {
         let ids = 1..;
-        let message = |(id, text): (i64, &&str)| Message {
+        let message = |(id, text): (i64, &&str)| Utterance {
             id,
-            uuid: String::new(),
-            conversation_id: 1,
             parent_id: Some(id - 1).filter(|parent| *parent > 0),
             role: if text.starts_with("> ") {
                 store::Role::User
@@ -129,20 +127,7 @@ mod tests {
                 store::Role::Assistant
             },
             content: text.trim_start_matches("> ").to_owned(),
-            state: store::State::Complete,
-            model: None,
-            error: None,
-            summary: None,
-            reasoning: None,
-            tool_calls: None,
-            sources: None,
-            kind: "text".into(),
-            media_urls: None,
-            reply_to_id: None,
-            status: "sent".into(),
-            importance_level: "normal".into(),
-            created_at: String::new(),
-            html: None,
+            attachments: Vec::new(),
         };
         ids.zip(texts).map(message).collect()
     }

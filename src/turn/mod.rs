@@ -22,9 +22,9 @@ mod run;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Instant;
 
 use crate::clock::Clock;
@@ -38,6 +38,7 @@ use feed::Feed;
 use live::{Entrance, Live};
 use place::{InstantPlace, Place};
 use reply::SAVE_MAX_STOPPING;
+use threads::Threads;
 
 pub use ask::{Admission, Answer, Ask, Done, Fault, Target};
 pub use ending::is_kept;
@@ -46,9 +47,6 @@ pub use hub::{Event, Hub, Notice, Subscriber, SubscriptionId};
 pub use opening::Opening;
 pub use passing::{Hear, Vectors};
 pub use reply::{arguments_json, parse_tool_calls, tool_calls_json};
-
-/// Stack of a turn's thread: TLS and JSON need little, and there may be hundreds.
-const STACK_BYTES: usize = 256 * 1024;
 
 /// Replies at a time from which on what they write is gathered. Fewer gain nothing by waiting.
 const MANY_TURNS: usize = 8;
@@ -69,7 +67,7 @@ pub struct Turns {
     clock: Clock,
     limits: Limits,
     hub: Arc<Hub>,
-    stack_bytes: usize,
+    threads: Arc<Threads>,
     reader: Reader,
     live: Mutex<Live>,
     /// A turn has ended, an instant send that one waits for has been stored, or the server stops.
@@ -85,7 +83,7 @@ impl Turns {
             pricing,
             clock,
             limits,
-            stack_bytes: STACK_BYTES,
+            threads: Threads::new(),
             reader: Reader::default(),
             live: Mutex::new(Live::default()),
             moved: Condvar::new(),
@@ -224,34 +222,12 @@ impl Turns {
 
     /// Runs a turn on a thread of its own. If that does not come to be, nothing has been stored.
     fn spawn(&self, place: Place, ask: Ask, asker: Asker) {
-        let started = self.start_thread((place, ask, asker), |(mut place, ask, asker)| place.run(ask, asker));
+        let started = self
+            .threads
+            .start((place, ask, asker), |(mut place, ask, asker)| place.run(ask, asker));
         if let Err(((place, _, asker), error)) = started {
             drop(place);
             (asker.answer)(Err(error.into()));
-        }
-    }
-
-    /// Does `run` with `work` on a thread of its own.
-    ///
-    /// # Errors
-    /// The work, with which nothing has been done, and [`Kind::Unavailable`]: no thread came to be.
-    fn start_thread<W: Send + 'static>(&self, work: W, run: impl FnOnce(W) + Send + 'static) -> Result<(), (W, Error)> {
-        // Shared, because a thread that does not come to be does not give back what it was to run with.
-        let work = Arc::new(Mutex::new(Some(work)));
-        let take = |work: &Mutex<Option<W>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let taken = Arc::clone(&work);
-        let spawned = thread::Builder::new()
-            .name("turn".into())
-            .stack_size(self.stack_bytes)
-            .spawn(move || take(&taken).map(run));
-        let Err(error) = spawned else {
-            return Ok(());
-        };
-        log::error!("a turn's thread did not start: {error}");
-        let message = "The server has no thread left to write a reply on; try again";
-        match take(&work) {
-            Some(work) => Err((work, live::unavailable(message, 5))),
-            None => Ok(()),
         }
     }
 

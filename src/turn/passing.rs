@@ -151,7 +151,8 @@ impl Turns {
             Err(error) => return work(Err(error)),
         };
         let turns = Arc::clone(self);
-        let started = self.start_thread((PassingPlace { turns, number }, work), |(place, work)| work(Ok(place)));
+        let place = PassingPlace { turns, number };
+        let started = self.threads.start((place, work), |(place, work)| work(Ok(place)));
         if let Err(((place, work), error)) = started {
             drop(place);
             work(Err(error));

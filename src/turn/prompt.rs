@@ -7,7 +7,7 @@ use super::{Ask, Target, Turns, attached, context, passages};
 use crate::error::Error;
 use crate::models::{Prompt, PromptMessage, Role, Stop};
 use crate::reading::Until;
-use crate::store::{self, Branch, Conversation, Message, User};
+use crate::store::{self, Branch, Conversation, User, Utterance};
 
 /// How long a turn reads files that nobody has read yet, all of its prompt's together. The user waits for the reply
 /// meanwhile; what is not read now may be with the next message.
@@ -31,7 +31,7 @@ impl Turns {
     }
 
     /// As much of a branch as a prompt may hold: the earlier messages and the new one.
-    pub(super) fn branch(&self, conversation_id: i64, leaf_id: Option<i64>) -> Result<Vec<Message>, Error> {
+    pub(super) fn branch(&self, conversation_id: i64, leaf_id: Option<i64>) -> Result<Vec<Utterance>, Error> {
         let branch = Branch {
             conversation_id,
             leaf_id,
@@ -40,7 +40,7 @@ impl Turns {
                 .unwrap_or(i64::MAX)
                 .saturating_add(1),
         };
-        self.store.read(|read| store::list_branch(read, &branch))
+        self.store.read(|read| store::list_utterances(read, &branch))
     }
 
     /// The same as [`Turns::prompt`]; what it draws on is kept with the reply.

@@ -53,7 +53,9 @@ fn statements(source: &str) -> Vec<String> {
     ];
     let is_statement = |text: &&String| VERBS.iter().any(|verb| text.starts_with(verb)) && !text.contains("{rest}");
     let whole = |text: &String| {
-        let text = text.replace("{COLUMNS}", "1").replace("{LISTED_COLUMNS}", "1");
+        let text = ["{COLUMNS}", "{LISTED_COLUMNS}", "{columns}"]
+            .into_iter()
+            .fold(text.clone(), |text, columns| text.replace(columns, "1"));
         match text.starts_with("FROM ") || text.starts_with(',') {
             true => format!("SELECT 1 {text}"),
             false => text,

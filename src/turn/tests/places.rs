@@ -164,7 +164,7 @@ fn a_new_conversations_reply_can_be_stopped() {
 fn without_a_thread_nothing_is_stored_and_the_place_is_given_back() {
     let rig = Rig::with(|turns| Turns {
         // No machine has a stack of this size.
-        stack_bytes: 1 << 60,
+        threads: Threads::with_stack(1 << 60),
         limits: Limits {
             turns_max: 1,
             ..turns.limits

@@ -171,6 +171,31 @@ fn reasoning_under_every_name() {
 }
 
 #[test]
+fn what_is_newer_than_this_is_passed_over() {
+    for content in [
+        json!(true),
+        json!(-1),
+        json!(1),
+        json!(0.5),
+        json!({"type": "text", "parts": [{"text": "No"}]}),
+        json!([]),
+        json!(["No", null, 1, [{"text": "No"}], {"text": 1}, {"type": "picture", "url": "No"}]),
+    ] {
+        let outcome = streamed(&[
+            delta(&json!({ "content": content, "reasoning": content })),
+            delta(&json!({"content": [{"text": "Y"}, 1, {"text": "es"}]})),
+            end("stop"),
+        ]);
+        assert_eq!(
+            (outcome.reasoning.as_str(), outcome.text.as_str()),
+            ("", "Yes"),
+            "{content}"
+        );
+        outcome.result.unwrap();
+    }
+}
+
+#[test]
 fn what_was_held_back_is_kept_when_the_stream_breaks() {
     let event = |text: &str| format!("data: {}\n\n", delta(&json!({ "content": text })));
     let upstream = Upstream::with(stream(&event("<thin")), || Then::Close);
