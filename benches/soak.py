@@ -189,9 +189,11 @@ def main():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    # A setting of whoever runs this is none of the server's.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRESIDE_")}
     server = subprocess.Popen(
         [os.path.abspath(args.binary), "serve", "--data", folder, "--port", str(port), "--log", "warn"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )
     over, clients, samples = threading.Event(), [], []
     said = []

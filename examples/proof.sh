@@ -18,7 +18,7 @@ ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 
 if [ $# -eq 0 ]; then
   # Faults: the disk, crashes, the network, providers, backups. Attacks: framing, heads, names, forms, tokens, access.
-  set -- durability:: engine:: upstream:: uploads:: transfers:: access:: accounts:: cors:: streams:: sockets:: api_keys:: providers::
+  set -- durability:: engine:: upstream:: uploads:: transfers:: access:: accounts:: cors:: streams:: sockets:: api_keys:: providers:: imports::
 fi
 
 cargo test --release --locked --test server --no-run

@@ -132,6 +132,12 @@ pub fn unwritable(error: &std::io::Error) -> Error {
         let message = "There is no room on the server's disk for the file that was asked for";
         return Error::new(Kind::StorageFull, message).caused_by(cause);
     }
+    if error.kind() == std::io::ErrorKind::InvalidInput {
+        return Error::new(
+            Kind::TooLarge,
+            format!("The file that was asked for is too large: {cause}"),
+        );
+    }
     Error::new(Kind::Unavailable, "The server cannot write its temporary files").caused_by(cause)
 }
 

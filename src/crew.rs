@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::error::Error;
+use crate::system;
 
 /// Threads that do the same work.
 pub struct Crew {
@@ -34,6 +35,11 @@ impl Crew {
             return Ok(());
         }
         let name = format!("{}-{}", self.name, threads.len());
+        let work = || {
+            // Whoever starts it may be a turn's thread.
+            system::interrupt_as_usual();
+            work();
+        };
         match Builder::new().name(name).stack_size(self.stack_bytes).spawn(work) {
             Ok(thread) => threads.push(thread),
             Err(error) if threads.is_empty() => return Err(Error::internal("a thread did not start", error)),
@@ -53,6 +59,27 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn they_work_like_all_others_whoever_starts_them() {
+        let policy = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // The 41st field; the second, the name, ends with the last bracket. proc(5).
+            let fields = stat.rsplit_once(") ").unwrap().1;
+            fields.split(' ').nth(38).unwrap().parse::<i32>().unwrap()
+        };
+        let crew = Crew::new("tested", 64 * 1024, 1);
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                system::interrupt_nobody();
+                crew.grow(move || tell.send(policy()).unwrap()).unwrap();
+            });
+        });
+        // SCHED_OTHER. sched(7).
+        assert_eq!(told.recv().unwrap(), 0);
+    }
 
     #[test]
     fn they_come_one_by_one_up_to_the_limit() {

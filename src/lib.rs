@@ -46,7 +46,7 @@
 //! | poll (the main thread) | 1 | the listening socket, every parked connection, all deadlines |
 //! | worker | `--workers` (64) | one complete request each; those that may write never take the last eight |
 //! | receiver | 4 | one large body each, on its way into a temporary file |
-//! | turn | one per reply that waits for a model, at most `--max-turns` (256) | one blocking call |
+//! | turn | one per reply that waits for a model, at most `--max-turns` (256); it waits a second for the next | one blocking call |
 //! | models | 1 | asking every provider for its models, once a minute |
 //! | writer | 1 | the only write connection |
 //! | hash | 2 | argon2 |

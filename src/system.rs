@@ -51,7 +51,13 @@ pub fn rest() {
 pub fn interrupt_nobody() {
     // musl has the function, but not its work.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    unix::interrupt_nobody();
+    unix::schedule(libc::SCHED_BATCH);
+}
+
+/// Takes [`interrupt_nobody`] back: threads have it from those who start them.
+pub fn interrupt_as_usual() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unix::schedule(libc::SCHED_OTHER);
 }
 
 /// How many may read from the database at a time, two a core: who reads keeps a core busy, or waits for a disk. Asked once:
@@ -320,7 +326,7 @@ mod unix {
 
     /// glibc raises its threshold for mapped memory with the first large block that is freed; password hashing (19 MiB
     /// a time) would then leave tens of megabytes with the process for good. Fixed, each block goes back at once.
-    /// Two arenas instead of eight a core: the threads here are many, but mostly wait.
+    /// Sixteen arenas, instead of eight a core: the threads here are many, but mostly wait.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     pub(super) fn return_memory() {
         #[expect(unsafe_code, reason = "mallopt(3) takes numbers, and any thread may call it")]
@@ -332,14 +338,14 @@ mod unix {
     }
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    pub(super) fn interrupt_nobody() {
+    pub(super) fn schedule(policy: libc::c_int) {
         let param = libc::sched_param { sched_priority: 0 };
         #[expect(
             unsafe_code,
             reason = "sched_setscheduler(2) reads one structure; where it is not allowed, all is as it was"
         )]
         unsafe {
-            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const param);
+            libc::sched_setscheduler(0, policy, &raw const param);
         }
     }
 

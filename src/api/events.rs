@@ -131,6 +131,7 @@ fn tell(ended: &Ended, reader: &mut dyn Listen, from: Position) {
         kind: FailureKind::Broken,
         message: words,
         retry_after_s: None,
+        ran: None,
     });
     let heard = if turn::is_kept(message.state) {
         Heard::Done(ended)

@@ -349,7 +349,7 @@ impl Handler for Service {
         let bytes_max = call.body_bytes_max(request);
         match caller {
             // Nobody needs as much to sign in, and strangers must not keep the receivers busy.
-            _ if call.auth() == Auth::Public => Ok(0),
+            _ if !call.auth().needs_token() => Ok(0),
             Some(caller) if call.keeps_files(request) => self.room_for_files(request, &caller.user, bytes_max),
             _ => Ok(bytes_max),
         }

@@ -480,6 +480,7 @@ mod tests {
             kind: FailureKind::Timeout,
             message: "it was silent".into(),
             retry_after_s: None,
+            ran: None,
         });
         let error = event(7, &Heard::Failed(&fault), at(4, 0, 0));
         assert_eq!(

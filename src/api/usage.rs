@@ -135,7 +135,8 @@ fn row(sum: UsageSum, group: Group) -> Row {
 /// Whose usage is asked for. Of others only administrators learn anything, also whether they are there.
 fn whose(ctx: &Ctx, asked: Option<&str>) -> Result<UsageOf, Error> {
     let caller = ctx.user()?;
-    let is_admin = caller.admin == Admin::Yes;
+    // An API key is nobody who administers anything.
+    let is_admin = caller.admin == Admin::Yes && ctx.caller()?.api_key().is_none();
     match asked {
         None => Ok(UsageOf::User(caller.id)),
         Some("all") if is_admin => Ok(UsageOf::Everybody),

@@ -1,8 +1,10 @@
 //! `fireside health`: a line, and an exit code for supervisors.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::client::Client;
+use super::serve::reachable;
 use super::{FAILED, lock, terminal};
 use crate::cli::Settings;
 
@@ -33,13 +35,6 @@ pub(super) fn health(settings: &Settings, url: Option<&str>) -> u8 {
 fn own_address(settings: &Settings) -> String {
     match lock::peek(settings) {
         Some(running) => running.local_url,
-        None => {
-            let host = settings.host;
-            let host = match host {
-                _ if !host.is_unspecified() => host.to_string(),
-                _ => "127.0.0.1".to_owned(),
-            };
-            format!("http://{host}:{}", settings.port)
-        }
+        None => format!("http://{}", reachable(SocketAddr::new(settings.host, settings.port))),
     }
 }

@@ -78,11 +78,12 @@ pub(super) fn restore(settings: &Settings, restore: &Restore) -> Result<(), Fail
     let placed = put_in_place(database, &part, &aside);
     drop(uninterrupted);
     placed.map_err(|error| {
+        let old = if aside.exists() { &aside } else { database };
         let message = format!(
             "The backup could not take the place of {}; it is at {}, and what was there is at {}",
             database.display(),
             part.display(),
-            aside.display()
+            old.display()
         );
         Failed::from(Error::new(Kind::Unavailable, message).caused_by(error))
     })?;
@@ -130,6 +131,17 @@ fn copy(backup: &Path, part: &Path) -> Result<(), Error> {
 }
 
 fn put_in_place(database: &Path, part: &Path, aside: &Path) -> io::Result<()> {
+    let placed = place(database, part, aside);
+    if placed.is_err() && part.exists() {
+        // A database must not stand without its log.
+        for suffix in BESIDE.into_iter().rev() {
+            fs::rename(beside(aside, suffix), beside(database, suffix)).ok();
+        }
+    }
+    placed
+}
+
+fn place(database: &Path, part: &Path, aside: &Path) -> io::Result<()> {
     for suffix in BESIDE {
         match fs::rename(beside(database, suffix), beside(aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -216,7 +216,7 @@ pub(super) fn listen(host: IpAddr, port: u16) -> Result<TcpListener, Error> {
 }
 
 /// An address that a browser on this machine can open.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

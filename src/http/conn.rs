@@ -53,7 +53,8 @@ pub(super) struct State {
     pub(super) on_gone: Option<OnGone>,
 }
 
-/// What is done when a client has hung up. Called by the poll thread, which holds no lock then.
+/// What is done when a client has hung up. Called by the poll thread, or, where it has left already, by whoever asks for
+/// this; either holds no lock of the connection then.
 pub(super) type OnGone = Box<dyn FnOnce() + Send>;
 
 pub(super) enum Phase {

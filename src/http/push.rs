@@ -87,8 +87,8 @@ impl Push {
         say(shared, conn, &mut conn.lock(), bytes)
     }
 
-    /// Has `gone` called if the client leaves before the stream has ended. At most once, on the poll thread: it must not
-    /// wait.
+    /// Has `gone` called if the client leaves before the stream has ended. At most once, on the poll thread, or at
+    /// once if it has left already: it must not wait.
     pub fn on_gone(&self, gone: impl FnOnce() + Send + 'static) {
         self.0.shared.watch(&self.0.conn, Box::new(gone));
     }

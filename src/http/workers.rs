@@ -117,7 +117,7 @@ impl Jobs {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a job in line; gives it back when too many stand there.
+    /// How many jobs stand in line.
     pub(super) fn waiting(&self) -> Waiting {
         let lines = self.lock();
         Waiting {
@@ -126,6 +126,7 @@ impl Jobs {
         }
     }
 
+    /// Puts a job in line; gives it back when too many stand there.
     pub(super) fn push(&self, line: Line, job: Job) -> Result<(), Job> {
         let mut lines = self.lock();
         let number = lines.arrived;

@@ -90,7 +90,7 @@ impl Provider for Anthropic {
     ) -> Result<Completion, Failure> {
         let call = Current::begin(stop);
         let response = self.ask(prompt, &call)?;
-        let mut answer = Answer::new(Outlet::new(&self.link.reporter, stop, on_delta));
+        let mut answer = Answer::new(Outlet::new(&self.link.reporter, prompt, stop, on_delta));
         let read = self.link.read(response, &mut answer, &call);
         answer.finish(read, prompt)
     }

@@ -56,6 +56,17 @@ pub struct Failure {
     pub message: String,
     /// Seconds after which the server wants to be asked again, if it said so.
     pub retry_after_s: Option<u32>,
+    /// Who failed, where that is not who was asked: an alias asks several, and a name may stand for another model.
+    pub ran: Option<Box<Ran>>,
+}
+
+/// A model that was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The name of its provider.
+    pub provider: String,
+    /// Its id there.
+    pub model: String,
 }
 
 impl Failure {
@@ -64,7 +75,19 @@ impl Failure {
             kind,
             message: message.into(),
             retry_after_s: None,
+            ran: None,
         }
+    }
+
+    /// The same, of this model, unless it is known better.
+    pub(super) fn of(mut self, provider: &str, model: &str) -> Failure {
+        self.ran.get_or_insert_with(|| {
+            Box::new(Ran {
+                provider: provider.to_owned(),
+                model: model.to_owned(),
+            })
+        });
+        self
     }
 
     pub(super) fn stopped() -> Failure {

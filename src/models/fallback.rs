@@ -81,20 +81,22 @@ impl Provider for Fallback {
             });
             match outcome {
                 Err(failure) if !has_begun && failure.kind != FailureKind::Stopped => failures.push(failure),
-                outcome => return outcome,
+                Err(failure) => return Err(failure.of(choice.provider.name(), &choice.model)),
+                Ok(completion) => return Ok(completion),
             }
         }
         Err(self.all_failed(failures))
     }
 
-    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Failure> {
+    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<(Value, Completion), Failure> {
         let mut body = body.clone();
         let mut failures = Vec::new();
         for choice in &self.choices {
             body.insert("model".to_owned(), choice.model.clone().into());
             match choice.provider.embed(&body, stop) {
                 Err(failure) if failure.kind != FailureKind::Stopped => failures.push(failure),
-                outcome => return outcome,
+                Err(failure) => return Err(failure.of(choice.provider.name(), &choice.model)),
+                Ok(answer) => return Ok(answer),
             }
         }
         Err(self.all_failed(failures))
@@ -176,10 +178,15 @@ mod tests {
             })
         }
 
-        fn embed(&self, body: &Map<String, Value>, _: &Stop) -> Result<Value, Failure> {
-            self.ends
-                .map_err(|kind| Failure::new(kind, "no vectors"))
-                .map(|()| body["model"].clone())
+        fn embed(&self, body: &Map<String, Value>, _: &Stop) -> Result<(Value, Completion), Failure> {
+            self.ends.map_err(|kind| Failure::new(kind, "no vectors"))?;
+            let completion = Completion {
+                provider: self.name.to_owned(),
+                model: body["model"].to_string(),
+                finish_reason: None,
+                usage: Usage::guess(1, 0),
+            };
+            Ok((body["model"].clone(), completion))
         }
     }
 
@@ -231,11 +238,17 @@ mod tests {
                 ..refuses(FailureKind::Broken)
             };
             let outcome = ask(&fallback(vec![broken, answers()]), &Stop::new());
-            assert_eq!(outcome.result.unwrap_err().message, "refuses would not");
+            let failure = outcome.result.unwrap_err();
+            assert_eq!(failure.message, "refuses would not");
+            // What has come is paid for to whoever it came from.
+            let ran = failure.ran.unwrap();
+            assert_eq!((ran.provider.as_str(), ran.model.as_str()), ("refuses", "m-of-refuses"));
             assert_eq!(outcome.text + &outcome.reasoning, "Hm");
         }
         let outcome = ask(&fallback(vec![refuses(FailureKind::Stopped), answers()]), &Stop::new());
-        assert_eq!(outcome.result.unwrap_err().kind, FailureKind::Stopped);
+        let failure = outcome.result.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Stopped);
+        assert_eq!(failure.ran.unwrap().model, "m-of-refuses");
     }
 
     #[test]
@@ -256,7 +269,7 @@ mod tests {
     fn vectors_are_made_by_the_next_one_too() {
         let body = Map::from_iter([("model".to_owned(), Value::from("fast"))]);
         let both = fallback(vec![refuses(FailureKind::Refused), answers()]);
-        assert_eq!(both.embed(&body, &Stop::new()).unwrap(), "m-of-answers");
+        assert_eq!(both.embed(&body, &Stop::new()).unwrap().0, "m-of-answers");
         let neither = fallback(vec![refuses(FailureKind::Refused)]);
         assert_eq!(neither.embed(&body, &Stop::new()).unwrap_err().message, "no vectors");
     }

@@ -108,7 +108,7 @@ fn with_outlet(ask: impl FnOnce(Outlet<'_>) -> Result<Completion, Failure>) -> R
             Delta::Tool(call) => format!("c {} {} {}", call.id, call.name, call.arguments),
         });
     };
-    let end = ask(Outlet::new(&reporter, &stop, &mut on_delta));
+    let end = ask(Outlet::new(&reporter, &Prompt::default(), &stop, &mut on_delta));
     (deltas, end)
 }
 

@@ -92,10 +92,11 @@ impl Provider for Listed {
             model,
             ..prompt.clone()
         };
-        self.server.complete(&prompt, stop, on_delta)
+        let outcome = self.server.complete(&prompt, stop, on_delta);
+        outcome.map_err(|failure| failure.of(self.server.name(), &prompt.model))
     }
 
-    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Failure> {
+    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<(Value, Completion), Failure> {
         self.server.embed(body, stop)
     }
 }

@@ -283,7 +283,7 @@ impl Provider for Member {
         outcome
     }
 
-    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Failure> {
+    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<(Value, Completion), Failure> {
         self.client.embed(body, stop)
     }
 }

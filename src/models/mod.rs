@@ -49,9 +49,10 @@ pub use api_key::ApiKey;
 pub use config::{ALIAS_MODELS_MAX, Alias, Discovery, ModelsConfig, NamedProvider, Origin, ProviderConfig, check_name};
 pub use data_url::read_data_url;
 pub use echo::ECHO;
-pub use failure::{Failure, FailureKind};
+pub use failure::{Failure, FailureKind, Ran};
 pub use library::{LIBRARY, quoted};
 pub use member::{ProviderStatus, State};
+pub use openai::embeddings_usage;
 pub use presets::{KeySetting, PRESETS, Preset, Protocol, preset};
 pub use registry::{Choice, Registry, StoredModels, UnknownModel};
 pub use stop::Stop;
@@ -255,7 +256,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Four characters to a token, rounded up: OpenAI's rule of thumb for English.
+    /// What a reply to this prompt costs, if nobody says it.
     pub fn estimate(prompt: &Prompt, reply_chars: u64) -> Usage {
         let prompt_chars = prompt
             .messages
@@ -266,6 +267,11 @@ impl Usage {
             })
             .map(|text| text.chars().count() as u64)
             .sum::<u64>();
+        Usage::guess(prompt_chars, reply_chars)
+    }
+
+    /// Four characters to a token, rounded up: OpenAI's rule of thumb for English.
+    pub fn guess(prompt_chars: u64, reply_chars: u64) -> Usage {
         Usage {
             input_tokens: prompt_chars.div_ceil(4),
             output_tokens: reply_chars.div_ceil(4),
@@ -312,8 +318,8 @@ pub trait Provider: Send + Sync {
     ) -> Result<Completion, Failure>;
 
     /// Blocks until texts are turned into vectors. Question and answer are those of OpenAI's `/embeddings`; `model` is
-    /// the id as this provider knows it.
-    fn embed(&self, _body: &Map<String, Value>, _stop: &Stop) -> Result<Value, Failure> {
+    /// the id as this provider knows it. With the answer comes what it cost.
+    fn embed(&self, _body: &Map<String, Value>, _stop: &Stop) -> Result<(Value, Completion), Failure> {
         let message = format!("{} does not make embeddings", self.name());
         Err(Failure::new(FailureKind::UnknownModel, message))
     }

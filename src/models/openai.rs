@@ -14,11 +14,11 @@ use ureq::http::Response;
 use super::answer::Answer;
 use super::failure::Failure;
 use super::link::{KeyForm, Link, Refusal, WHOLE_BYTES_MAX, media_type};
-use super::outlet::Outlet;
+use super::outlet::{Counted, Outlet};
 use super::request::{Files, LengthField, Question, WireRequest};
 use super::room::Room;
 use super::transport::{Call, Current};
-use super::{Completion, Delta, Prompt, Provider, Stop};
+use super::{Completion, Delta, Prompt, Provider, Stop, Usage};
 use crate::error::Error;
 
 pub(super) use super::link::Server;
@@ -156,12 +156,12 @@ impl Provider for OpenAi {
     ) -> Result<Completion, Failure> {
         let call = Current::begin(stop);
         let response = self.ask(prompt, &call)?;
-        let mut answer = Answer::new(Outlet::new(&self.link.reporter, stop, on_delta));
+        let mut answer = Answer::new(Outlet::new(&self.link.reporter, prompt, stop, on_delta));
         let read = self.link.read(response, &mut answer, &call);
         answer.finish(read, prompt)
     }
 
-    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Failure> {
+    fn embed(&self, body: &Map<String, Value>, stop: &Stop) -> Result<(Value, Completion), Failure> {
         let reporter = &self.link.reporter;
         let call = Current::begin(stop);
         let json = serde_json::to_vec(body).map_err(|_| reporter.broken("cannot be asked this"))?;
@@ -169,13 +169,37 @@ impl Provider for OpenAi {
         if media_type(&response) == "text/html" {
             return Err(reporter.web_page());
         }
-        let body = self.link.read_whole(&mut response, WHOLE_BYTES_MAX, &call)?;
-        let answer: Value = serde_json::from_slice(&body).map_err(|_| reporter.broken("sent malformed JSON"))?;
+        let bytes = self.link.read_whole(&mut response, WHOLE_BYTES_MAX, &call)?;
+        let answer: Value = serde_json::from_slice(&bytes).map_err(|_| reporter.broken("sent malformed JSON"))?;
         if answer.get("error").is_some_and(|error| !error.is_null()) {
             return Err(reporter.error_object(&answer));
         }
-        Ok(answer)
+        let counted = answer["usage"]["prompt_tokens"].as_u64().map(|input| Counted {
+            input,
+            output: 0,
+            cached: 0,
+        });
+        let completion = Completion {
+            provider: reporter.name.clone(),
+            model: body.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            finish_reason: None,
+            usage: counted.map_or_else(|| embeddings_usage(body), Counted::usage),
+        };
+        Ok((answer, completion))
     }
+}
+
+/// What is to be paid for vectors of which nobody says what they cost.
+pub fn embeddings_usage(body: &Map<String, Value>) -> Usage {
+    fn chars(input: &Value) -> u64 {
+        match input {
+            Value::String(text) => text.chars().count() as u64,
+            Value::Array(parts) => parts.iter().map(chars).sum(),
+            // A token.
+            _ => 4,
+        }
+    }
+    Usage::guess(body.get("input").map_or(0, chars), 0)
 }
 
 #[cfg(test)]

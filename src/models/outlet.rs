@@ -1,7 +1,7 @@
 //! What a reply delivers, whatever protocol it comes in: bounded, counted, and not after it was stopped.
 
 use super::failure::{Failure, Reporter, cut, printable};
-use super::{Completion, Delta, Prompt, Stop, ToolCall, Usage};
+use super::{Completion, Delta, Prompt, Role, Stop, ToolCall, Usage};
 use crate::limits::REPLY_BYTES_MAX;
 
 /// OpenAI takes 128 tools; nobody calls more at once.
@@ -29,13 +29,32 @@ pub(super) struct Counted {
     pub(super) cached: u64,
 }
 
+impl Counted {
+    /// The same, within bounds.
+    pub(super) fn usage(self) -> Usage {
+        Usage {
+            input_tokens: self.input.min(TOKENS_MAX),
+            output_tokens: self.output.min(TOKENS_MAX),
+            cached_tokens: self.cached.min(TOKENS_MAX),
+            estimated: false,
+        }
+    }
+}
+
 impl<'a> Outlet<'a> {
-    pub(super) fn new(reporter: &'a Reporter, stop: &'a Stop, on_delta: &'a mut dyn FnMut(Delta<'_>)) -> Outlet<'a> {
+    /// A reply that goes on counts from where it had broken off.
+    pub(super) fn new(
+        reporter: &'a Reporter,
+        prompt: &Prompt,
+        stop: &'a Stop,
+        on_delta: &'a mut dyn FnMut(Delta<'_>),
+    ) -> Outlet<'a> {
+        let begun = prompt.messages.last().filter(|last| last.role == Role::Assistant);
         Outlet {
             reporter,
             stop,
             on_delta,
-            bytes: 0,
+            bytes: begun.map_or(0, |begun| begun.content.len()),
             chars: 0,
             calls: 0,
         }
@@ -49,14 +68,14 @@ impl<'a> Outlet<'a> {
         if self.stop.is_stopped() {
             return Err(Failure::stopped());
         }
-        let text = match delta {
-            Delta::Text(text) | Delta::Reasoning(text) => text,
-            Delta::Tool(call) => &call.arguments,
+        let (text, beside) = match delta {
+            Delta::Text(text) | Delta::Reasoning(text) => (text, 0),
+            Delta::Tool(call) => (call.arguments.as_str(), call.id.len() + call.name.len()),
         };
         if text.is_empty() {
             return Ok(());
         }
-        self.bytes += text.len();
+        self.bytes += text.len() + beside;
         if self.bytes > REPLY_BYTES_MAX {
             return Err(self.endless());
         }
@@ -98,12 +117,7 @@ impl<'a> Outlet<'a> {
     pub(super) fn completion(&self, prompt: &Prompt, counted: Option<Counted>) -> Completion {
         let usage = match counted {
             None => Usage::estimate(prompt, self.chars),
-            Some(counted) => Usage {
-                input_tokens: counted.input.min(TOKENS_MAX),
-                output_tokens: counted.output.min(TOKENS_MAX),
-                cached_tokens: counted.cached.min(TOKENS_MAX),
-                estimated: false,
-            },
+            Some(counted) => counted.usage(),
         };
         Completion {
             provider: self.reporter.name.clone(),

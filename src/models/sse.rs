@@ -1,7 +1,8 @@
 //! Server-sent events, read incrementally: bytes in, the `data` of whole events out.
 //!
 //! Follows the WHATWG's parsing rules (HTML §9.2.6) except that a line ends in LF or CRLF, never in a lone CR, which
-//! no model server sends. Knows nothing of what the data means.
+//! no model server sends; that any line may begin with a byte order mark; and that what the end of the stream leaves open is
+//! an event, too. Knows nothing of what the data means.
 
 use std::borrow::Cow;
 use std::io::BufRead as _;

@@ -51,18 +51,6 @@ struct Writer<'s, W: Write> {
 }
 
 impl<W: Write> Writer<'_, W> {
-    /// A name that no other file of the archive has.
-    fn name(&mut self, folder: &str, title: &str, id: &str, ending: &str) -> String {
-        let title = safe(title);
-        let name = format!("{folder}/{title}{ending}");
-        if self.names.insert(name.to_lowercase()) {
-            return name;
-        }
-        let name = format!("{folder}/{title} {}{ending}", &id[..id.len().min(8)]);
-        self.names.insert(name.to_lowercase());
-        name
-    }
-
     fn write(&mut self, name: &str, text: &str) -> Result<(), Error> {
         let unwritable = self.unwritable;
         let mut write = || {
@@ -91,10 +79,12 @@ impl<W: Write> Writer<'_, W> {
 
     fn attachment(&mut self, attachment: &Attachment) -> Result<(), Error> {
         let (stem, ending) = match attachment.filename.rsplit_once('.') {
-            Some((stem, ending)) if !stem.is_empty() && ending.len() <= 10 => (stem, format!(".{}", safe(ending))),
+            Some((stem, ending)) if !stem.is_empty() && (1..=10).contains(&ending.len()) => {
+                (stem, format!(".{}", safe(ending)))
+            }
             _ => (attachment.filename.as_str(), String::new()),
         };
-        let name = self.name("files", stem, &attachment.uuid, &ending);
+        let name = free_name(&mut self.names, "files", stem, &attachment.uuid, &ending);
         let mut reader = AttachmentReader::open(self.store, attachment, 0)?;
         let unwritable = self.unwritable;
         let mut file = self.archive.file(&name).map_err(|error| unwritable(&error))?;
@@ -127,7 +117,7 @@ impl<W: Write> Writer<'_, W> {
             for (id, conversation) in &page {
                 let title = conversation.title.as_deref().unwrap_or("Untitled");
                 let title = format!("{} {title}", day(&conversation.created_at));
-                let name = self.name("conversations", &title, &conversation.uuid, ".md");
+                let name = free_name(&mut self.names, "conversations", &title, &conversation.uuid, ".md");
                 self.conversation(*id, conversation, &name)?;
             }
         }
@@ -162,7 +152,7 @@ impl<W: Write> Writer<'_, W> {
             after = last.id;
             for document in &page {
                 let text = self.store.read(|read| store::read_document(read, document.id))?;
-                let name = self.name("library", &document.title, &document.uuid, ".md");
+                let name = free_name(&mut self.names, "library", &document.title, &document.uuid, ".md");
                 self.write(&name, &text)?;
             }
         }
@@ -249,7 +239,19 @@ fn told(message: &PortableMessage, files: &HashMap<String, (String, String)>) ->
     text
 }
 
-/// A title as a name that every system takes: no folders, nothing that a shell or Windows understands otherwise.
+/// A name that no other file of the archive has.
+fn free_name(taken: &mut HashSet<String>, folder: &str, title: &str, id: &str, ending: &str) -> String {
+    let title = safe(title);
+    let plain = format!("{folder}/{title}{ending}");
+    // An id begins with the time, which many have in common. No two are the same.
+    let end = id.get(id.len().saturating_sub(12)..).unwrap_or(id);
+    let others = [end, id].map(|id| format!("{folder}/{title} {id}{ending}"));
+    let mut names = std::iter::once(plain).chain(others);
+    let free = names.find(|name| taken.insert(name.to_lowercase()));
+    free.unwrap_or_else(|| format!("{folder}/{id}{ending}"))
+}
+
+/// A title as a file's name: no folders, no character that a shell or Windows understands otherwise.
 fn safe(title: &str) -> String {
     let is_unsafe = |char: char| char.is_control() || "/\\:*?\"<>|`$".contains(char);
     let words = title.split(|char: char| is_unsafe(char) || char.is_whitespace());
@@ -333,8 +335,24 @@ mod tests {
     }
 
     #[test]
+    fn no_two_files_have_one_name() {
+        let mut taken = HashSet::new();
+        // As they are given within a minute, and as somebody may have made them up.
+        let ids = [
+            "018f0000-0000-7000-8000-000000000001",
+            "018f0000-0000-7000-8000-000000000002",
+            "018f0000-0000-7000-8000-000000000003",
+            "018f0000-0000-7000-9000-000000000003",
+            "018f0000-0000-7000-a000-000000000003",
+        ];
+        let name = |id: &&str| free_name(&mut taken, "files", "image", id, ".jpg");
+        let names: HashSet<String> = ids.iter().map(name).collect();
+        assert_eq!(names.len(), ids.len(), "{names:?}");
+    }
+
+    #[test]
     fn an_archive_stays_in_its_folder() {
-        let folder = std::env::temp_dir().join(format!("fireside-unpack-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("fireside-unpack-{}", uuid::Uuid::new_v4()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("a.zip");
         for (name, is_good) in [

@@ -380,7 +380,7 @@ fn small(number: u64) -> io::Result<u32> {
 
 fn too_large() -> io::Error {
     io::Error::new(
-        io::ErrorKind::FileTooLarge,
+        io::ErrorKind::InvalidInput,
         "an archive holds at most 65 535 files and 4 GiB",
     )
 }

@@ -2,6 +2,7 @@
 //! those nobody ranks (FTS5's own ranks read every entry of every word); what is older goes on in order of time.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use super::snippet::{Likeness, fits};
 use crate::error::Error;
@@ -23,6 +24,9 @@ const COUNTED_BYTES: i64 = 1024 * 1024;
 
 /// Longer texts are not read: there, how often a word stands says little.
 const COUNTED_TEXT_BYTES: i64 = 32 * 1024;
+
+/// Places of a text where words may stand together that are looked at before it is cut into words.
+const STARTS_TRIED: usize = 4;
 
 /// Places of a word that are counted: more of them say no more.
 const COUNT_MAX: usize = 20;
@@ -209,26 +213,34 @@ impl Joined {
         let Some(first) = self.words.first() else {
             return false;
         };
-        // Cutting a text into words takes longer than all else that is done with it.
+        // Cutting a text into words takes longer than all else that is done with it. But one word may be as long as the
+        // text: that is looked at a few times, and no more.
         if text.is_ascii() && self.likeness == Likeness::Same {
-            return beginnings(text, first).any(|at| self.begins(&text[at..]));
+            let mut starts = beginnings(text, first);
+            let mut tried = starts.by_ref().take(STARTS_TRIED);
+            if tried.any(|at| self.are(&text[at..], places(&text[at..]))) {
+                return true;
+            }
+            if starts.next().is_none() {
+                return false;
+            }
         }
         let may_begin = |at: usize| match (text.as_bytes()[at], first.as_bytes().first()) {
             (there, Some(wanted)) => there == *wanted || !there.is_ascii() || !wanted.is_ascii(),
             _ => false,
         };
-        let mut starts = places(text).map(|place| place.start).filter(|at| may_begin(*at));
-        starts.any(|at| self.begins(&text[at..]))
+        let places: Vec<Range<usize>> = places(text).collect();
+        let mut starts = (0..places.len()).filter(|at| may_begin(places[*at].start));
+        starts.any(|at| self.are(text, places[at..].iter().cloned()))
     }
 
-    /// Whether a text begins with them.
-    fn begins(&self, text: &str) -> bool {
-        let mut there = places(text);
+    /// Whether they are what stands first at these places of a text.
+    fn are(&self, text: &str, mut places: impl Iterator<Item = Range<usize>>) -> bool {
         let last = self.words.len() - 1;
         self.words.iter().enumerate().all(|(position, wanted)| {
             let may_go_on = position == last && self.is_prefix;
             let mut is_there = |place| fits(&fold(&text[place]), wanted, may_go_on, self.likeness);
-            there.next().is_some_and(&mut is_there)
+            places.next().is_some_and(&mut is_there)
         })
     }
 }
@@ -277,6 +289,21 @@ mod tests {
             ("offwhite whale", "white whale", Likeness::Same, false),
             ("white, white: whale", "white whale", Likeness::Same, true),
             ("white. a whale", "white whale", Likeness::Same, false),
+            (
+                &format!("{}whale", "white ".repeat(9)),
+                "white whale",
+                Likeness::Same,
+                true,
+            ),
+            (
+                &format!("{}whale", "white_".repeat(9)),
+                "white whale",
+                Likeness::Same,
+                true,
+            ),
+            (&"white_whales ".repeat(9), "\"white\" \"whale\"", Likeness::Same, false),
+            (&format!("{}猫犬", "猫".repeat(9)), "猫猫 猫犬", Likeness::Same, true),
+            (&format!("{}犬猫", "猫".repeat(9)), "猫猫 猫猫犬", Likeness::Same, true),
             ("whites whale", "white whale", Likeness::Same, false),
             ("whites whale", "white whale", Likeness::Forms, true),
             ("mein résumé heute", "resume heute", Likeness::Same, true),

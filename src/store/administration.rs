@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::api_keys::delete_api_keys;
 use super::housekeeping::{BATCH_ROWS_MAX, Left};
 use super::{Admin, Page, Read, Tx, User, UserLimits, find_user_by_uuid, users};
 use crate::error::{Error, Kind};
@@ -147,7 +148,7 @@ pub fn update_account(tx: &Tx<'_>, uuid: &str, patch: &AccountPatch, now: &str) 
     }
     // As when its owner changes the password: whoever knew the old one may have made keys.
     if patch.password_hash.is_some() {
-        tx.execute("DELETE FROM api_keys WHERE user_id = ?1", [user.id])?;
+        delete_api_keys(tx, user.id)?;
     }
     require_admin(tx, &user)?;
     find_account(tx, uuid)
@@ -169,7 +170,7 @@ pub fn remove_account(tx: &Tx<'_>, uuid: &str, now: &str) -> Result<User, Error>
         params![user.id, now],
     )?;
     tx.execute("DELETE FROM sessions WHERE user_id = ?1", [user.id])?;
-    tx.execute("DELETE FROM api_keys WHERE user_id = ?1", [user.id])?;
+    delete_api_keys(tx, user.id)?;
     require_admin(tx, &user)?;
     Ok(user)
 }

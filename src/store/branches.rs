@@ -60,7 +60,7 @@ fn show_what_is_left(tx: &Tx<'_>, conversation_id: i64, parent: Option<i64>, rem
 }
 
 /// Puts a branch back that was deleted in the last 30 days, by the message that it begins with, and shows it if it was
-/// shown. Nobody may be writing in the conversation.
+/// shown, or nothing else is. Nobody may be writing in the conversation.
 ///
 /// # Errors
 /// [`Kind::NotFound`] when no such branch was deleted, or its conversation is gone; [`Kind::Conflict`] when the message
@@ -80,8 +80,12 @@ pub fn restore_branch(tx: &Tx<'_>, owner: i64, which: &Ref) -> Result<Conversati
     let sql = "UPDATE messages SET parent_id = ?2 WHERE id = ?1";
     tx.execute(sql, params![cut.message_id, cut.below_id])?;
     tx.execute("DELETE FROM conversations WHERE id = ?1", [cut.hidden_id])?;
-    if let Some(leaf) = cut.leaf_id {
-        tree::set_leaf(tx, cut.from_id, leaf)?;
+    let conversation = find_conversation(tx, owner, &Ref::Id(cut.from_id))?;
+    match (cut.leaf_id, conversation.leaf_id) {
+        (Some(leaf), _) => tree::set_leaf(tx, cut.from_id, leaf)?,
+        (None, Some(_)) => return Ok(conversation),
+        // All else was deleted after it.
+        (None, None) => tree::show_branch(tx, cut.from_id, &Ref::Id(cut.message_id)).map(drop)?,
     }
     find_conversation(tx, owner, &Ref::Id(cut.from_id))
 }

@@ -177,6 +177,9 @@ fn holds_all(text: &str, phrase: &Phrase) -> bool {
     })
 }
 
+/// What is no word is passed over so often on the way to one.
+const PASSED_MAX: usize = 8;
+
 /// False where no word that begins like `last` comes behind `before`, both in lower case: to cut a text into words takes
 /// longer than to read it.
 fn may_be_joined(text: &str, before: &str, last: &str) -> bool {
@@ -188,9 +191,10 @@ fn may_be_joined(text: &str, before: &str, last: &str) -> bool {
     text.match_indices(last).map(|(at, _)| &text[..at]).any(|there| {
         let mut words = there.rsplit(is_end);
         let is_begin = words.next() == Some("");
-        // What is left of "whale's", and what is too long, is no word.
-        let mut words = words.skip_while(|word| *word != before && (word.len() < 2 || word.len() > WORD_CHARS_MAX));
-        is_begin && words.next() == Some(before)
+        // What is left of "whale's", and what is too long, is no word. There may be much of it.
+        let is_word = |word: &&str| *word == before || (2..=WORD_CHARS_MAX).contains(&word.len());
+        let word = words.by_ref().take(PASSED_MAX).find(is_word);
+        is_begin && word.map_or_else(|| words.next().is_some(), |word| word == before)
     })
 }
 

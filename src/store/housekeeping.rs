@@ -31,8 +31,9 @@ pub(super) fn kept_since() -> String {
     Clock.now().plus_s(-DELETED_KEPT_S).text()
 }
 
-/// Removes one batch: of a document that is to go, or else old entries of the log, sessions and revocations that are over, uploads that were
-/// never sent, and conversations deleted long ago, the oldest first.
+/// Removes one batch: of a document that is to go, or of what a removed account has left; or else old entries of the log,
+/// sessions and revocations that are over, uploads that were never sent, and conversations deleted long ago, the oldest
+/// first.
 pub(super) fn clear_batch(tx: &Tx<'_>) -> Result<Left, Error> {
     if documents::clear_hidden(tx)? == Left::More || administration::clear_removed(tx)? == Left::More {
         return Ok(Left::More);

@@ -115,7 +115,7 @@ pub use usage::{
 };
 pub use users::{
     Admin, NewUser, User, UserPatch, count_admins, count_users, find_account_of_owner, find_user_by_external_id,
-    find_user_by_id, find_user_by_login, find_user_by_uuid, insert_user, list_first_users, update_user,
+    find_user_by_id, find_user_by_login, find_user_by_uuid, insert_user, update_user,
 };
 
 use readers::Readers;

@@ -165,7 +165,9 @@ fn big_endian(header: &[u8; 72], at: usize) -> i32 {
 
 pub(super) fn newer(path: &Path, version: i32) -> Error {
     // "immutable": this look must not create or change anything beside the file either.
-    let uri = format!("file:{}?immutable=1", path.display());
+    let name = path.display().to_string();
+    let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let uri = format!("file:{name}?immutable=1");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let writer: Option<String> = Connection::open_with_flags(uri, flags)
         .and_then(|connection| {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Attachment, Read, Source, Tx, json_list, violates};
+use super::{Attachment, Read, Source, Tx, json_list, tags, violates};
 use crate::error::Error;
 use crate::limits::{FILES_MAX, TAGS_MAX};
 
@@ -241,9 +241,7 @@ pub fn list_portable_conversations(
             temperature: row.get(10)?,
             max_tokens: row.get(11)?,
             library: row.get(12)?,
-            tags: tags
-                .and_then(|tags| serde_json::from_str(&tags).ok())
-                .unwrap_or_default(),
+            tags: tags::parse(tags.as_deref()),
             leaf: row.get(14)?,
             messages: Vec::new(),
             sha256: None,

@@ -45,8 +45,20 @@ pub struct FoundChunk {
 }
 
 /// A word as the index holds it. Ids end where the digits do, so no two users' words are alike.
+///
+/// FTS5 may take a character within a word for the end of one. So that what stands behind it begins with nobody's id, a digit
+/// there gets a letter before it that nobody types (U+02BC).
 pub fn index_word(owner: i64, word: &str) -> String {
-    format!("{owner}q{word}")
+    let mut indexed = format!("{owner}q");
+    let mut is_after_other = false;
+    for c in word.chars() {
+        if is_after_other && c.is_ascii_digit() {
+            indexed.push('\u{2bc}');
+        }
+        is_after_other = !c.is_ascii();
+        indexed.push(c);
+    }
+    indexed
 }
 
 /// The owner's chunks that hold a word in any of its forms.

@@ -234,18 +234,6 @@ pub fn find_user_by_login(read: &Read<'_>, login: &str) -> Result<Option<(User, 
     read.first(&sql, [login], |row| Ok((map(row)?, row.get(COLUMN_COUNT)?)))
 }
 
-/// The oldest accounts, at most `limit`, those of other systems' users included.
-///
-/// # Errors
-/// Those of the store.
-pub fn list_first_users(read: &Read<'_>, limit: i64) -> Result<Vec<User>, Error> {
-    read.all(
-        &select("FROM users WHERE removed_at IS NULL ORDER BY id LIMIT ?1"),
-        [limit],
-        map,
-    )
-}
-
 /// The account that the owner of the machine is taken for: the first administrator who can sign in, else the only account
 /// that can.
 ///

@@ -511,7 +511,10 @@ fn collect(pen: &Pen<'_>) -> bool {
     match blobs::has_garbage(&Read(pen)) {
         Ok(false) => return false,
         Ok(true) => {}
-        Err(error) => log::warn!("unused blobs cannot be found: {error}"),
+        Err(error) => {
+            log::warn!("unused blobs cannot be found: {error}");
+            return false;
+        }
     }
     let outcome = alone(pen, blobs::collect);
     if let Err(error) = &outcome {
@@ -586,11 +589,7 @@ fn commit_group(pen: &Pen<'_>, queue: &Queue, mut group: Vec<Box<dyn Job>>) {
 fn together(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> {
     match pen.begin() {
         Ok(()) => {}
-        Err(error) if error.kind() == Kind::Unavailable => {
-            // Locked: each job would only wait as long again.
-            let again = || Err(Error::new(error.kind(), error.message().to_owned()).retry_after(5));
-            return jobs.iter().map(|_| again()).collect();
-        }
+        Err(error) if error.kind() == Kind::Unavailable => return jobs.iter().map(|_| refused(&error)).collect(),
         Err(_) => return jobs.iter_mut().map(|job| alone(pen, |tx| job.run(tx))).collect(),
     }
     let ran = jobs.iter_mut().try_for_each(|job| {
@@ -608,10 +607,17 @@ fn together(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> 
     }
 }
 
+/// What becomes of each job where the database is locked: it would only wait as long again.
+fn refused(locked: &Error) -> Result<(), Error> {
+    Err(Error::new(locked.kind(), locked.message().to_owned()).retry_after(5))
+}
+
 /// The same, where a job has failed: which one it is does not matter, as others may as well.
 fn each_in_a_savepoint(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(), Error>> {
     let mut outcomes: Vec<Result<(), Error>> = Vec::with_capacity(jobs.len());
-    let mut stands = pen.begin().is_ok();
+    let beginning = pen.begin();
+    let mut stands = beginning.is_ok();
+    let mut locked = beginning.err().filter(|error| error.kind() == Kind::Unavailable);
     for job in jobs.iter_mut() {
         if !stands {
             break;
@@ -626,10 +632,20 @@ fn each_in_a_savepoint(pen: &Pen<'_>, jobs: &mut [Box<dyn Job>]) -> Vec<Result<(
     }
     pen.take_back(&committed);
     let mut outcomes = outcomes.into_iter();
+    let mut again = |job: &mut Box<dyn Job>| {
+        if let Some(locked) = &locked {
+            return refused(locked);
+        }
+        match pen.begin() {
+            Ok(()) => begun(pen, |tx| job.run(tx)),
+            Err(error) if error.kind() == Kind::Unavailable => refused(locked.insert(error)),
+            Err(error) => Err(error),
+        }
+    };
     jobs.iter_mut()
         .map(|job| match outcomes.next() {
             Some(Err(error)) => Err(error),
-            Some(Ok(())) | None => alone(pen, |tx| job.run(tx)),
+            Some(Ok(())) | None => again(job),
         })
         .collect()
 }
@@ -650,6 +666,11 @@ fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<(), Error>
 /// A transaction for one job.
 fn alone<T>(pen: &Pen<'_>, work: impl FnOnce(&Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
     pen.begin()?;
+    begun(pen, work)
+}
+
+/// The same, once it has begun.
+fn begun<T>(pen: &Pen<'_>, work: impl FnOnce(&Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
     let outcome = guarded(pen, work).and_then(|value| pen.commit().map(|()| value));
     if outcome.is_err() {
         pen.take_back(&outcome);

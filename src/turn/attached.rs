@@ -48,7 +48,7 @@ pub(super) struct Enclosed {
 pub(super) struct Files {
     /// The pictures and documents.
     pub(super) enclosed: Enclosures,
-    /// Whether texts of files stand in messages.
+    /// Whether texts of files stand in messages, or beside them for models that do not read the file itself.
     has_texts: bool,
 }
 
@@ -102,6 +102,10 @@ pub(super) fn read_into(store: &SharedStore, source: Source<'_>, branch: &mut [U
                 left.picture_bytes -= attachment.size;
                 let enclosed = files.enclosed.entry(message.id).or_default();
                 enclosed.images.push(image(store, attachment));
+                continue;
+            }
+            if picture_type(&attachment.content_type).is_some() {
+                message.content += &unseen(attachment);
                 continue;
             }
             // What one file of a message leaves of its share, those behind it may have.
@@ -184,6 +188,19 @@ fn missing(name: &str, why: &str) -> String {
     format!(
         "\n\n[A file was attached: {}. Its text is missing: {why}.]",
         plain(name)
+    )
+}
+
+/// A picture that the model is not shown.
+fn unseen(picture: &Attachment) -> String {
+    let why = if picture.size > PICTURE_BYTES_MAX {
+        "it is too large"
+    } else {
+        "there is no room left for it"
+    };
+    format!(
+        "\n\n[An image was attached: {}. You cannot see it: {why}.]",
+        plain(&picture.filename)
     )
 }
 

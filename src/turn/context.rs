@@ -9,16 +9,18 @@ use crate::store::{self, Utterance};
 const TOKENS_MAX: usize = 6_000;
 
 /// The messages of a prompt. `branch` is oldest first and ends with the user's new message, which is always kept,
-/// however long it is, and does not count as one of the `messages_max`. What is `enclosed` goes with its message.
+/// however long it is, and does not count as one of the `messages_max`. What is `enclosed` goes with its message. A model that is
+/// given the beginning of its reply, `begun`, goes on from there.
 pub(super) fn build(
     system_prompt: Option<&str>,
     branch: &[Utterance],
+    begun: Option<&str>,
     enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
     match branch.split_last() {
-        Some((question, history)) => assemble(system_prompt, history, Some(question), enclosed, messages_max),
-        None => assemble(system_prompt, branch, None, enclosed, messages_max),
+        Some((question, history)) => assemble(system_prompt, history, Some(question), begun, enclosed, messages_max),
+        None => assemble(system_prompt, branch, None, begun, enclosed, messages_max),
     }
 }
 
@@ -29,7 +31,7 @@ pub(super) fn before_next(
     enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
-    assemble(system_prompt, history, None, enclosed, messages_max)
+    assemble(system_prompt, history, None, None, enclosed, messages_max)
 }
 
 /// A prompt as people read it: of pictures, their names.
@@ -56,6 +58,7 @@ fn assemble(
     system_prompt: Option<&str>,
     history: &[Utterance],
     question: Option<&Utterance>,
+    begun: Option<&str>,
     mut enclosed: Enclosures,
     messages_max: usize,
 ) -> Vec<PromptMessage> {
@@ -63,7 +66,8 @@ fn assemble(
     let system = system_prompt.filter(|prompt| !prompt.trim().is_empty());
     let fixed = system
         .into_iter()
-        .chain(question.map(|question| question.content.as_str()));
+        .chain(question.map(|question| question.content.as_str()))
+        .chain(begun);
     let documents = question.map_or(0, |question| documents_tokens(&enclosed, question));
     let mut left = TOKENS_MAX.saturating_sub(fixed.map(tokens).sum::<usize>() + documents);
     let mut kept: Vec<&Utterance> = Vec::new();
@@ -96,7 +100,8 @@ fn assemble(
             ..PromptMessage::text(role, message.content.as_str())
         }
     });
-    system.into_iter().chain(spoken).collect()
+    let begun = begun.map(|begun| PromptMessage::text(Role::Assistant, begun));
+    system.into_iter().chain(spoken).chain(begun).collect()
 }
 
 /// Those of the documents of a message, as texts: what a file itself takes only the provider knows.
@@ -134,7 +139,7 @@ mod tests {
 
     #[track_caller]
     fn check(system: Option<&str>, texts: &[&str], messages_max: usize, wanted: &[&str]) {
-        let prompt = build(system, &branch(texts), Enclosures::new(), messages_max);
+        let prompt = build(system, &branch(texts), None, Enclosures::new(), messages_max);
         let got: Vec<&str> = prompt.iter().map(|message| message.content.as_str()).collect();
         let lengths = |texts: &[&str]| texts.iter().map(|text| text.len()).collect::<Vec<usize>>();
         assert!(
@@ -177,6 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_begun_of_the_reply_is_counted() {
+        let half = "x".repeat(TOKENS_MAX * 2);
+        let texts = ["> old", &half, "> a", "b", "> new"];
+        for (begun, wanted) in [
+            (half.as_str(), &["a", "b", "new", &half][..]),
+            ("x", &["old", &half, "a", "b", "new", "x"]),
+        ] {
+            let prompt = build(None, &branch(&texts), Some(begun), Enclosures::new(), 100);
+            let got: Vec<&str> = prompt.iter().map(|message| message.content.as_str()).collect();
+            assert!(got == wanted, "{} messages", got.len());
+            assert_eq!(prompt.last().unwrap().role, Role::Assistant);
+        }
+    }
+
+    #[test]
     fn no_reply_stands_without_its_question() {
         check(None, &["> a", "b", "> c", "d", "> new"], 3, &["c", "d", "new"]);
         check(None, &["> a", "b", "> new"], 1, &["new"]);
@@ -191,7 +211,7 @@ mod tests {
         assert_eq!(text(&before), "system: be kind\n---\nuser: u\n---\nassistant: v");
         let mut asked = texts.to_vec();
         asked.push("> next");
-        let sent = build(Some("be kind"), &branch(&asked), Enclosures::new(), 3);
+        let sent = build(Some("be kind"), &branch(&asked), None, Enclosures::new(), 3);
         assert_eq!(before, sent[..sent.len() - 1]);
         assert_eq!(text(&before_next(None, &[], Enclosures::new(), 100)), "");
     }

@@ -90,7 +90,8 @@ impl Turns {
         }
     }
 
-    /// Begins a turn. With a model that never waits it ends before this returns; else on a thread of its own.
+    /// Begins a turn. With a model that never waits it ends before this returns, unless it waits behind a reply; else on a
+    /// thread of its own.
     pub fn begin(self: &Arc<Self>, ask: Ask, answer: Answer) {
         let listener = None;
         self.enter(ask, Asker { answer, listener });

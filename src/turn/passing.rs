@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::live::Passing;
 use super::{Ask, Fault, Turns, passages};
 use crate::error::Error;
-use crate::models::{Completion, Delta, Failure, FailureKind, Prompt, Stop, Usage};
+use crate::models::{Completion, Delta, Failure, FailureKind, Prompt, Stop, Usage, embeddings_usage};
 use crate::store::{self, Allowance, Tx};
 
 /// One who waits for an exchange. Called on the thread that it is run on.
@@ -110,15 +110,18 @@ impl Turns {
 
     fn run_embedding(&self, ask: &Ask, body: &Map<String, Value>, stop: &Stop) -> Result<Value, Fault> {
         self.count(ask)?;
-        let answer = ask.choice.provider.embed(body, stop).map_err(Fault::Model)?;
-        let usage = Usage {
-            input_tokens: answer["usage"]["prompt_tokens"].as_u64().unwrap_or(0),
-            output_tokens: 0,
-            cached_tokens: 0,
-            estimated: false,
-        };
-        self.account(ask, None, &broken_off(ask, usage));
-        Ok(answer)
+        match ask.choice.provider.embed(body, stop) {
+            Ok((answer, completion)) => {
+                self.account(ask, None, &completion);
+                Ok(answer)
+            }
+            Err(failure) => {
+                if failure.kind == FailureKind::Stopped {
+                    self.account(ask, None, &broken_off(ask, &failure, embeddings_usage(body)));
+                }
+                Err(Fault::Model(failure))
+            }
+        }
     }
 
     /// Counts an exchange as a message. Its sender waits for that only where it may be one too many.
@@ -164,14 +167,18 @@ impl Turns {
 /// a key that always hangs up would have no budget; a model that failed before its first word is not.
 pub(super) fn spent(ask: &Ask, failure: &Failure, prompt: &Prompt, chars: u64) -> Option<Completion> {
     let has_cost = chars > 0 || failure.kind == FailureKind::Stopped;
-    has_cost.then(|| broken_off(ask, Usage::estimate(prompt, chars)))
+    has_cost.then(|| broken_off(ask, failure, Usage::estimate(prompt, chars)))
 }
 
-/// What is paid for without a whole reply.
-fn broken_off(ask: &Ask, usage: Usage) -> Completion {
+/// What is paid for without a whole reply, to whoever ran.
+fn broken_off(ask: &Ask, failure: &Failure, usage: Usage) -> Completion {
+    let (provider, model) = match &failure.ran {
+        Some(ran) => (ran.provider.as_str(), ran.model.as_str()),
+        None => (ask.choice.provider.name(), ask.choice.model.as_str()),
+    };
     Completion {
-        provider: ask.choice.provider.name().to_owned(),
-        model: ask.choice.model.clone(),
+        provider: provider.to_owned(),
+        model: model.to_owned(),
         finish_reason: None,
         usage,
     }

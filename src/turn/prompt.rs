@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::opening::Question;
 use super::{Ask, Target, Turns, attached, context, passages};
 use crate::error::Error;
-use crate::models::{Prompt, PromptMessage, Role, Stop};
+use crate::models::{Prompt, Stop};
 use crate::reading::Until;
 use crate::store::{self, Branch, Conversation, User, Utterance};
 
@@ -77,10 +77,15 @@ impl Turns {
         let found = library.as_ref().map_or(&[][..], |library| &library.passages);
         let system_prompt = passages::behind(files.behind(system_prompt).as_deref(), found);
         let system_prompt = system_prompt.as_deref();
-        let mut messages = context::build(system_prompt, &branch, files.enclosed, self.limits.context_messages);
-        // A model that is given the beginning of its reply goes on from there.
-        let begun = question.partial.as_ref().filter(|partial| !partial.content.is_empty());
-        messages.extend(begun.map(|partial| PromptMessage::text(Role::Assistant, partial.content.as_str())));
+        let begun = question.partial.as_ref().map(|partial| partial.content.as_str());
+        let begun = begun.filter(|begun| !begun.is_empty());
+        let messages = context::build(
+            system_prompt,
+            &branch,
+            begun,
+            files.enclosed,
+            self.limits.context_messages,
+        );
         Ok(Prompt {
             model: ask.choice.model.clone(),
             messages,

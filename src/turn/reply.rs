@@ -39,6 +39,8 @@ pub(super) struct Reply<'t> {
     pub(super) saved: Instant,
     /// What the model has written in this turn, in characters.
     pub(super) chars: u64,
+    /// The model that failed, where it is another than the one that was asked.
+    pub(super) ran: Option<String>,
     pub(super) has_ended: bool,
 }
 
@@ -48,7 +50,7 @@ impl Drop for Reply<'_> {
         if self.has_ended {
             return;
         }
-        let ended = if self.feed.position() == Position::default() {
+        let ended = if self.is_nothing() {
             let id = self.question.reply_id;
             self.turns.store.write(move |tx| store::withdraw_reply(tx, id))
         } else {
@@ -101,7 +103,10 @@ impl Reply<'_> {
         let message = NewMessage {
             content: said.text.clone(),
             state,
-            model: completion.map_or_else(|| self.ask.model(), |completion| Some(completion.model.clone())),
+            model: completion
+                .map(|completion| completion.model.clone())
+                .or_else(|| self.ran.clone())
+                .or_else(|| self.ask.model()),
             error,
             created_at: now.clone(),
             conversation_id: self.question.conversation_id,
@@ -141,13 +146,19 @@ impl Reply<'_> {
             FailureKind::Stopped => State::Stopped,
             _ => State::Failed,
         };
-        if state == State::Failed && self.feed.position() == Position::default() {
+        if state == State::Failed && self.is_nothing() {
             return self.withdraw();
         }
+        self.ran = failure.ran.as_ref().map(|ran| ran.model.clone());
         let save = || self.save(state, Some(failure.message.clone()), None);
         self.turns.insist(save)?;
         self.has_ended = true;
         Ok(())
+    }
+
+    /// Whether nothing has come of the reply, in this turn or before it.
+    fn is_nothing(&self) -> bool {
+        self.question.partial.is_none() && self.feed.position() == Position::default()
     }
 
     /// Ends a reply for which the model was not even asked: it is as it was before.

@@ -191,6 +191,7 @@ impl Turns {
             feed,
             saved: Instant::now(),
             chars: 0,
+            ran: None,
             has_ended: false,
         };
         let prompt = brought.map_or_else(

@@ -80,6 +80,7 @@ fn stopped() -> Failure {
         kind: FailureKind::Stopped,
         message: "The reply was stopped".into(),
         retry_after_s: None,
+        ran: None,
     }
 }
 

@@ -88,7 +88,7 @@ fn a_disabled_user_is_out_within_a_second() {
     let login = json!({"email": office.user.email, "password": office.user.password});
     assert_eq!(server.post("/auth/login").json(&login).send().status, 401);
     // Tenfold slack.
-    socket.close_code(Duration::from_secs(10));
+    assert_eq!(socket.close_code(Duration::from_secs(10)), 1008);
     let changed = office.change(&office.user.id, &json!({"disabled": false})).json();
     assert_eq!(changed["disabled"], false);
     // The old session stays over.

@@ -91,4 +91,15 @@ fn of_others_only_administrators_learn_anything() {
     let one = desk.call("GET", &format!("/usage?user={}", user.id)).send().json();
     assert_eq!((calls(&all), calls(&one)), (1, 1));
     assert_eq!(desk.call("GET", "/usage?user=nobody").send().status, 404);
+    // An administrator's API key is no administrator.
+    let made = desk
+        .call("POST", "/api-keys")
+        .json(&json!({"name": "script"}))
+        .send()
+        .json();
+    let key = made["key"].as_str().expect("a key");
+    let status = |query: String| desk.server.get(&query).bearer(key).send().status;
+    assert_eq!(status("/usage".into()), 200);
+    assert_eq!(status("/usage?user=all".into()), 403);
+    assert_eq!(status(format!("/usage?user={}", user.id)), 404);
 }

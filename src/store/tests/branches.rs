@@ -87,6 +87,19 @@ fn a_conversation_can_lose_all_that_was_said() {
 }
 
 #[test]
+fn what_was_not_shown_is_where_nothing_else_is_left() {
+    let told = Told::new();
+    told.show(4);
+    told.delete(5);
+    told.delete(0);
+    let back = told.restore(5).unwrap();
+    assert_eq!((back.leaf_id, back.message_count), (Some(told.ids[6]), 2));
+    told.check_shown(&[5, 6]);
+    told.restore(0).unwrap();
+    told.check_shown(&[0, 4]);
+}
+
+#[test]
 fn what_hung_on_a_deleted_message_waits_for_it() {
     let told = Told::new();
     told.show(3);

@@ -144,6 +144,23 @@ fn nobody_finds_what_is_not_theirs() {
 fn ids_do_not_run_into_words() {
     assert_ne!(index_word(12, "1x"), index_word(121, "x"));
     assert!(index_word(12, "1x").starts_with("12q"));
+    assert_eq!(index_word(12, "1x22"), "12q1x22");
+}
+
+/// FTS5 ends a word at characters that belong to one for everybody else.
+#[test]
+fn nobody_puts_words_among_those_of_others() {
+    let rig = Rig::new();
+    let (ann, bob) = (rig.user("ann").id, rig.user("bob").id);
+    for (number, end) in ['\u{ad}', '\u{b7}', '\u{2024}', '\u{ff0c}', '\u{24b6}', '\u{200d}', '本']
+        .into_iter()
+        .enumerate()
+    {
+        let word = format!("x{end}{ann}qwhale{end}{ann}");
+        rig.document(bob, &format!("d{number}"), &[&word]);
+        assert_eq!(rig.read(|read| list_hits(read, ann, "whale")).unwrap(), [], "{end:?}");
+        assert!(rig.documents_with(bob, &word).contains(&word), "{end:?}");
+    }
 }
 
 #[test]

@@ -97,8 +97,8 @@ const SMALL: &[&str] = &[
 const WHOLE: &[(&str, &str, usize)] = &[
     // Administrators' lists and counts, of accounts.
     ("administration", "SCAN users", 2),
-    // The first account, and the only one, of installations with one user.
-    ("users", "SCAN users", 2),
+    // The account of installations with one user.
+    ("users", "SCAN users", 1),
     // The oldest entries of the log, of which a batch is read.
     ("audit", "SCAN audit", 1),
 ];

@@ -110,6 +110,7 @@ fn an_end_that_is_saved_again_is_stored_once() {
         feed: &feed,
         saved: Instant::now(),
         chars: 0,
+        ran: None,
         has_ended: false,
     };
     let completion = Completion {

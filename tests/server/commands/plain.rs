@@ -21,6 +21,9 @@ fn health_is_a_line_and_an_exit_code() {
         "where serve would listen"
     );
     assert!(!alone.data().exists());
+    let nowhere = Tool::alone().env("FIRESIDE_HOST", "::1").env("FIRESIDE_PORT", "1");
+    let exit = nowhere.run(&["health"]);
+    assert!(exit.stdout.contains("http://[::1]:1"), "{exit:?}");
     server.kill();
     // What a killed server has left in its lock file is no reason to believe in it.
     let exit = tool.run(&["health"]);

@@ -10,6 +10,9 @@ use crate::rig::{Desk, Dice, End, PATIENCE, Server, Stream, Upstream, slow, unti
 
 const WRITERS: usize = 8;
 
+/// A server that is asked to end has left by then.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+
 /// What one writer was told had been stored, and where.
 struct Log {
     chat: String,
@@ -113,6 +116,7 @@ fn sigterm_under_load_loses_nothing() {
     let mut server = Server::start();
     let token = server.account("ann").token;
     let count = AtomicUsize::new(0);
+    let mut asked = Instant::now();
     let logs: Vec<Log> = std::thread::scope(|scope| {
         let (server, token, count) = (&server, &token, &count);
         let writers: Vec<_> = (0..WRITERS)
@@ -121,13 +125,14 @@ fn sigterm_under_load_loses_nothing() {
         until(PATIENCE, "enough acknowledgements", || {
             (count.load(Ordering::Relaxed) >= 60).then_some(())
         });
+        asked = Instant::now();
         server.signal("TERM");
         writers
             .into_iter()
             .map(|writer| writer.join().expect("a writer"))
             .collect()
     });
-    let exit = server.wait(Duration::from_secs(15));
+    let exit = server.wait(LEAVE_MAX.saturating_sub(asked.elapsed()));
     assert_eq!(exit.code, Some(0), "{}", exit.stderr);
     server.restart();
     logs.iter().for_each(|log| check_log(&server, &token, log));
@@ -153,6 +158,7 @@ fn sigterm_amid_streams_and_posts_loses_nothing() {
         })
         .collect();
     let count = AtomicUsize::new(0);
+    let mut asked = Instant::now();
     let logs: Vec<Log> = std::thread::scope(|scope| {
         let (server, token, count) = (&server, &token, &count);
         let writers: Vec<_> = (0..WRITERS)
@@ -161,6 +167,7 @@ fn sigterm_amid_streams_and_posts_loses_nothing() {
         until(PATIENCE, "enough acknowledgements", || {
             (count.load(Ordering::Relaxed) >= 40).then_some(())
         });
+        asked = Instant::now();
         server.signal("TERM");
         let logs = writers.into_iter().map(|writer| writer.join().expect("a writer"));
         logs.collect()
@@ -173,7 +180,7 @@ fn sigterm_amid_streams_and_posts_loses_nothing() {
             (End::Whole, &json!("interrupted"))
         );
     }
-    let exit = server.wait(Duration::from_secs(15));
+    let exit = server.wait(LEAVE_MAX.saturating_sub(asked.elapsed()));
     assert_eq!(exit.code, Some(0), "{}", exit.stderr);
     server.restart();
     logs.iter().for_each(|log| check_log(&server, &token, log));

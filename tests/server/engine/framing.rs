@@ -351,6 +351,12 @@ fn json_bodies_may_have_one_mebibyte() {
         413,
         &too_large,
     );
+    // What is received into a file is not received for strangers.
+    for open in ["/auth/login", "/auth/register", "/auth/session"] {
+        let refused = server.post(open).body(body(100_000)).send();
+        assert_eq!(refused.status, 413, "{open}");
+        assert_ne!(server.post(open).body(body(10_000)).send().status, 413, "{open}");
+    }
     let declared = post("/chats", Some(&token), "Content-Length: 1048577", "");
     check_refused(&server, "one byte too many", &declared, |status| status == 413);
     let chunks = format!("100001\r\n{}\r\n0\r\n\r\n", "x".repeat(0x10_0001));

@@ -28,7 +28,7 @@ pub(crate) use upstream::Upstream;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that should be quick; generous, because the machine may be busy.
@@ -40,10 +40,16 @@ pub(crate) struct TempDir(PathBuf);
 impl TempDir {
     pub(crate) fn new() -> TempDir {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("fireside-test-{}-{count}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a temp folder");
-        TempDir(path)
+        loop {
+            let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("fireside-test-{}-{count}", std::process::id()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return TempDir(path),
+                // Of a run that was killed, whose number has come round.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("no temp folder: {error}"),
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -79,7 +85,14 @@ pub(crate) fn until<T>(patience: Duration, what: &str, mut probe: impl FnMut() -
 /// Tests that open hundreds of sockets take turns, so that the test process stays within its own descriptors.
 pub(crate) fn crowd() -> MutexGuard<'static, ()> {
     static CROWD: Mutex<()> = Mutex::new(());
+    descriptors_max();
     CROWD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many descriptors this process may have, but for a few, once it has taken as many as it may.
+pub(crate) fn descriptors_max() -> usize {
+    static MAX: OnceLock<usize> = OnceLock::new();
+    *MAX.get_or_init(fireside::system::raise_descriptor_limit)
 }
 
 /// Whether the long forms of the tests are asked for.

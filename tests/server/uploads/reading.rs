@@ -248,9 +248,9 @@ fn pictures_are_for_models_that_see() {
     large.resize(6 * MIB, 0);
     stage.send("fake-vision", "", &[("l.png", "image/png", &large)]);
     let told = stage.told();
-    assert!(
-        told.as_str().expect("a text").contains("[A file was attached: l.png."),
-        "{told}"
+    assert_eq!(
+        told,
+        "What is it?\n\n[An image was attached: l.png. You cannot see it: it is too large.]"
     );
 }
 

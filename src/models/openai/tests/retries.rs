@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::super::failure::FailureKind;
 use super::super::super::fake_upstream::{STREAM, Then, Upstream, ask, chunks, client, client_with, stream, whole};
-use super::super::super::{Failure, Provider, Stop};
+use super::super::super::{Failure, Provider, Stop, Usage};
 use super::{HELLO, event};
 
 /// Asks a server that answers every request before the `good` one with these bytes; returns what failed, and how many
@@ -137,9 +137,14 @@ fn vectors_are_asked_for_in_the_same_way() {
             2 => whole(
                 "200 OK",
                 "content-type: application/json\r\n",
+                r#"{"data":[{"embedding":[1.5]}],"usage":{"prompt_tokens":10000000000000000000}}"#,
+            ),
+            3 => whole(
+                "200 OK",
+                "content-type: application/json\r\n",
                 r#"{"error":{"message":"no"}}"#,
             ),
-            3 => whole("200 OK", "content-type: text/html\r\n", "<html>"),
+            4 => whole("200 OK", "content-type: text/html\r\n", "<html>"),
             _ => whole("200 OK", "", "oops"),
         };
         stream_.write_all(bytes.as_bytes()).unwrap();
@@ -148,8 +153,18 @@ fn vectors_are_asked_for_in_the_same_way() {
     let body = serde_json::json!({"model": "e-1", "input": ["a"]});
     let body = body.as_object().unwrap();
     let client = client(&upstream.base_url());
-    let answer = client.embed(body, &Stop::new()).unwrap();
+    let (answer, completion) = client.embed(body, &Stop::new()).unwrap();
+    assert_eq!(
+        (completion.model.as_str(), completion.usage),
+        ("e-1", Usage::guess(1, 0))
+    );
     assert_eq!(answer["data"][0]["embedding"][0], 1.5);
+    // A server may claim anything.
+    let (_, completion) = client.embed(body, &Stop::new()).unwrap();
+    assert_eq!(
+        (completion.usage.input_tokens, completion.usage.estimated),
+        (1_000_000_000, false)
+    );
     for words in ["reports: no", "web page", "malformed JSON"] {
         let failure = client.embed(body, &Stop::new()).unwrap_err();
         assert!(failure.message.contains(words), "{failure}");
