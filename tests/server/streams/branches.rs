@@ -230,6 +230,25 @@ fn a_reply_that_was_stopped_goes_on() {
 }
 
 #[test]
+fn a_reply_that_cannot_go_on_is_kept() {
+    let upstream = Upstream::start();
+    let desk = Desk::with_upstream(&upstream, "fake-hang", &[]);
+    let chat = desk.new_chat();
+    let mut stream = Stream::events(desk.message(&chat, "hi"));
+    let start = stream.expect("start").data;
+    upstream.wait_for(1);
+    assert_eq!(desk.stop(&chat).send().status, 200);
+    // Nothing had come of it, and whoever stopped it is shown that.
+    assert_eq!(desk.said(&chat), said(&[("hi", "complete"), ("", "stopped")]));
+    let refused = json!({"model": "fake-e400"});
+    let failed = desk
+        .of_message("POST", &start["response_message_id"], "/continue", &refused)
+        .send();
+    assert_ne!(failed.status, 200);
+    assert_eq!(desk.said(&chat), said(&[("hi", "complete"), ("", "failed")]));
+}
+
+#[test]
 fn a_reply_that_something_was_said_after_does_not_go_on() {
     let upstream = Upstream::start();
     let desk = Desk::pausing(&upstream);
