@@ -111,8 +111,13 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
 
 /// Removes a file that may be a database, with what SQLite keeps beside one; or a folder with all that is in it.
 pub(super) fn remove(path: &Path) {
-    if fs::remove_file(path).is_err() {
-        fs::remove_dir_all(path).ok();
+    if fs::remove_file(path).is_err() && path.is_dir() {
+        // Under another name first: whoever still fills it, while a signal ends the process, does not find it any more.
+        let name = format!("{MARK}{}{ENDING}", uuid::Uuid::new_v4().simple());
+        let gone = path.with_file_name(name);
+        let gone = fs::rename(path, &gone).map_or(path, |()| gone.as_path());
+        // One file may just have been on its way there.
+        let _is_removed = (0..3).any(|_| fs::remove_dir_all(gone).is_ok());
     }
     for suffix in BESIDE {
         let mut beside = path.as_os_str().to_owned();

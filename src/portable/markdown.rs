@@ -305,8 +305,14 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<usize, Error> {
             ));
         }
         let path = folder.join(relative);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        // Not the folder itself: if that has gone meanwhile, it is not wanted any more.
+        let below: Vec<&Path> = relative.ancestors().skip(1).collect();
+        for parent in below.into_iter().rev().filter(|parent| !parent.as_os_str().is_empty()) {
+            let parent = folder.join(parent);
+            match fs::create_dir(&parent) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&parent, error)),
+                _ => {}
+            }
         }
         let made = File::create_new(&path);
         let mut file = made.map_err(|error| failed(&path, error))?;
@@ -355,6 +361,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("fireside-unpack-{}", uuid::Uuid::new_v4()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("a.zip");
+        fs::create_dir(folder.join("in")).unwrap();
         for (name, is_good) in [
             ("a/b.md", true),
             ("../b.md", false),
@@ -375,6 +382,9 @@ mod tests {
         archive.finish().unwrap();
         assert_eq!(unpack(&path, &folder.join("in")).unwrap_err().kind(), Kind::Conflict);
         assert_eq!(fs::read(folder.join("in/a/b.md")).unwrap(), b"text");
+        // A folder that is cleared away meanwhile does not come back.
+        assert!(unpack(&path, &folder.join("gone")).is_err());
+        assert!(!folder.join("gone").exists());
         fs::remove_dir_all(folder).unwrap();
     }
 }
