@@ -60,6 +60,15 @@ pub fn interrupt_as_usual() {
     unix::schedule(libc::SCHED_OTHER);
 }
 
+/// Whether the calling thread interrupts others as all do, and not [as none](interrupt_nobody).
+#[cfg(test)]
+pub(crate) fn interrupts() -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    return unix::policy() == libc::SCHED_OTHER;
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    return true;
+}
+
 /// How many may read from the database at a time, two a core: who reads keeps a core busy, or waits for a disk. Asked once:
 /// where the number of cores is limited, files have to be read.
 pub fn reads_at_once() -> usize {
@@ -346,6 +355,14 @@ mod unix {
         )]
         unsafe {
             libc::sched_setscheduler(0, policy, &raw const param);
+        }
+    }
+
+    #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+    pub(super) fn policy() -> libc::c_int {
+        #[expect(unsafe_code, reason = "sched_getscheduler(2) takes a number and gives one")]
+        unsafe {
+            libc::sched_getscheduler(0)
         }
     }
 

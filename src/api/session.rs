@@ -39,6 +39,11 @@ impl Caller {
             SessionKey::Local(_) | SessionKey::External { .. } => None,
         }
     }
+
+    /// Whether this is an administrator, signed in as themselves.
+    pub(super) fn administers(&self) -> bool {
+        self.user.admin == Admin::Yes && self.api_key().is_none()
+    }
 }
 
 pub(super) fn not_authenticated() -> Error {
@@ -66,8 +71,8 @@ pub(super) fn find_caller(app: &App, request: &Request, auth: Auth) -> Result<Op
         // Before the body is looked at, unlike ownership: what an administrator may say is nobody else's business.
         Auth::Admin => {
             let caller = find_caller(app, request, Auth::Session)?;
-            match caller.as_ref().map(|caller| caller.user.admin) {
-                Some(Admin::Yes) => Ok(caller),
+            match &caller {
+                Some(signed_in) if signed_in.administers() => Ok(caller),
                 _ => Err(Error::new(Kind::Forbidden, "Only an administrator may do this")),
             }
         }

@@ -7,7 +7,7 @@ use super::{Ctx, parse_id};
 use crate::clock::Moment;
 use crate::error::{Error, Issue, Kind};
 use crate::http::{Auth, Json, Query, Route, get};
-use crate::store::{self, Admin, Ref, UsageBy, UsageOf, UsageRange, UsageSum};
+use crate::store::{self, Ref, UsageBy, UsageOf, UsageRange, UsageSum};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[get(
     "/usage",
@@ -134,9 +134,8 @@ fn row(sum: UsageSum, group: Group) -> Row {
 
 /// Whose usage is asked for. Of others only administrators learn anything, also whether they are there.
 fn whose(ctx: &Ctx, asked: Option<&str>) -> Result<UsageOf, Error> {
+    let is_admin = ctx.caller()?.administers();
     let caller = ctx.user()?;
-    // An API key is nobody who administers anything.
-    let is_admin = caller.admin == Admin::Yes && ctx.caller()?.api_key().is_none();
     match asked {
         None => Ok(UsageOf::User(caller.id)),
         Some("all") if is_admin => Ok(UsageOf::Everybody),

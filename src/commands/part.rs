@@ -36,7 +36,7 @@ impl Part {
         clear_abandoned(folder);
         // Put together anew: a folder may be named with a slash behind it.
         let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(format!("{MARK}{}{ENDING}", uuid::Uuid::new_v4().simple()));
+        name.push(ending());
         let path = folder.join(name);
         let gone = path.clone();
         Part {
@@ -113,17 +113,25 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> Error {
 pub(super) fn remove(path: &Path) {
     if fs::remove_file(path).is_err() && path.is_dir() {
         // Under another name first: whoever still fills it, while a signal ends the process, does not find it any more.
-        let name = format!("{MARK}{}{ENDING}", uuid::Uuid::new_v4().simple());
-        let gone = path.with_file_name(name);
+        let gone = path.with_file_name(ending());
         let gone = fs::rename(path, &gone).map_or(path, |()| gone.as_path());
         // One file may just have been on its way there.
-        let _is_removed = (0..3).any(|_| fs::remove_dir_all(gone).is_ok());
+        for _ in 0..3 {
+            if fs::remove_dir_all(gone).is_ok() {
+                break;
+            }
+        }
     }
     for suffix in BESIDE {
         let mut beside = path.as_os_str().to_owned();
         beside.push(suffix);
         fs::remove_file(PathBuf::from(beside)).ok();
     }
+}
+
+/// What tells a part's name from all others.
+fn ending() -> String {
+    format!("{MARK}{}{ENDING}", uuid::Uuid::new_v4().simple())
 }
 
 /// Whether a part of ours has this name.

@@ -194,7 +194,8 @@ impl<A: Into<Reply>> Later<A> {
 
 impl<A> Later<A> {
     /// Has `gone` called if the client hangs up while it waits for its answer, or while it is streamed to. At most once,
-    /// on the poll thread, or at once if it has left already: it must not wait. A client that has closed only its own side counts as gone.
+    /// on the poll thread, or at once if it has left already: it must not wait. A client that has closed only its
+    /// own side counts as gone.
     pub fn on_gone(&self, gone: impl FnOnce() + Send + 'static) {
         self.0.on_gone(Box::new(gone));
     }

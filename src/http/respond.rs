@@ -203,8 +203,8 @@ impl Exchange {
     }
 }
 
-/// Sends on from the outbox, reading further pieces as long as the socket takes them. What has such
-/// pieces must not be sent on by the poll thread, as they may have to be read from a disk.
+/// Sends on from the outbox, reading further pieces as long as the socket takes them. What has such pieces must
+/// not be sent on by the poll thread, as they may have to be read from a disk.
 ///
 /// The connection is busy, so nobody else touches its outbox: disks are read and written without the lock, for which the
 /// poll thread waits when the client says something.

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
@@ -86,12 +87,8 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text::Plain(text.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Text, A::Error> {
-        let mut parts = Vec::new();
-        while let Some(part) = elements.next_element()? {
-            parts.push(part);
-        }
-        Ok(Text::Parts(parts))
+    fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Text, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(parts)).map(Text::Parts)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text, A::Error> {

@@ -81,8 +81,7 @@ impl Provider for Fallback {
             });
             match outcome {
                 Err(failure) if !has_begun && failure.kind != FailureKind::Stopped => failures.push(failure),
-                Err(failure) => return Err(failure.of(choice.provider.name(), &choice.model)),
-                Ok(completion) => return Ok(completion),
+                outcome => return outcome.map_err(|failure| failure.of(choice.provider.name(), &choice.model)),
             }
         }
         Err(self.all_failed(failures))
@@ -95,8 +94,7 @@ impl Provider for Fallback {
             body.insert("model".to_owned(), choice.model.clone().into());
             match choice.provider.embed(&body, stop) {
                 Err(failure) if failure.kind != FailureKind::Stopped => failures.push(failure),
-                Err(failure) => return Err(failure.of(choice.provider.name(), &choice.model)),
-                Ok(answer) => return Ok(answer),
+                outcome => return outcome.map_err(|failure| failure.of(choice.provider.name(), &choice.model)),
             }
         }
         Err(self.all_failed(failures))

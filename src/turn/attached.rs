@@ -98,14 +98,14 @@ pub(super) fn read_into(store: &SharedStore, source: Source<'_>, branch: &mut [U
     };
     for message in branch.iter_mut().rev() {
         for (index, attachment) in message.attachments.iter().enumerate() {
-            if picture_type(&attachment.content_type).is_some() && left.has_room_for(attachment) {
-                left.picture_bytes -= attachment.size;
-                let enclosed = files.enclosed.entry(message.id).or_default();
-                enclosed.images.push(image(store, attachment));
-                continue;
-            }
             if picture_type(&attachment.content_type).is_some() {
-                message.content += &unseen(attachment);
+                if left.has_room_for(attachment) {
+                    left.picture_bytes -= attachment.size;
+                    let enclosed = files.enclosed.entry(message.id).or_default();
+                    enclosed.images.push(image(store, attachment));
+                } else {
+                    message.content += &unseen(attachment);
+                }
                 continue;
             }
             // What one file of a message leaves of its share, those behind it may have.

@@ -9,8 +9,8 @@ use crate::store::{self, Utterance};
 const TOKENS_MAX: usize = 6_000;
 
 /// The messages of a prompt. `branch` is oldest first and ends with the user's new message, which is always kept,
-/// however long it is, and does not count as one of the `messages_max`. What is `enclosed` goes with its message. A model that is
-/// given the beginning of its reply, `begun`, goes on from there.
+/// however long it is, and does not count as one of the `messages_max`. What is `enclosed` goes with its message. A
+/// model that is given the beginning of its reply, `begun`, goes on from there.
 pub(super) fn build(
     system_prompt: Option<&str>,
     branch: &[Utterance],

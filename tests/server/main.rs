@@ -1,7 +1,7 @@
 //! Drives the real `fireside` binary over real sockets, from the wire contract alone: every test starts its own
 //! server on port 0 with its own data directory and an empty environment, and talks to it as a client would, or as
-//! one should not. What these tests know, a client can know: of the library they take only the table of routes, its
-//! checks of secrets, and the limit of descriptors.
+//! one should not. What these tests know, a client can know: of the library they take only the table of routes, with
+//! what stands in it, and the way to more descriptors.
 
 // The modules are test code in Clippy's sense only with `cfg(test)` on them; without it, it would forbid `unwrap` in
 // every function that is not itself a `#[test]`.
