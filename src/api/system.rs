@@ -7,7 +7,7 @@ use super::providers::{Runner, runners};
 use super::{Ctx, session, ui};
 use crate::backups::Progress;
 use crate::error::Error;
-use crate::http::{Auth, Either, Html, Json, Query, Raw, Reply, Route, Typed, get};
+use crate::http::{Auth, Either, Html, Json, MaybeQuery, Raw, Reply, Route, Typed, get};
 use crate::store::{self, Admin};
 
 pub(super) const ROUTES: &[Route<Ctx>] = &[
@@ -120,7 +120,7 @@ struct AskHealth {
 }
 
 /// Supervisors ask this often: nothing is looked up unless somebody asks for it.
-fn health(ctx: &Ctx, Query(query): Query<AskHealth>) -> Result<Typed<Health>, Error> {
+fn health(ctx: &Ctx, MaybeQuery(query): MaybeQuery<AskHealth>) -> Result<Typed<Health>, Error> {
     let detail = ctx.app.store.trouble();
     let (code, status) = if detail.is_none() {
         (200, "healthy")
@@ -128,7 +128,7 @@ fn health(ctx: &Ctx, Query(query): Query<AskHealth>) -> Result<Typed<Health>, Er
         (503, "failing")
     };
     let is_verbose = query
-        .verbose
+        .and_then(|query| query.verbose)
         .is_some_and(|word| !["0", "false"].contains(&word.as_str()));
     let parts = (is_verbose && session::is_signed_in(&ctx.app, &ctx.request)).then(|| Parts {
         store: StoreHealth {

@@ -1,6 +1,7 @@
 //! Random secrets, one-time codes, and digests of tokens that must be remembered without being kept.
 
-use jwt_simple::reexports::rand::{Rng as _, rng};
+use jwt_simple::reexports::rand::rand_core::UnwrapErr;
+use jwt_simple::reexports::rand::{Rng as _, rngs::SysRng};
 use sha2::{Digest as _, Sha256};
 
 use crate::hex::hex;
@@ -28,10 +29,13 @@ pub fn digest_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// From the generator that jwt-simple brings along (ChaCha, seeded by the operating system): no second one is needed.
+/// From the operating system, through what jwt-simple brings along.
+///
+/// # Panics
+/// When the system has none, as everything here does that needs some.
 fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    rng().fill_bytes(&mut bytes);
+    UnwrapErr(SysRng).fill_bytes(&mut bytes);
     bytes
 }
 

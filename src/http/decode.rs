@@ -3,6 +3,8 @@
 //! A handler is a plain function. What its parameters are made of (path, query, body) is said by their types, and the
 //! endpoint that wraps the function (`Json`, `Created`, …) says what becomes of its result.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
@@ -22,6 +24,8 @@ pub struct Spec {
     pub(super) path: Option<Part>,
     pub(super) query: Option<Part>,
     pub(super) body: Option<(BodyKind, Part)>,
+    /// Nothing at all is a query that asks for nothing.
+    pub(super) may_lack_query: bool,
     /// Nothing at all is a body without any field.
     pub(super) may_lack_body: bool,
     pub(super) files: Option<FileField>,
@@ -37,7 +41,8 @@ type Takes = fn(&mut Values) -> Result<(), Error>;
 /// One part of a request: what it is checked against, and the schema that documents it.
 #[derive(Debug)]
 pub(super) struct Part {
-    pub(super) shape: Shape,
+    /// Made when there is something to check for the first time.
+    pub(super) shape: LazyLock<Shape>,
     pub(super) schema: SchemaOf,
 }
 
@@ -76,7 +81,9 @@ impl Values {
     pub(super) fn check(&mut self, spec: &Spec) -> Result<(), Error> {
         let mut issues = Vec::new();
         check_map(spec.path.as_ref(), &mut self.path, "path", &mut issues);
-        check_map(spec.query.as_ref(), &mut self.query, "query", &mut issues);
+        let query = spec.query.as_ref();
+        let query = query.filter(|_| !spec.may_lack_query || !self.query.is_empty());
+        check_map(query, &mut self.query, "query", &mut issues);
         if spec.may_lack_body {
             self.body.get_or_insert_with(|| Value::Object(Map::new()));
         }
@@ -132,6 +139,10 @@ pub struct Path<T>(pub T);
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
+/// Query parameters that may all be left out.
+#[derive(Debug)]
+pub struct MaybeQuery<T>(pub Option<T>);
+
 /// A JSON body.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
@@ -165,7 +176,7 @@ fn shape<T: JsonSchema>() -> Shape {
 /// Parameters: documented one by one.
 fn parameters<T: JsonSchema>() -> Part {
     Part {
-        shape: shape::<T>(),
+        shape: LazyLock::new(shape::<T>),
         schema: T::json_schema,
     }
 }
@@ -173,7 +184,7 @@ fn parameters<T: JsonSchema>() -> Part {
 /// A body: documented under its type's name.
 fn body<T: JsonSchema>() -> Part {
     Part {
-        shape: shape::<T>(),
+        shape: LazyLock::new(shape::<T>),
         schema: SchemaGenerator::subschema_for::<T>,
     }
 }
@@ -222,6 +233,20 @@ impl<T: DeserializeOwned + JsonSchema> Input for Query<T> {
 
     fn take(values: &mut Values) -> Result<Self, Error> {
         typed(Value::Object(std::mem::take(&mut values.query))).map(Query)
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema> Input for MaybeQuery<T> {
+    fn describe(spec: &mut Spec) {
+        Query::<T>::describe(spec);
+        spec.may_lack_query = true;
+    }
+
+    fn take(values: &mut Values) -> Result<Self, Error> {
+        if values.query.is_empty() {
+            return Ok(MaybeQuery(None));
+        }
+        Query::take(values).map(|Query(query)| MaybeQuery(Some(query)))
     }
 }
 

@@ -56,8 +56,8 @@ pub use cors::{Sharing, parse_origin};
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::Spec;
 pub use decode::{
-    Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, MaybeBody, NoContent, Path,
-    Query, Raw, SomeFiles, read_body,
+    Body, ByType, Created, Deferred, Endpoint, Form, FormFile, FormFiles, Input, Json, MaybeBody, MaybeQuery,
+    NoContent, Path, Query, Raw, SomeFiles, read_body,
 };
 pub use figures::Figures;
 pub use forms::decode_percent;

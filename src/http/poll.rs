@@ -35,7 +35,7 @@ const QUIET_TICKS: u32 = 2;
 const REST_EVERY: Duration = Duration::from_secs(60);
 
 /// Bytes read from a connection at a time.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 16 * 1024;
 
 /// Connections accepted before the others are looked at again.
 const ACCEPT_MAX: usize = 256;

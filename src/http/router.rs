@@ -195,15 +195,15 @@ pub struct Router<C: 'static> {
 struct Entry<C: 'static> {
     route: &'static Route<C>,
     answers: Answers<C>,
-    /// Who answers forms, where that is somebody else.
-    forms: Option<Answers<C>>,
+    /// Who answers forms, where that is somebody else: on a few routes.
+    forms: Option<Box<Answers<C>>>,
 }
 
 /// An endpoint and what it reads.
 struct Answers<C: 'static> {
     endpoint: &'static dyn Endpoint<C>,
     /// Made for the first request, as most routes of a start are never asked for.
-    spec: OnceLock<Spec>,
+    spec: OnceLock<Box<Spec>>,
 }
 
 impl<C> Answers<C> {
@@ -215,7 +215,7 @@ impl<C> Answers<C> {
     }
 
     fn spec(&self) -> &Spec {
-        self.spec.get_or_init(|| self.endpoint.spec())
+        self.spec.get_or_init(|| Box::new(self.endpoint.spec()))
     }
 }
 
@@ -244,13 +244,13 @@ impl<C> Router<C> {
     /// Reads the tables.
     pub fn new(families: &[Family<C>], sizes: Sizes) -> Router<C> {
         let mut root = Node::default();
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(families.iter().map(|family| family.routes.len()).sum());
         for route in families.iter().flat_map(|family| family.routes) {
             root.add(route.path, entries.len());
             entries.push(Entry {
                 route,
                 answers: Answers::new(route.endpoint),
-                forms: route.endpoint.for_forms().map(Answers::new),
+                forms: route.endpoint.for_forms().map(Answers::new).map(Box::new),
             });
         }
         Router {

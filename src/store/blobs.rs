@@ -201,10 +201,13 @@ pub(super) fn collect(tx: &Tx<'_>) -> Result<(), Error> {
 
 /// At start nobody is uploading: what is not used now will not be.
 pub(super) fn abandon_unused(tx: &Tx<'_>) -> Result<(), Error> {
-    tx.execute(
-        "UPDATE blobs SET touched_at = '' WHERE uses = 0 AND touched_at > ''",
-        (),
-    )?;
+    let sql = "SELECT 1 FROM blobs WHERE uses = 0 AND touched_at > '' LIMIT 1";
+    if tx.first(sql, (), |_| Ok(()))?.is_some() {
+        tx.execute(
+            "UPDATE blobs SET touched_at = '' WHERE uses = 0 AND touched_at > ''",
+            (),
+        )?;
+    }
     Ok(())
 }
 

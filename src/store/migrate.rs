@@ -22,9 +22,14 @@ pub(super) struct Section<'s> {
 
 /// Splits the schema at its headings.
 pub(super) fn sections(schema: &str) -> Vec<Section<'_>> {
-    let headings = schema.match_indices("-- v").filter_map(|(at, mark)| {
-        let is_line = at == 0 || schema[..at].ends_with('\n');
-        let (number, _) = schema[at + mark.len()..].split_once(':').filter(|_| is_line)?;
+    let mut next = 0;
+    let lines = schema.split_inclusive('\n').map(|line| {
+        let at = next;
+        next += line.len();
+        (at, line)
+    });
+    let headings = lines.filter_map(|(at, line)| {
+        let (number, _) = line.strip_prefix("-- v")?.split_once(':')?;
         Some((at, number.parse().ok()?))
     });
     let starts: Vec<(usize, i32)> = headings.collect();
