@@ -124,9 +124,8 @@ impl Engine {
     /// no new connections, requests in flight are answered.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Internal`] when a thread does not start or polling fails.
+    /// [`crate::error::Kind::Internal`] when polling fails.
     pub fn run(self, stop: &AtomicBool) -> Result<(), Error> {
-        workers::start(&self.shared)?;
         let outcome = Poll::new(self.poll, self.listener, &self.shared).run(stop);
         let workers = self.shared.jobs.close();
         join(workers.into_iter().chain(self.shared.receivers.close()));
@@ -248,7 +247,7 @@ impl Shared {
         let line = Line::of(request.method());
         let responder = Responder::new(self, conn, &request);
         let job = Job::Answer(Box::new((request, responder)));
-        if let Err(job) = self.jobs.push(line, job) {
+        if let Err(job) = workers::push(self, line, job) {
             job.turn_away();
         }
     }

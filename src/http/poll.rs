@@ -20,7 +20,7 @@ use super::conn::{Conn, Flushed, OnGone, Outbox, Phase, State};
 use super::listener::{CALL, LISTENER, Shared};
 use super::parse::refuse;
 use super::reply::Reply;
-use super::workers::{Job, Line, TURNS_GIVEN_MAX};
+use super::workers::{self, Job, Line, TURNS_GIVEN_MAX};
 use super::{push, respond, socket};
 use crate::error::Error;
 use crate::system;
@@ -167,7 +167,7 @@ impl<'e> Poll<'e> {
                 self.shared.jobs.hurry();
                 if self.quiet.is_for_rest() {
                     // This line takes everything.
-                    drop(self.shared.jobs.push(Line::Reads, Job::Rest));
+                    drop(workers::push(self.shared, Line::Reads, Job::Rest));
                 }
                 if let Some(since) = stopping {
                     if since.elapsed() >= STOP_GENTLY && !hurried {
@@ -272,7 +272,7 @@ impl<'e> Poll<'e> {
                         state.phase = Phase::Busy;
                         drop(state);
                         if let Err(Job::Resume(conn)) =
-                            self.shared.jobs.push(Line::Reads, Job::Resume(Arc::clone(conn)))
+                            workers::push(self.shared, Line::Reads, Job::Resume(Arc::clone(conn)))
                         {
                             conn.abandon(&mut conn.lock());
                         }

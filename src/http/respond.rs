@@ -14,7 +14,7 @@ use super::reply::Wording;
 use super::reply::{Framed, Reply, print, print_open};
 use super::request::{Request, RequestId};
 use super::socket::Socket;
-use super::workers::{Job, Line};
+use super::workers::{self, Job, Line};
 use crate::error::{Error, Kind};
 
 /// How much of a reply is read and sent at a time.
@@ -313,7 +313,7 @@ impl Job {
             // Sent by a worker in its turn. Sent here, it would be followed here by the request behind it, which is
             // turned away as well, and so on down the stack: a packet holds more requests than a stack.
             let job = Job::Resume(Arc::clone(&exchange.conn));
-            if exchange.shared.jobs.push(Line::Reads, job).is_err() {
+            if workers::push(&exchange.shared, Line::Reads, job).is_err() {
                 exchange.conn.abandon(&mut exchange.conn.lock());
             }
         }

@@ -16,7 +16,7 @@ use super::handshake::Handshake;
 use super::inbox::{Inbox, Listen, Said};
 use super::listener::Shared;
 use super::push::{self, Gone};
-use super::workers::{Job, Line};
+use super::workers::{self, Job, Line};
 
 /// Bytes of one message or frame that a client may send.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -129,7 +129,7 @@ impl Socket {
     }
 
     pub(super) fn put_in_line(&self, line: Line, job: Job) -> Result<(), Job> {
-        self.shared.jobs.push(line, job)
+        workers::push(&self.shared, line, job)
     }
 
     /// Has the poll thread look at the connection.

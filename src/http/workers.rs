@@ -1,10 +1,11 @@
 //! The worker pool: who runs next. Requests that may write never take the last workers, so reads always find one.
 //!
-//! It begins with one worker. One that takes a job and leaves nobody behind who waits for the next starts another first,
-//! as long as there may be more: a server for two needs no threads for sixty.
+//! The first comes with the first job. One that takes a job and leaves nobody behind who waits for the next starts another
+//! first, as long as there may be more: a server for two needs no threads for sixty.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 
@@ -60,6 +61,8 @@ pub(super) struct Jobs {
     workers_max: usize,
     writes_at_once: usize,
     waiting_writes_max: usize,
+    /// There is a worker: nobody who has a job needs to look whether it is the first.
+    has_begun: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -100,15 +103,15 @@ impl Jobs {
                 oldest_read: None,
                 idle: Vec::new(),
                 is_sought: false,
-                // The engine starts the first.
-                started: 1,
-                is_one_coming: true,
+                started: 0,
+                is_one_coming: false,
                 is_patrolling: false,
                 open: true,
             }),
             workers_max: workers.max(1),
             writes_at_once: workers.saturating_sub(for_reads).max(1),
             waiting_writes_max,
+            has_begun: AtomicBool::new(false),
             threads: Mutex::default(),
         }
     }
@@ -127,7 +130,7 @@ impl Jobs {
     }
 
     /// Puts a job in line; gives it back when too many stand there.
-    pub(super) fn push(&self, line: Line, job: Job) -> Result<(), Job> {
+    fn push(&self, line: Line, job: Job) -> Result<(), Job> {
         let mut lines = self.lock();
         let number = lines.arrived;
         lines.arrived += 1;
@@ -245,7 +248,16 @@ impl Jobs {
         }
     }
 
-    /// The worker that is expected did not start: the next to take a job tries again.
+    /// Whether there is no worker yet; whoever is told so starts the first.
+    fn expects_first(&self) -> bool {
+        let mut lines = self.lock();
+        let is_first = lines.started == 0;
+        lines.started += usize::from(is_first);
+        lines.is_one_coming |= is_first;
+        is_first
+    }
+
+    /// The worker that is expected did not start: the next to take a job, or to have one, tries again.
     fn expect_nobody(&self) {
         let mut lines = self.lock();
         lines.started -= 1;
@@ -286,11 +298,24 @@ impl Drop for Patrolling<'_> {
     }
 }
 
+/// Puts a job in line; gives it back when too many stand there, or when there is no worker and the system gives none.
+pub(super) fn push(shared: &Arc<Shared>, line: Line, job: Job) -> Result<(), Job> {
+    let jobs = &shared.jobs;
+    if !jobs.has_begun.load(Ordering::Relaxed) && jobs.expects_first() {
+        if let Err(error) = start(shared) {
+            log::error!("{error}");
+            return Err(job);
+        }
+        jobs.has_begun.store(true, Ordering::Relaxed);
+    }
+    jobs.push(line, job)
+}
+
 /// Starts the worker that is expected.
 ///
 /// # Errors
 /// [`crate::error::Kind::Internal`] when the system gives no thread.
-pub(super) fn start(shared: &Arc<Shared>) -> Result<(), Error> {
+fn start(shared: &Arc<Shared>) -> Result<(), Error> {
     let mut threads = shared.jobs.threads();
     let worker = thread::Builder::new()
         .name(format!("worker-{}", threads.len()))

@@ -56,7 +56,8 @@ pub(super) struct Link {
 
 /// The connections that may be used again.
 struct Connections {
-    agent: Agent,
+    /// Made when there is something to ask.
+    agent: Option<Agent>,
     /// When a prompt was last sent.
     used: Instant,
 }
@@ -145,7 +146,7 @@ impl Link {
         }
         Ok(Link {
             connections: Mutex::new(Connections {
-                agent: agent(&base_url, &server.timeouts, server.connections_max),
+                agent: None,
                 used: Instant::now(),
             }),
             connections_max: server.connections_max,
@@ -164,6 +165,12 @@ impl Link {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn agent(&self) -> Agent {
+        let mut connections = self.connections();
+        let make = || agent(&self.base_url, &self.reporter.timeouts, self.connections_max);
+        connections.agent.get_or_insert_with(make).clone()
+    }
+
     /// As if no prompt had been sent for longer than connections are kept.
     #[cfg(test)]
     pub(super) fn grow_old(&self) {
@@ -179,7 +186,7 @@ impl Link {
     pub(super) fn let_go(&self) {
         let mut connections = self.connections();
         if connections.used.elapsed() > IDLE_AGE_MAX {
-            connections.agent = agent(&self.base_url, &self.reporter.timeouts, self.connections_max);
+            connections.agent = None;
         }
     }
 
@@ -237,7 +244,7 @@ impl Link {
         path: &str,
         body: impl AsSendBody + Copy,
     ) -> Result<Response<Body>, Refusal> {
-        let agent = self.connections().agent.clone();
+        let agent = self.agent();
         let send = |idle_age_max: Duration| {
             call.restart();
             let mut request = Request::builder().method(method.clone()).uri(self.base_url.join(path));
