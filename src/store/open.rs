@@ -46,25 +46,38 @@ pub(super) struct Opened {
 }
 
 /// SQLite counts every byte of memory that it takes, for figures that nobody asks for, under one lock that all its
-/// connections share. Must come before the first of them, and counts no more from then on.
-fn count_no_memory() {
+/// connections share; and it sets memory aside for each of them, which is written to when it is opened and seldom used
+/// as long as statements are kept. Must come before the first of them, and holds from then on.
+fn spare_memory() {
+    use rusqlite::ffi;
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         #[expect(
             unsafe_code,
-            reason = "sqlite3_config(2) takes a number here; without effect once SQLite is in use"
+            reason = "sqlite3_config(2) takes numbers here, and no memory of ours; without effect once SQLite is in use"
         )]
-        // SAFETY: the option takes one int.
-        let code = unsafe { rusqlite::ffi::sqlite3_config(rusqlite::ffi::SQLITE_CONFIG_MEMSTATUS, 0) };
-        if code != rusqlite::ffi::SQLITE_OK {
-            log::debug!("SQLite goes on counting its memory");
+        // SAFETY: the first option takes an int, the second two, the third a pointer that may be null and two ints.
+        let codes = unsafe {
+            [
+                ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0),
+                ffi::sqlite3_config(ffi::SQLITE_CONFIG_LOOKASIDE, 0, 0),
+                ffi::sqlite3_config(
+                    ffi::SQLITE_CONFIG_PAGECACHE,
+                    std::ptr::null_mut::<std::ffi::c_void>(),
+                    0,
+                    0,
+                ),
+            ]
+        };
+        if codes.iter().any(|code| *code != ffi::SQLITE_OK) {
+            log::debug!("SQLite goes on counting its memory and setting some aside");
         }
     });
 }
 
 /// Opens, creates or migrates the database.
 pub(super) fn open(location: &Location) -> Result<Opened, Error> {
-    count_no_memory();
+    spare_memory();
     let path = &location.database;
     let sections = sections(SCHEMA);
     let newest = sections.last().map_or(0, |section| section.version);
