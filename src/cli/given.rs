@@ -1,7 +1,7 @@
 //! The values of settings as they were given, by flag or variable: found, and made of text. What they mean is none of
 //! its business.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use clap::ArgMatches;
@@ -11,8 +11,8 @@ use crate::error::{Error, Kind};
 
 /// Variables of the process and, behind them, those of `.env`.
 pub struct Environment {
-    process: HashMap<String, String>,
-    file: HashMap<String, String>,
+    process: BTreeMap<String, String>,
+    file: BTreeMap<String, String>,
 }
 
 impl Environment {
@@ -21,7 +21,7 @@ impl Environment {
     /// # Errors
     /// [`Kind::Malformed`] naming the line of `.env` that cannot be read.
     pub fn load() -> Result<Environment, Error> {
-        let mut process = HashMap::new();
+        let mut process = BTreeMap::new();
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else {
                 continue;
@@ -40,7 +40,7 @@ impl Environment {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Error::new(Kind::Malformed, ".env cannot be read").caused_by(error)),
         };
-        let mut file = HashMap::new();
+        let mut file = BTreeMap::new();
         for line in dotenvy::from_read_iter(text.as_bytes()) {
             // dotenvy's own words would show the line, and with it perhaps a key.
             let (name, value) = line.map_err(|error| {

@@ -24,6 +24,8 @@ const FURTHER_PORTS: u16 = 9;
 /// # Errors
 /// A sentence for the terminal.
 pub fn serve(settings: Settings) -> Result<(), Error> {
+    // First of all: from now on whoever is there already waits instead of being refused.
+    let listener = listen(settings.host, settings.port);
     let _log = logger::start(settings.log)?;
     let lock = match lock(&settings)? {
         Lock::Held(lock) => lock,
@@ -37,9 +39,8 @@ pub fn serve(settings: Settings) -> Result<(), Error> {
         }
         Lock::Taken(None) => return Err(in_between(&settings)),
     };
-    let listener = listen(settings.host, settings.port)?;
     let is_wanted = settings.open;
-    run(settings, lock, listener, is_wanted)
+    run(settings, lock, listener?, is_wanted)
 }
 
 /// `fireside` alone: serve on the first free port, or open what runs on this data folder already.
