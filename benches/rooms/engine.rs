@@ -69,7 +69,7 @@ impl Line {
         let engine = Engine::new(listener, limits, handler).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&stop);
-        let engine = std::thread::spawn(move || engine.run(&is_over));
+        let engine = std::thread::spawn(move || engine.run(&is_over, || Ok(())));
         let client = TcpStream::connect(address).unwrap();
         client.set_nodelay(true).unwrap();
         Line {

@@ -231,7 +231,7 @@ fn own(settings: &Settings, held: Held) -> Result<Reach, Error> {
     let (app, nudge, told) = (Arc::clone(ready.app()), ready.nudge(), Arc::clone(&stop));
     let spawned = thread::Builder::new()
         .name("server".into())
-        .spawn(move || ready.run(&told));
+        .spawn(move || ready.run(&told, || Ok(())));
     let thread = spawned.map_err(|error| Error::internal("the server's thread did not start", error))?;
     let mut reach = here(running);
     reach.own = Some(Own {

@@ -83,17 +83,17 @@ fn run(settings: Settings, lock: Held, listener: TcpListener, is_browser_wanted:
     let mut ready = Ready::new(settings, lock, listener)?;
     let stop = Arc::new(AtomicBool::new(false));
     system::stop_on_signals(&stop).map_err(|error| Error::internal("signals cannot be handled", error))?;
-    ready.app.models.watch()?;
-    if let Some(backups) = &ready.app.scheduled {
-        backups.start()?;
-    }
     // First: whoever has read that it is ready finds it.
     ready.announce();
     let start = ready.greet()?;
     if is_browser_wanted {
         open_browser(&start);
     }
-    ready.run(&stop)
+    let app = Arc::clone(&ready.app);
+    ready.run(&stop, || {
+        app.models.watch()?;
+        app.scheduled.as_ref().map_or(Ok(()), |backups| backups.start())
+    })
 }
 
 /// A server with its socket and its store open.
@@ -177,9 +177,9 @@ impl Ready {
         }
     }
 
-    /// Serves until `stop` is set, and closes everything.
-    pub(super) fn run(self, stop: &AtomicBool) -> Result<(), Error> {
-        let outcome = self.engine.run(stop);
+    /// Serves until `stop` is set, and closes everything. `begin` does what can wait until nobody waits for an answer.
+    pub(super) fn run(self, stop: &AtomicBool, begin: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let outcome = self.engine.run(stop, begin);
         if let Some(backups) = &self.app.scheduled {
             backups.close();
         }

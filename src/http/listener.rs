@@ -121,12 +121,13 @@ impl Engine {
     }
 
     /// Serves until `stop` is set, which is looked at twice a second, at a signal and at a [`Nudge`]; then ends gracefully:
-    /// no new connections, requests in flight are answered.
+    /// no new connections, requests in flight are answered. `begin` does what can wait until nobody waits for an answer,
+    /// or half a second.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Internal`] when polling fails.
-    pub fn run(self, stop: &AtomicBool) -> Result<(), Error> {
-        let outcome = Poll::new(self.poll, self.listener, &self.shared).run(stop);
+    /// [`crate::error::Kind::Internal`] when polling fails; those of `begin`.
+    pub fn run(self, stop: &AtomicBool, begin: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let outcome = Poll::new(self.poll, self.listener, &self.shared).run(stop, begin);
         let workers = self.shared.jobs.close();
         join(workers.into_iter().chain(self.shared.receivers.close()));
         outcome

@@ -114,13 +114,17 @@ impl<'e> Poll<'e> {
         }
     }
 
-    pub(super) fn run(&mut self, stop: &AtomicBool) -> Result<(), Error> {
+    pub(super) fn run(&mut self, stop: &AtomicBool, begin: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let mut begin = Some(begin);
         let mut events = Events::with_capacity(1024);
         let mut next_tick = Instant::now() + TICK;
         let mut stopping: Option<Instant> = None;
         let mut hurried = false;
-        let mut turns_given = TURNS_GIVEN_MAX;
+        let mut turns_given = 0;
         loop {
+            if let Some(begin) = begin.take_if(|_| turns_given >= TURNS_GIVEN_MAX || Instant::now() >= next_tick) {
+                begin()?;
+            }
             let wait = match self.knocking {
                 Knocking::Now => Duration::ZERO,
                 _ if turns_given < TURNS_GIVEN_MAX => {

@@ -89,7 +89,7 @@ impl Rig {
             address,
             spool,
             stop,
-            engine: Some(thread::spawn(move || engine.run(&is_over))),
+            engine: Some(thread::spawn(move || engine.run(&is_over, || Ok(())))),
         }
     }
 

@@ -15,9 +15,6 @@ use crate::error::{Error, Kind};
 /// TLS and a list of models need little.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// How long a start goes on before the first is asked: who waits for the server comes first.
-const BEGIN_AFTER: Duration = Duration::from_millis(20);
-
 /// Pause after a round, however many are due: a server that answers at once is not asked without end.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 
@@ -142,7 +139,6 @@ impl Registry {
 
     fn look_after(&self) {
         let asking = self.watch.lock().asking.clone();
-        thread::sleep(BEGIN_AFTER);
         loop {
             let mut next = Instant::now() + LIST_EVERY;
             for member in self.members() {
