@@ -46,8 +46,8 @@ pub(super) struct Opened {
 }
 
 /// SQLite counts every byte of memory that it takes, for figures that nobody asks for, under one lock that all its
-/// connections share; and it sets memory aside for each of them, which is written to when it is opened and seldom used
-/// as long as statements are kept. Must come before the first of them, and holds from then on.
+/// connections share; and it sets pages aside for each of them, which are written to when it is opened, though many a
+/// connection never fills them. Must come before the first of them, and holds from then on.
 fn spare_memory() {
     use rusqlite::ffi;
     static ONCE: Once = Once::new();
@@ -56,11 +56,10 @@ fn spare_memory() {
             unsafe_code,
             reason = "sqlite3_config(2) takes numbers here, and no memory of ours; without effect once SQLite is in use"
         )]
-        // SAFETY: the first option takes an int, the second two, the third a pointer that may be null and two ints.
+        // SAFETY: the first option takes an int, the second a pointer that may be null and two ints.
         let codes = unsafe {
             [
                 ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0),
-                ffi::sqlite3_config(ffi::SQLITE_CONFIG_LOOKASIDE, 0, 0),
                 ffi::sqlite3_config(
                     ffi::SQLITE_CONFIG_PAGECACHE,
                     std::ptr::null_mut::<std::ffi::c_void>(),
@@ -70,7 +69,7 @@ fn spare_memory() {
             ]
         };
         if codes.iter().any(|code| *code != ffi::SQLITE_OK) {
-            log::debug!("SQLite goes on counting its memory and setting some aside");
+            log::debug!("SQLite goes on counting its memory and setting pages aside");
         }
     });
 }
