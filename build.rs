@@ -8,16 +8,26 @@ fn main() {
     let target = |name: &str| env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
     // A program that is linked statically as a whole has nothing to look for, and is relocated by itself.
     let is_static = target("FEATURE").split(',').any(|feature| feature == "crt-static");
-    if target("OS") != "linux" || target("ENV") != "gnu" || is_static {
+    let is_for_another = env::var("HOST") != env::var("TARGET");
+    if target("OS") != "linux" || target("ENV") != "gnu" || is_static || is_for_another {
         return;
     }
-    // The unwinder inside: one library less that has to be found, mapped and bound.
-    println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
+    if has_unwinder() {
+        // Inside: one library less that has to be found, mapped and bound.
+        println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
+    }
     // A megabyte of relocations in a twentieth of the space, where this C library reads them so: from 2.36 on. A program
     // that is built with such a library needs one.
-    if env::var("HOST") == env::var("TARGET") && c_library().is_some_and(|version| version >= (2, 36)) {
+    if c_library().is_some_and(|version| version >= (2, 36)) {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+}
+
+/// Whether whoever links here has GCC's unwinder as an archive: names of files that it finds come back as whole paths.
+fn has_unwinder() -> bool {
+    let linker = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
+    let asked = Command::new(linker).arg("-print-file-name=libgcc_eh.a").output();
+    asked.is_ok_and(|said| said.stdout.starts_with(b"/"))
 }
 
 /// The version of this machine's C library.
