@@ -547,8 +547,8 @@ mod unix {
 }
 
 /// What little of C's mathematics the program uses (SQLite's ranking, numbers in style sheets), so that it starts without
-/// the system's library of it, which takes a tenth of a millisecond to load.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+/// the system's library of it, which takes a tenth of a millisecond to load. A static program loads none.
+#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
 mod mathematics {
     #[expect(
         unsafe_code,

@@ -107,7 +107,7 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// Opens everything; clients wait from now on instead of being refused.
+    /// Opens everything behind the listening socket, at which clients wait already.
     pub(super) fn new(settings: Settings, lock: Held, listener: TcpListener) -> Result<Ready, Error> {
         let spool = settings.spool();
         clear_spool(&spool)?;
