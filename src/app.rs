@@ -16,7 +16,7 @@ use crate::cli::{Settings, Signup};
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
 use crate::http::{Figures, Origins, Request};
-use crate::models::{ModelsConfig, Registry, Timeouts};
+use crate::models::{ModelsConfig, Registry, StoredModels, Timeouts};
 use crate::policy::{MESSAGES_PER_MINUTE, Policy, Rules};
 use crate::pricing::Pricing;
 use crate::render::Renderer;
@@ -99,17 +99,61 @@ pub struct App {
     setup: SetupCode,
 }
 
-impl App {
-    /// Opens the store and prepares everything else.
+/// An application whose store is being opened.
+pub struct Opening {
+    settings: Settings,
+    store: store::Opening<(Rules, StoredModels)>,
+}
+
+impl Opening {
+    /// As parsed.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Prepares everything else meanwhile.
     ///
     /// # Errors
     /// Sentences for the terminal: a folder that cannot be used, a database that is not ours, a secret, a provider or a
     /// table of prices that cannot be used.
-    pub fn new(settings: Settings) -> Result<App, Error> {
+    pub fn finish(self) -> Result<App, Error> {
+        let settings = self.settings;
+        let secrets = &settings.secrets;
         let pricing = Arc::new(pricing(settings.pricing.as_deref())?);
-        let find = |read: &Read<'_>| Ok((Rules::find(read)?, models::find(read)?));
-        let (store, (rules, stored_models)) = Store::open_and_find(&settings.location, find)?;
+        let models = Arc::new(Registry::new(ModelsConfig {
+            default_model: settings.default_model.clone(),
+            // Clients offer the first model of the table as the default.
+            default_name: pricing.models().next().map(str::to_owned),
+            keys: secrets.provider_keys.clone(),
+            openai_base_url: secrets.openai_base_url.clone(),
+            providers: settings.providers.clone(),
+            aliases: settings.aliases.clone(),
+            discovery: settings.discovery,
+            connections_max: settings.max_turns,
+            timeouts: Timeouts::default(),
+        })?);
+        if let Some(secret) = &secrets.external_secret {
+            advise("BETTER_AUTH_SECRET", secret);
+        }
+        let own_names = system::host_name().map(|name| [format!("{name}.local"), name]);
+        let public = settings.public_url.as_deref().and_then(host_of);
+        let names = own_names
+            .into_iter()
+            .flatten()
+            .chain(public)
+            .chain(settings.allowed_hosts.clone());
+        let origins = Origins::new(names, settings.public_url.as_deref()).shared_with(settings.cors_origins.clone());
+        let (store, (rules, stored_models)) = self.store.finish()?;
         let store = Arc::new(store);
+        models.store(stored_models);
+        models.check_default()?;
+        // Where the database is not ours, no secret is left beside it.
+        let tokens = Tokens::new(TokenConfig {
+            secret: secret(&settings)?,
+            algorithm: secrets.jwt_algorithm,
+            lifetime: Duration::from_secs(u64::from(secrets.token_minutes) * 60),
+            external_secret: secrets.external_secret.clone().map(String::into_bytes),
+        })?;
         let clock = Clock;
         let hub = Arc::new(Hub::default());
         let limits = turn::Limits {
@@ -123,38 +167,6 @@ impl App {
             clock,
             limits,
         );
-        let secrets = &settings.secrets;
-        let models = Arc::new(Registry::new(ModelsConfig {
-            default_model: settings.default_model.clone(),
-            // Clients offer the first model of the table as the default.
-            default_name: pricing.models().next().map(str::to_owned),
-            keys: secrets.provider_keys.clone(),
-            openai_base_url: secrets.openai_base_url.clone(),
-            providers: settings.providers.clone(),
-            aliases: settings.aliases.clone(),
-            discovery: settings.discovery,
-            connections_max: settings.max_turns,
-            timeouts: Timeouts::default(),
-        })?);
-        models.store(stored_models);
-        models.check_default()?;
-        let tokens = Tokens::new(TokenConfig {
-            secret: secret(&settings)?,
-            algorithm: secrets.jwt_algorithm,
-            lifetime: Duration::from_secs(u64::from(secrets.token_minutes) * 60),
-            external_secret: secrets.external_secret.clone().map(String::into_bytes),
-        })?;
-        if let Some(secret) = &secrets.external_secret {
-            advise("BETTER_AUTH_SECRET", secret);
-        }
-        let own_names = system::host_name().map(|name| [format!("{name}.local"), name]);
-        let public = settings.public_url.as_deref().and_then(host_of);
-        let names = own_names
-            .into_iter()
-            .flatten()
-            .chain(public)
-            .chain(settings.allowed_hosts.clone());
-        let origins = Origins::new(names, settings.public_url.as_deref()).shared_with(settings.cors_origins.clone());
         Ok(App {
             hub,
             renderer: Arc::new(Renderer::new(Arc::clone(&store))),
@@ -189,6 +201,18 @@ impl App {
             store,
             settings,
         })
+    }
+}
+
+impl App {
+    /// Begins to open the store.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] when no thread starts.
+    pub fn opening(settings: Settings) -> Result<Opening, Error> {
+        let find = |read: &Read<'_>| Ok((Rules::find(read)?, models::find(read)?));
+        let store = Store::opening(&settings.location, find)?;
+        Ok(Opening { settings, store })
     }
 
     /// Whether this server is for this machine alone: bound to loopback, and nothing says that others reach it.

@@ -43,8 +43,9 @@ pub enum Order {
 /// # Errors
 /// [`Kind::Malformed`] naming the flag or variable whose value cannot be used.
 pub fn parse(args: impl IntoIterator<Item = OsString>, environment: &Environment) -> Result<Order, Error> {
-    let words = std::iter::once(OsString::from("fireside")).chain(args);
-    let matches = match command().try_get_matches_from(words) {
+    let words: Vec<_> = std::iter::once(OsString::from("fireside")).chain(args).collect();
+    let found = command().try_get_matches_from(&words);
+    let matches = match found.or_else(|_| command_and_help().try_get_matches_from(words)) {
         Ok(matches) => matches,
         Err(error) => return Ok(Order::Say(error)),
     };
@@ -74,20 +75,17 @@ fn of_folder(matches: &ArgMatches, environment: &Environment) -> Result<Settings
 /// The script that completes this program's words in a shell: bash, zsh or fish.
 pub fn completions(shell: &str) -> String {
     let mut script = Vec::new();
-    let (shell, command) = (shell.parse(), &mut command());
+    let (shell, command) = (shell.parse(), &mut command_and_help());
     clap_complete::generate(shell.unwrap_or(Shell::Bash), command, "fireside", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
+/// All words. What the settings mean is not among them: a start, which has no use for it, would wait for it.
 fn command() -> Command {
     let serve = SETTINGS.iter().filter(|setting| !setting.flag.is_empty()).fold(
         Command::new("serve").about("Serve on the address and port given"),
         |command, setting| {
-            let help = format!(
-                "{} [default: {}] [env: {}]",
-                setting.help, setting.default, setting.variable
-            );
-            let arg = Arg::new(setting.flag).long(setting.flag).help(help);
+            let arg = Arg::new(setting.flag).long(setting.flag);
             command.arg(if setting.value.is_empty() {
                 arg.action(ArgAction::SetTrue)
             } else if setting.many == Many::Yes {
@@ -97,6 +95,16 @@ fn command() -> Command {
             })
         },
     );
+    Command::new("fireside")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A chat server for AI models that is one file. Without a command: serve on this machine and open the browser.")
+        .subcommand(serve)
+        .subcommands(transfers::commands())
+        .subcommands(words::commands())
+}
+
+/// The same, with what the settings mean.
+fn command_and_help() -> Command {
     let variables = SETTINGS.iter().filter(|setting| setting.flag.is_empty()).fold(
         String::from("Variables without a flag:\n"),
         |mut text, setting| {
@@ -107,10 +115,15 @@ fn command() -> Command {
             text
         },
     );
-    Command::new("fireside")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A chat server for AI models that is one file. Without a command: serve on this machine and open the browser.")
-        .subcommand(serve.after_help(variables))
-        .subcommands(transfers::commands())
-        .subcommands(words::commands())
+    let tell = |command: Command, setting: &Setting| {
+        let help = format!(
+            "{} [default: {}] [env: {}]",
+            setting.help, setting.default, setting.variable
+        );
+        command.mut_arg(setting.flag, |arg| arg.help(help))
+    };
+    command().mut_subcommand("serve", |serve| {
+        let flags = SETTINGS.iter().filter(|setting| !setting.flag.is_empty());
+        flags.fold(serve, tell).after_help(variables)
+    })
 }

@@ -176,8 +176,8 @@ fn service(name: &str) -> Line {
     let Order::Serve(settings) = order else {
         panic!("no settings: {order:?}");
     };
-    let app = App::new(*settings).unwrap();
-    Line::new(Arc::new(Service::new(Arc::new(app))), folder)
+    let opening = App::opening(*settings).unwrap();
+    Line::new(Arc::new(Service::new(opening).unwrap()), folder)
 }
 
 #[divan::bench]

@@ -49,7 +49,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, Opening};
 use crate::error::{Error, Issue, Kind};
 use crate::http::{
     Auth, FORM_BYTES_MAX, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing, Wording,
@@ -266,10 +266,19 @@ pub struct Service {
 
 impl Service {
     /// All routes over this application.
-    pub fn new(app: Arc<App>) -> Service {
-        let assets = Arc::new(Assets::new(app.settings.assets.clone()));
-        let router = Router::new(TABLES, app.settings.sizes());
-        Service { app, assets, router }
+    ///
+    /// # Errors
+    /// Those of [`Opening::finish`].
+    pub fn new(opening: Opening) -> Result<Service, Error> {
+        let assets = Arc::new(Assets::new(opening.settings().assets.clone()));
+        let router = Router::new(TABLES, opening.settings().sizes());
+        let app = Arc::new(opening.finish()?);
+        Ok(Service { app, assets, router })
+    }
+
+    /// What its handlers may reach.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
     }
 }
 

@@ -107,7 +107,8 @@ impl<'e> Poll<'e> {
             listener: Some(listener),
             conns: HashMap::new(),
             next_key: 0,
-            knocking: Knocking::Nobody,
+            // The socket has been listening for a while.
+            knocking: Knocking::Now,
             scratch: vec![0; READ_BYTES],
             quiet: Quiet::default(),
             gone: Vec::new(),

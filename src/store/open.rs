@@ -75,9 +75,8 @@ fn spare_memory() {
 }
 
 /// Opens, creates or migrates the database.
-pub(super) fn open(location: &Location) -> Result<Opened, Error> {
+pub(super) fn open(path: &Path) -> Result<Opened, Error> {
     spare_memory();
-    let path = &location.database;
     let sections = sections(SCHEMA);
     let newest = sections.last().map_or(0, |section| section.version);
     let is_new = !check_header(path, newest)?;

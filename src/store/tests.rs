@@ -33,8 +33,8 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 
 use super::{
-    Admin, Branch, DATABASE_FILE, Location, Means, MessageDetails, NewConversation, NewMessage, NewUser, Ref, Role,
-    SharedStore, State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation,
+    Admin, Branch, DATABASE_FILE, Location, Means, MessageDetails, NewConversation, NewMessage, NewUser, Read, Ref,
+    Role, SharedStore, State, Store, Tx, User, failed, find_conversation, find_user_by_id, insert_conversation,
     insert_message, insert_user, list_branch,
 };
 use crate::clock::Clock;
@@ -125,6 +125,12 @@ impl Rig {
         Store::open(&self.location).unwrap()
     }
 
+    /// How long the write-ahead log is, if there is one.
+    fn log_bytes(&self) -> u64 {
+        let log = self.location.folder.join(format!("{DATABASE_FILE}-wal"));
+        std::fs::metadata(log).map_or(0, |log| log.len())
+    }
+
     pub(crate) fn user(&self, name: &str) -> User {
         let new = new_user(name);
         self.write(move |tx| insert_user(tx, &new)).unwrap()
@@ -213,8 +219,7 @@ fn reopening_keeps_everything() {
     let installation = rig.installation().to_owned();
     rig.close();
     // Folded in: the file alone holds everything, and copying it is a backup.
-    let log = rig.location.folder.join(format!("{DATABASE_FILE}-wal"));
-    assert_eq!(std::fs::metadata(log).map_or(0, |log| log.len()), 0);
+    assert_eq!(rig.log_bytes(), 0);
     let again = rig.another();
     assert_eq!(again.installation(), installation);
     let found = again
@@ -224,6 +229,29 @@ fn reopening_keeps_everything() {
     let user = again.read(|read| find_user_by_id(read, ann.id)).unwrap().unwrap();
     assert_eq!((user.uuid, user.conversation_count), (ann.uuid, 1));
     again.close();
+}
+
+#[test]
+fn an_opening_that_nobody_waits_for_is_closed_again() {
+    let rig = Rig::new();
+    rig.store.close();
+    let (begun, has_begun) = channel();
+    let find = move |_: &Read<'_>| begun.send(()).map_err(|error| Error::internal("nobody asked", error));
+    drop(Store::opening(&rig.location, find).unwrap());
+    // What it found nobody was told: its thread has ended, and folded the log in.
+    has_begun.recv().unwrap();
+    assert_eq!(rig.log_bytes(), 0);
+    assert!(rig.another().read(|read| find_user_by_id(read, 1)).unwrap().is_none());
+}
+
+#[test]
+fn what_a_start_cannot_find_is_said_with_the_file() {
+    let rig = Rig::new();
+    rig.store.close();
+    let find = |_: &Read<'_>| Err::<(), _>(Error::new(Kind::Internal, "no such table: settings"));
+    let error = Store::opening(&rig.location, find).unwrap().finish().err().unwrap();
+    assert!(error.to_string().contains(DATABASE_FILE), "{error}");
+    assert_eq!(error.kind(), Kind::Unavailable);
 }
 
 #[test]

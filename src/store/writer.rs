@@ -16,7 +16,9 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -76,6 +78,22 @@ const COLLECT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Writer {
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A writer whose thread is still opening what it will write to.
+pub(super) struct Starting<T> {
+    writer: Writer,
+    begun: Receiver<Result<(String, T), Error>>,
+}
+
+impl<T> Starting<T> {
+    /// Waits until it is open, however long that takes: a newer version may have much to change in it. Gives the writer,
+    /// the installation and what was found.
+    pub(super) fn finish(self) -> Result<(Writer, String, T), Error> {
+        let ended = |error| Error::internal("the writer thread ended before it began", error);
+        let (installation, found) = self.begun.recv().map_err(ended)??;
+        Ok((self.writer, installation, found))
+    }
 }
 
 struct Queue {
@@ -199,11 +217,11 @@ impl<T> Slot<T> {
 }
 
 impl Writer {
-    /// Runs `first` in a transaction of its own, and then starts the thread.
-    pub(super) fn start<T>(
-        connection: Connection,
-        first: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
-    ) -> Result<(Writer, T), Error> {
+    /// Starts the thread: it opens the database, runs `first` in a transaction of its own, and then writes.
+    pub(super) fn start<T: Send + 'static>(
+        database: PathBuf,
+        first: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Starting<T>, Error> {
         let queue = Arc::new(Queue {
             inbox: Mutex::new(Inbox {
                 jobs: VecDeque::new(),
@@ -217,17 +235,32 @@ impl Writer {
             jobs: AtomicU64::new(0),
             written: AtomicU64::new(1),
         });
-        let value = alone(&Pen::new(&connection, &queue), first)?;
         let served = Arc::clone(&queue);
+        let (tell, begun) = mpsc::sync_channel(1);
+        let work = move || {
+            // Whoever has given up waiting for the word has closed the queue.
+            let opened = match open::open(&database) {
+                Ok(opened) => opened,
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            let pen = Pen::new(&opened.connection, &served);
+            match alone(&pen, first) {
+                Ok(value) => {
+                    drop(tell.send(Ok((opened.installation, value))));
+                    serve(&pen, &served);
+                }
+                Err(error) => drop(tell.send(Err(open::refused(&database, error)))),
+            }
+        };
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || serve(&Pen::new(&connection, &served), &served))
+            .spawn(work)
             .map_err(|error| Error::internal("the writer thread did not start", error))?;
         let writer = Writer {
             queue,
             thread: Mutex::new(Some(thread)),
         };
-        Ok((writer, value))
+        Ok(Starting { writer, begun })
     }
 
     pub(super) fn run<T: Send + 'static>(
