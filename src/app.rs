@@ -51,7 +51,7 @@ const PRICING_BYTES_MAX: u64 = 1024 * 1024;
 /// Everything that handlers share.
 pub struct App {
     /// As parsed.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// All data.
     pub store: SharedStore,
     /// Which models there are.
@@ -99,42 +99,28 @@ pub struct App {
     setup: SetupCode,
 }
 
-/// An application whose store is being opened.
-pub struct Opening {
-    settings: Settings,
-    store: store::Opening<(Rules, StoredModels)>,
+/// What of an application needs no store.
+struct Prepared {
+    pricing: Arc<Pricing>,
+    models: Arc<Registry>,
+    origins: Origins,
 }
 
-impl Opening {
-    /// As parsed.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Prepares everything else meanwhile.
-    ///
-    /// # Errors
-    /// Sentences for the terminal: a folder that cannot be used, a database that is not ours, a secret, a provider or a
-    /// table of prices that cannot be used.
-    pub fn finish(self) -> Result<App, Error> {
-        let settings = self.settings;
-        let secrets = &settings.secrets;
+impl Prepared {
+    fn new(settings: &Settings) -> Result<Prepared, Error> {
         let pricing = Arc::new(pricing(settings.pricing.as_deref())?);
-        let models = Arc::new(Registry::new(ModelsConfig {
+        let models = Registry::new(ModelsConfig {
             default_model: settings.default_model.clone(),
             // Clients offer the first model of the table as the default.
             default_name: pricing.models().next().map(str::to_owned),
-            keys: secrets.provider_keys.clone(),
-            openai_base_url: secrets.openai_base_url.clone(),
+            keys: settings.secrets.provider_keys.clone(),
+            openai_base_url: settings.secrets.openai_base_url.clone(),
             providers: settings.providers.clone(),
             aliases: settings.aliases.clone(),
             discovery: settings.discovery,
             connections_max: settings.max_turns,
             timeouts: Timeouts::default(),
-        })?);
-        if let Some(secret) = &secrets.external_secret {
-            advise("BETTER_AUTH_SECRET", secret);
-        }
+        })?;
         let own_names = system::host_name().map(|name| [format!("{name}.local"), name]);
         let public = settings.public_url.as_deref().and_then(host_of);
         let names = own_names
@@ -143,17 +129,58 @@ impl Opening {
             .chain(public)
             .chain(settings.allowed_hosts.clone());
         let origins = Origins::new(names, settings.public_url.as_deref()).shared_with(settings.cors_origins.clone());
-        let (store, (rules, stored_models)) = self.store.finish()?;
+        Ok(Prepared {
+            pricing,
+            models: Arc::new(models),
+            origins,
+        })
+    }
+}
+
+impl App {
+    /// Opens the store and prepares everything else; and does `meanwhile`, which takes no longer so.
+    ///
+    /// # Errors
+    /// Sentences for the terminal: a folder that cannot be used, a database that is not ours, a secret, a provider or a
+    /// table of prices that cannot be used.
+    pub fn open<M: Send + 'static>(
+        settings: Settings,
+        meanwhile: impl FnOnce(&Settings) -> M + Send + 'static,
+    ) -> Result<(App, M), Error> {
+        let settings = Arc::new(settings);
+        let shared = Arc::clone(&settings);
+        let prepare = move || (Prepared::new(&shared), meanwhile(&shared));
+        let find = |read: &Read<'_>| Ok((Rules::find(read)?, models::find(read)?));
+        let (store, found, (prepared, done)) = Store::open_and_find(&settings.location, find, prepare)?;
+        let app = App::new(settings, prepared?, store, found)?;
+        Ok((app, done))
+    }
+
+    fn new(
+        settings: Arc<Settings>,
+        prepared: Prepared,
+        store: Store,
+        (rules, stored_models): (Rules, StoredModels),
+    ) -> Result<App, Error> {
+        let Prepared {
+            pricing,
+            models,
+            origins,
+        } = prepared;
         let store = Arc::new(store);
         models.store(stored_models);
         models.check_default()?;
-        // Where the database is not ours, no secret is left beside it.
+        let secrets = &settings.secrets;
+        // Only now: where the database is not ours, no secret is left beside it.
         let tokens = Tokens::new(TokenConfig {
             secret: secret(&settings)?,
             algorithm: secrets.jwt_algorithm,
             lifetime: Duration::from_secs(u64::from(secrets.token_minutes) * 60),
             external_secret: secrets.external_secret.clone().map(String::into_bytes),
         })?;
+        if let Some(secret) = &secrets.external_secret {
+            advise("BETTER_AUTH_SECRET", secret);
+        }
         let clock = Clock;
         let hub = Arc::new(Hub::default());
         let limits = turn::Limits {
@@ -201,18 +228,6 @@ impl Opening {
             store,
             settings,
         })
-    }
-}
-
-impl App {
-    /// Begins to open the store.
-    ///
-    /// # Errors
-    /// [`Kind::Internal`] when no thread starts.
-    pub fn opening(settings: Settings) -> Result<Opening, Error> {
-        let find = |read: &Read<'_>| Ok((Rules::find(read)?, models::find(read)?));
-        let store = Store::opening(&settings.location, find)?;
-        Ok(Opening { settings, store })
     }
 
     /// Whether this server is for this machine alone: bound to loopback, and nothing says that others reach it.

@@ -11,7 +11,6 @@ use std::thread::JoinHandle;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use fireside::api::Service;
-use fireside::app::App;
 use fireside::cli::{self, Environment, Order};
 use fireside::error::Error;
 use fireside::http::{Engine, Handler, Limits, Reply, Request, Responder};
@@ -176,8 +175,7 @@ fn service(name: &str) -> Line {
     let Order::Serve(settings) = order else {
         panic!("no settings: {order:?}");
     };
-    let opening = App::opening(*settings).unwrap();
-    Line::new(Arc::new(Service::new(opening).unwrap()), folder)
+    Line::new(Arc::new(Service::open(*settings).unwrap()), folder)
 }
 
 #[divan::bench]

@@ -49,7 +49,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::{App, Opening};
+use crate::app::App;
+use crate::cli::Settings;
 use crate::error::{Error, Issue, Kind};
 use crate::http::{
     Auth, FORM_BYTES_MAX, Family, Handler, Method, Reply, Request, Responder, Route, Router, Sharing, Wording,
@@ -265,15 +266,23 @@ pub struct Service {
 }
 
 impl Service {
-    /// All routes over this application.
+    /// All routes, over an application with these settings.
     ///
     /// # Errors
-    /// Those of [`Opening::finish`].
-    pub fn new(opening: Opening) -> Result<Service, Error> {
-        let assets = Arc::new(Assets::new(opening.settings().assets.clone()));
-        let router = Router::new(TABLES, opening.settings().sizes());
-        let app = Arc::new(opening.finish()?);
-        Ok(Service { app, assets, router })
+    /// Those of [`App::open`].
+    pub fn open(settings: Settings) -> Result<Service, Error> {
+        let prepare = |settings: &Settings| {
+            (
+                Assets::new(settings.assets.clone()),
+                Router::new(TABLES, settings.sizes()),
+            )
+        };
+        let (app, (assets, router)) = App::open(settings, prepare)?;
+        Ok(Service {
+            app: Arc::new(app),
+            assets: Arc::new(assets),
+            router,
+        })
     }
 
     /// What its handlers may reach.

@@ -109,8 +109,6 @@ pub(super) struct Ready {
 impl Ready {
     /// Opens everything behind the listening socket, at which clients wait already.
     pub(super) fn new(settings: Settings, lock: Held, listener: TcpListener) -> Result<Ready, Error> {
-        let opening = App::opening(settings)?;
-        let settings = opening.settings();
         let spool = settings.spool();
         clear_spool(&spool)?;
         let mut limits = Limits {
@@ -127,7 +125,7 @@ impl Ready {
             .map_err(|error| Error::internal("the socket has no address", error))?;
         let own_url = format!("http://{}{}", reachable(address), settings.base_path);
         let url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
-        let service = Service::new(opening)?;
+        let service = Service::open(settings)?;
         let app = Arc::clone(service.app());
         limits.figures = Arc::clone(&app.figures);
         let engine = Engine::new(listener, limits, Arc::new(service))?;

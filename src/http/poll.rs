@@ -28,6 +28,10 @@ use crate::system;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How long after the start the first of them comes. Who has waited for the start asks at once, and is answered before
+/// anything else takes the processor.
+const BEGIN_AFTER: Duration = Duration::from_millis(10);
+
 /// Ticks without anything to do after which memory is given back that only work needs.
 const QUIET_TICKS: u32 = 2;
 
@@ -118,14 +122,11 @@ impl<'e> Poll<'e> {
     pub(super) fn run(&mut self, stop: &AtomicBool, begin: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let mut begin = Some(begin);
         let mut events = Events::with_capacity(1024);
-        let mut next_tick = Instant::now() + TICK;
+        let mut next_tick = Instant::now() + BEGIN_AFTER;
         let mut stopping: Option<Instant> = None;
         let mut hurried = false;
         let mut turns_given = 0;
         loop {
-            if let Some(begin) = begin.take_if(|_| turns_given >= TURNS_GIVEN_MAX || Instant::now() >= next_tick) {
-                begin()?;
-            }
             let wait = match self.knocking {
                 Knocking::Now => Duration::ZERO,
                 _ if turns_given < TURNS_GIVEN_MAX => {
@@ -168,6 +169,9 @@ impl<'e> Poll<'e> {
             }
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
+                if let Some(begin) = begin.take() {
+                    begin()?;
+                }
                 self.sweep();
                 self.shared.jobs.hurry();
                 if self.quiet.is_for_rest() {

@@ -119,8 +119,8 @@ pub use users::{
 };
 
 use readers::Readers;
+use writer::Writer;
 pub use writer::WriterFigures;
-use writer::{Starting, Writer};
 
 /// The store: opened once, shared by every thread.
 pub struct Store {
@@ -136,29 +136,41 @@ impl Store {
     /// # Errors
     /// [`Kind::Unavailable`] with a sentence for the terminal: not ours, written by a newer version, damaged, no disk space.
     pub fn open(location: &Location) -> Result<Store, Error> {
-        let (store, ()) = Store::opening(location, |_| Ok(()))?.finish()?;
+        let (store, (), ()) = Store::open_and_find(location, |_| Ok(()), || ())?;
         Ok(store)
     }
 
-    /// Begins to open it as [`Store::open`] does, on the writer's thread. `find` reads what a start needs before anything
-    /// is written: a damaged database, of which that cannot be read, is left as it is.
+    /// As [`Store::open`]. Returns also what `find` reads before anything is written: a damaged database, of which what a
+    /// start needs cannot be read, is left as it is. And what `meanwhile` gives, which is done at the same time by a thread
+    /// that has nothing to do yet.
     ///
     /// # Errors
-    /// [`Kind::Internal`] when no thread starts.
-    pub fn opening<T: Send + 'static>(
+    /// Those of [`Store::open`] and, with the path, of `find`.
+    pub fn open_and_find<F, M: Send + 'static>(
         location: &Location,
-        find: impl FnOnce(&Read<'_>) -> Result<T, Error> + Send + 'static,
-    ) -> Result<Opening<T>, Error> {
+        find: impl FnOnce(&Read<'_>) -> Result<F, Error>,
+        meanwhile: impl FnOnce() -> M + Send + 'static,
+    ) -> Result<(Store, F, M), Error> {
+        let path = &location.database;
+        let starting = Writer::start(meanwhile)?;
+        let opened = open::open(path)?;
         // What a server that was killed has left is given up: replies that were being written, files that came half.
-        let recover = move |tx: &Tx<'_>| {
+        let recover = |tx: &Tx<'_>| {
             let found = find(tx)?;
             interrupt_streaming(tx)?;
             blobs::abandon_unused(tx)?;
             Ok(found)
         };
-        let database = location.database.clone();
-        let starting = Writer::start(database.clone(), recover)?;
-        Ok(Opening { starting, database })
+        let found = starting.run(&opened.connection, recover);
+        let found = found.map_err(|error| open::refused(path, error))?;
+        let (writer, done) = starting.finish(opened.connection)?;
+        let store = Store {
+            readers: Readers::new(path),
+            writer,
+            installation: opened.installation,
+            database: path.clone(),
+        };
+        Ok((store, found, done))
     }
 
     /// Runs `work` on one of the read-only connections. Waits up to five seconds for one to be free.
@@ -265,29 +277,6 @@ impl Store {
     /// Finishes what is queued, folds the write-ahead log into the database file and stops the writer.
     pub fn close(&self) {
         self.writer.close();
-    }
-}
-
-/// A store that is being opened, while whoever waits for it does something else. It is closed again if nobody does.
-pub struct Opening<T> {
-    starting: Starting<T>,
-    database: PathBuf,
-}
-
-impl<T> Opening<T> {
-    /// The store, and what was found in it.
-    ///
-    /// # Errors
-    /// Those of [`Store::open`] and, with the path, of what was to be found.
-    pub fn finish(self) -> Result<(Store, T), Error> {
-        let (writer, installation, found) = self.starting.finish()?;
-        let store = Store {
-            readers: Readers::new(&self.database),
-            writer,
-            installation,
-            database: self.database,
-        };
-        Ok((store, found))
     }
 }
 

@@ -232,16 +232,17 @@ fn reopening_keeps_everything() {
 }
 
 #[test]
-fn an_opening_that_nobody_waits_for_is_closed_again() {
+fn something_else_is_done_while_a_store_is_opened() {
     let rig = Rig::new();
     rig.store.close();
-    let (begun, has_begun) = channel();
-    let find = move |_: &Read<'_>| begun.send(()).map_err(|error| Error::internal("nobody asked", error));
-    drop(Store::opening(&rig.location, find).unwrap());
-    // What it found nobody was told: its thread has ended, and folded the log in.
-    has_begun.recv().unwrap();
-    assert_eq!(rig.log_bytes(), 0);
-    assert!(rig.another().read(|read| find_user_by_id(read, 1)).unwrap().is_none());
+    let find = |read: &Read<'_>| find_user_by_id(read, 1);
+    let (again, found, done) = Store::open_and_find(&rig.location, find, || thread::current().id()).unwrap();
+    assert!(found.is_none() && done != thread::current().id());
+    // The thread that did it writes now.
+    let new = new_user("ann");
+    let id = again.write(move |tx| insert_user(tx, &new)).unwrap().id;
+    assert_eq!(id, 1);
+    again.close();
 }
 
 #[test]
@@ -249,9 +250,11 @@ fn what_a_start_cannot_find_is_said_with_the_file() {
     let rig = Rig::new();
     rig.store.close();
     let find = |_: &Read<'_>| Err::<(), _>(Error::new(Kind::Internal, "no such table: settings"));
-    let error = Store::opening(&rig.location, find).unwrap().finish().err().unwrap();
+    let error = Store::open_and_find(&rig.location, find, || ()).err().unwrap();
     assert!(error.to_string().contains(DATABASE_FILE), "{error}");
     assert_eq!(error.kind(), Kind::Unavailable);
+    // The thread that waited for it has ended, and the folder is free for another.
+    rig.another().close();
 }
 
 #[test]

@@ -16,9 +16,8 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -80,19 +79,30 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A writer whose thread is still opening what it will write to.
+/// A writer that has nothing to write to yet.
 pub(super) struct Starting<T> {
+    /// Before the writer, which waits for its thread when it is dropped: that waits for this.
+    give: SyncSender<Connection>,
+    done: Receiver<T>,
     writer: Writer,
-    begun: Receiver<Result<(String, T), Error>>,
 }
 
 impl<T> Starting<T> {
-    /// Waits until it is open, however long that takes: a newer version may have much to change in it. Gives the writer,
-    /// the installation and what was found.
-    pub(super) fn finish(self) -> Result<(Writer, String, T), Error> {
-        let ended = |error| Error::internal("the writer thread ended before it began", error);
-        let (installation, found) = self.begun.recv().map_err(ended)??;
-        Ok((self.writer, installation, found))
+    /// Runs `first` in a transaction of its own, on this thread.
+    pub(super) fn run<R>(
+        &self,
+        connection: &Connection,
+        first: impl FnOnce(&Tx<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        alone(&Pen::new(connection, &self.writer.queue), first)
+    }
+
+    /// Gives it the connection, and waits for what its thread has done meanwhile.
+    pub(super) fn finish(self, connection: Connection) -> Result<(Writer, T), Error> {
+        // The only way not to take it, or to end without a word, is a panic.
+        let done = self.done.recv().ok().filter(|_| self.give.send(connection).is_ok());
+        let ended = || Error::new(Kind::Internal, "the writer thread ended before it began");
+        Ok((self.writer, done.ok_or_else(ended)?))
     }
 }
 
@@ -217,10 +227,9 @@ impl<T> Slot<T> {
 }
 
 impl Writer {
-    /// Starts the thread: it opens the database, runs `first` in a transaction of its own, and then writes.
+    /// Starts the thread. Until there is something to write to, it does `meanwhile`.
     pub(super) fn start<T: Send + 'static>(
-        database: PathBuf,
-        first: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+        meanwhile: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Starting<T>, Error> {
         let queue = Arc::new(Queue {
             inbox: Mutex::new(Inbox {
@@ -236,20 +245,13 @@ impl Writer {
             written: AtomicU64::new(1),
         });
         let served = Arc::clone(&queue);
-        let (tell, begun) = mpsc::sync_channel(1);
+        let (give, given) = mpsc::sync_channel(1);
+        let (tell, done) = mpsc::sync_channel(1);
         let work = move || {
-            // Whoever has given up waiting for the word has closed the queue.
-            let opened = match open::open(&database) {
-                Ok(opened) => opened,
-                Err(error) => return drop(tell.send(Err(error))),
-            };
-            let pen = Pen::new(&opened.connection, &served);
-            match alone(&pen, first) {
-                Ok(value) => {
-                    drop(tell.send(Ok((opened.installation, value))));
-                    serve(&pen, &served);
-                }
-                Err(error) => drop(tell.send(Err(open::refused(&database, error)))),
+            // Whoever has given up opening wants neither.
+            drop(tell.send(meanwhile()));
+            if let Ok(connection) = given.recv() {
+                serve(&Pen::new(&connection, &served), &served);
             }
         };
         let thread = std::thread::Builder::new()
@@ -260,7 +262,7 @@ impl Writer {
             queue,
             thread: Mutex::new(Some(thread)),
         };
-        Ok(Starting { writer, begun })
+        Ok(Starting { writer, give, done })
     }
 
     pub(super) fn run<T: Send + 'static>(
