@@ -169,14 +169,16 @@ impl<'e> Poll<'e> {
             }
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + if stopping.is_some() { TICK / 10 } else { TICK };
-                if let Some(begin) = begin.take() {
-                    begin()?;
-                }
                 self.sweep();
                 self.shared.jobs.hurry();
                 if self.quiet.is_for_rest() {
                     // This line takes everything.
                     drop(workers::push(self.shared, Line::Reads, Job::Rest));
+                }
+                if let Some(begin) = begin.take() {
+                    begin()?;
+                    // What begins has not been quiet.
+                    self.quiet.end();
                 }
                 if let Some(since) = stopping {
                     if since.elapsed() >= STOP_GENTLY && !hurried {
