@@ -107,8 +107,9 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(settings: &Settings) -> Result<Prepared, Error> {
-        let pricing = Arc::new(pricing(settings.pricing.as_deref())?);
+    /// With the table of prices that was named, if one was.
+    fn new(settings: &Settings, prices: Option<Pricing>) -> Result<Prepared, Error> {
+        let pricing = Arc::new(prices.map_or_else(Pricing::built_in, Ok)?);
         let models = Registry::new(ModelsConfig {
             default_model: settings.default_model.clone(),
             // Clients offer the first model of the table as the default.
@@ -138,7 +139,7 @@ impl Prepared {
 }
 
 impl App {
-    /// Opens the store and prepares everything else; and does `meanwhile`, which takes no longer so.
+    /// Opens the store and prepares everything else; does `meanwhile` at the same time.
     ///
     /// # Errors
     /// Sentences for the terminal: a folder that cannot be used, a database that is not ours, a secret, a provider or a
@@ -147,13 +148,15 @@ impl App {
         settings: Settings,
         meanwhile: impl FnOnce(&Settings) -> M + Send + 'static,
     ) -> Result<(App, M), Error> {
+        // Before the database is touched: whoever has named another file than was meant finds it as it was.
+        let prices = settings.pricing.as_deref().map(pricing).transpose()?;
         let settings = Arc::new(settings);
         let shared = Arc::clone(&settings);
-        let prepare = move || (Prepared::new(&shared), meanwhile(&shared));
+        let prepare = move || (Prepared::new(&shared, prices), meanwhile(&shared));
         let find = |read: &Read<'_>| Ok((Rules::find(read)?, models::find(read)?));
-        let (store, found, (prepared, done)) = Store::open_and_find(&settings.location, find, prepare)?;
+        let (store, found, (prepared, made)) = Store::open_and_find(&settings.location, find, prepare)?;
         let app = App::new(settings, prepared?, store, found)?;
-        Ok((app, done))
+        Ok((app, made))
     }
 
     fn new(
@@ -343,11 +346,8 @@ fn host_of(url: &str) -> Option<String> {
     Some(name.to_ascii_lowercase())
 }
 
-/// The table of prices: the file that was named, or the one built in.
-fn pricing(path: Option<&Path>) -> Result<Pricing, Error> {
-    let Some(path) = path else {
-        return Pricing::built_in();
-    };
+/// The table of prices in a file.
+fn pricing(path: &Path) -> Result<Pricing, Error> {
     let name = path.display().to_string();
     let unreadable = || Error::new(Kind::Malformed, format!("The prices in {name} cannot be read"));
     let mut json = String::new();

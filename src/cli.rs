@@ -122,8 +122,9 @@ fn command_and_help() -> Command {
         );
         command.mut_arg(setting.flag, |arg| arg.help(help))
     };
-    command().mut_subcommand("serve", |serve| {
-        let flags = SETTINGS.iter().filter(|setting| !setting.flag.is_empty());
-        flags.fold(serve, tell).after_help(variables)
+    let flags = || SETTINGS.iter().filter(|setting| !setting.flag.is_empty());
+    command().mut_subcommands(|command| match command.get_name() {
+        "serve" => flags().fold(command, tell).after_help(&variables),
+        _ => command,
     })
 }

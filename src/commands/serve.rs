@@ -178,7 +178,7 @@ impl Ready {
         }
     }
 
-    /// Serves until `stop` is set, and closes everything. `begin` does what can wait until nobody waits for an answer.
+    /// Serves until `stop` is set, and closes everything. `begin` does what can wait a moment.
     pub(super) fn run(self, stop: &AtomicBool, begin: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let outcome = self.engine.run(stop, begin);
         if let Some(backups) = &self.app.scheduled {

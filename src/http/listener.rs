@@ -121,8 +121,8 @@ impl Engine {
     }
 
     /// Serves until `stop` is set, which is looked at twice a second, at a signal and at a [`Nudge`]; then ends gracefully:
-    /// no new connections, requests in flight are answered. `begin` does what can wait a moment: the first requests are
-    /// answered before it.
+    /// no new connections, requests in flight are answered. `begin` does what can wait a moment: who has waited
+    /// for the start is mostly answered before it. It is not called once `stop` is set.
     ///
     /// # Errors
     /// [`crate::error::Kind::Internal`] when polling fails; those of `begin`.

@@ -28,8 +28,8 @@ use crate::system;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How long after the start the first of them comes. Who has waited for the start asks at once, and is answered before
-/// anything else takes the processor.
+/// How long after the start the first tick comes. Who has waited for the start asks at once, and is mostly answered by
+/// then.
 const BEGIN_AFTER: Duration = Duration::from_millis(10);
 
 /// Ticks without anything to do after which memory is given back that only work needs.
@@ -175,7 +175,7 @@ impl<'e> Poll<'e> {
                     // This line takes everything.
                     drop(workers::push(self.shared, Line::Reads, Job::Rest));
                 }
-                if let Some(begin) = begin.take() {
+                if let Some(begin) = begin.take_if(|_| stopping.is_none()) {
                     begin()?;
                     // What begins has not been quiet.
                     self.quiet.end();

@@ -57,6 +57,8 @@ struct Rig {
     address: SocketAddr,
     spool: PathBuf,
     stop: Arc<AtomicBool>,
+    /// What can wait has begun.
+    has_begun: Arc<AtomicBool>,
     engine: Option<JoinHandle<Result<(), Error>>>,
 }
 
@@ -84,12 +86,18 @@ impl Rig {
         };
         let engine = Engine::new(listener, limits, Arc::new(doors)).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&stop);
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let (is_over, begun) = (Arc::clone(&stop), Arc::clone(&has_begun));
+        let begin = move || {
+            begun.store(true, Ordering::Relaxed);
+            Ok(())
+        };
         Rig {
             address,
             spool,
             stop,
-            engine: Some(thread::spawn(move || engine.run(&is_over, || Ok(())))),
+            has_begun,
+            engine: Some(thread::spawn(move || engine.run(&is_over, begin))),
         }
     }
 

@@ -135,6 +135,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::Unavailable`] with a sentence for the terminal: not ours, written by a newer version, damaged, no disk space.
+    /// [`Kind::Internal`] when no thread starts.
     pub fn open(location: &Location) -> Result<Store, Error> {
         let (store, (), ()) = Store::open_and_find(location, |_| Ok(()), || ())?;
         Ok(store)
@@ -161,16 +162,16 @@ impl Store {
             blobs::abandon_unused(tx)?;
             Ok(found)
         };
-        let found = starting.run(&opened.connection, recover);
+        let found = starting.run_here(&opened.connection, recover);
         let found = found.map_err(|error| open::refused(path, error))?;
-        let (writer, done) = starting.finish(opened.connection)?;
+        let (writer, made) = starting.finish(opened.connection)?;
         let store = Store {
             readers: Readers::new(path),
             writer,
             installation: opened.installation,
             database: path.clone(),
         };
-        Ok((store, found, done))
+        Ok((store, found, made))
     }
 
     /// Runs `work` on one of the read-only connections. Waits up to five seconds for one to be free.

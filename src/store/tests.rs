@@ -25,6 +25,7 @@ mod usage;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -39,7 +40,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::{Error, Kind};
-use crate::patience::until;
+use crate::patience::{PATIENCE, until};
 
 /// A store in a folder of its own, which goes away with it.
 pub(crate) struct Rig {
@@ -235,13 +236,16 @@ fn reopening_keeps_everything() {
 fn something_else_is_done_while_a_store_is_opened() {
     let rig = Rig::new();
     rig.store.close();
-    let find = |read: &Read<'_>| find_user_by_id(read, 1);
-    let (again, found, done) = Store::open_and_find(&rig.location, find, || thread::current().id()).unwrap();
-    assert!(found.is_none() && done != thread::current().id());
-    // The thread that did it writes now.
-    let new = new_user("ann");
-    let id = again.write(move |tx| insert_user(tx, &new)).unwrap().id;
-    assert_eq!(id, 1);
+    let (begin, begun) = channel();
+    let find = |_: &Read<'_>| Ok(begun.recv_timeout(PATIENCE).is_ok());
+    let meanwhile = move || {
+        begin.send(()).unwrap();
+        thread::current().id()
+    };
+    let (again, was_at_the_same_time, other) = Store::open_and_find(&rig.location, find, meanwhile).unwrap();
+    assert!(was_at_the_same_time && other != thread::current().id());
+    // It was the writer's thread, which had nothing to do yet.
+    assert_eq!(again.write(|_| Ok(thread::current().id())).unwrap(), other);
     again.close();
 }
 
@@ -249,12 +253,27 @@ fn something_else_is_done_while_a_store_is_opened() {
 fn what_a_start_cannot_find_is_said_with_the_file() {
     let rig = Rig::new();
     rig.store.close();
+    let given = Arc::new(());
+    let meanwhile = {
+        let given = Arc::clone(&given);
+        move || given
+    };
     let find = |_: &Read<'_>| Err::<(), _>(Error::new(Kind::Internal, "no such table: settings"));
-    let error = Store::open_and_find(&rig.location, find, || ()).err().unwrap();
+    let error = Store::open_and_find(&rig.location, find, meanwhile).err().unwrap();
     assert!(error.to_string().contains(DATABASE_FILE), "{error}");
     assert_eq!(error.kind(), Kind::Unavailable);
-    // The thread that waited for it has ended, and the folder is free for another.
-    rig.another().close();
+    // The thread that waited for it has ended, and what it had made is gone.
+    assert_eq!(Arc::strong_count(&given), 1);
+}
+
+#[test]
+fn a_panic_beside_the_opening_is_an_error() {
+    let rig = Rig::new();
+    rig.store.close();
+    let meanwhile = || panic!("on purpose");
+    let outcome = Store::open_and_find(&rig.location, |_| Ok(()), meanwhile);
+    let error = outcome.map(|(_, (), ())| ()).unwrap_err();
+    assert!(error.to_string().contains("could not be prepared"), "{error}");
 }
 
 #[test]

@@ -81,15 +81,15 @@ pub(super) struct Writer {
 
 /// A writer that has nothing to write to yet.
 pub(super) struct Starting<T> {
-    /// Before the writer, which waits for its thread when it is dropped: that waits for this.
+    /// Dropped before the writer, whose drop waits for its thread, which waits for this.
     give: SyncSender<Connection>,
-    done: Receiver<T>,
+    made: Receiver<T>,
     writer: Writer,
 }
 
 impl<T> Starting<T> {
     /// Runs `first` in a transaction of its own, on this thread.
-    pub(super) fn run<R>(
+    pub(super) fn run_here<R>(
         &self,
         connection: &Connection,
         first: impl FnOnce(&Tx<'_>) -> Result<R, Error>,
@@ -97,12 +97,13 @@ impl<T> Starting<T> {
         alone(&Pen::new(connection, &self.writer.queue), first)
     }
 
-    /// Gives it the connection, and waits for what its thread has done meanwhile.
+    /// Gives it the connection, and waits for what its thread has made meanwhile.
     pub(super) fn finish(self, connection: Connection) -> Result<(Writer, T), Error> {
-        // The only way not to take it, or to end without a word, is a panic.
-        let done = self.done.recv().ok().filter(|_| self.give.send(connection).is_ok());
-        let ended = || Error::new(Kind::Internal, "the writer thread ended before it began");
-        Ok((self.writer, done.ok_or_else(ended)?))
+        let Starting { give, made, writer } = self;
+        // The only way to end without a word, or not to take it, is a panic.
+        let made = made.recv().ok().filter(|_| give.send(connection).is_ok());
+        let panicked = || Error::new(Kind::Internal, "what a server needs could not be prepared");
+        Ok((writer, made.ok_or_else(panicked)?))
     }
 }
 
@@ -246,7 +247,7 @@ impl Writer {
         });
         let served = Arc::clone(&queue);
         let (give, given) = mpsc::sync_channel(1);
-        let (tell, done) = mpsc::sync_channel(1);
+        let (tell, made) = mpsc::sync_channel(1);
         let work = move || {
             // Whoever has given up opening wants neither.
             drop(tell.send(meanwhile()));
@@ -262,7 +263,7 @@ impl Writer {
             queue,
             thread: Mutex::new(Some(thread)),
         };
-        Ok(Starting { writer, give, done })
+        Ok(Starting { give, made, writer })
     }
 
     pub(super) fn run<T: Send + 'static>(

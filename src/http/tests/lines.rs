@@ -186,3 +186,43 @@ fn turned_away_requests_do_not_pile_up_on_the_stack() {
     }
     writing.join().unwrap();
 }
+
+#[test]
+fn what_can_wait_begins_though_nobody_asks() {
+    let rig = Rig::new(|_, respond| respond.send(Reply::empty(204)));
+    until("it has begun", || rig.has_begun.load(Ordering::Relaxed));
+    assert_eq!(rig.ask("GET", "/").status, 204);
+}
+
+/// What comes of an engine that nobody asks, and whether what can wait has begun.
+fn outcome(is_stopped: bool, begin: impl FnOnce() -> Result<(), Error> + Send + 'static) -> (Result<(), Error>, bool) {
+    let doors = Doors {
+        answer: Box::new(|_, respond| respond.send(Reply::empty(204))),
+        admit: |_| Ok(0),
+    };
+    let listener = Engine::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let engine = Engine::new(listener, Limits::default(), Arc::new(doors)).unwrap();
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begun = Arc::clone(&has_begun);
+    let running = thread::spawn(move || {
+        engine.run(&AtomicBool::new(is_stopped), || {
+            begun.store(true, Ordering::Relaxed);
+            begin()
+        })
+    });
+    until("the engine has ended", || running.is_finished());
+    (running.join().unwrap(), has_begun.load(Ordering::Relaxed))
+}
+
+#[test]
+fn what_cannot_begin_ends_the_engine() {
+    let (outcome, _) = outcome(false, || Err(Error::new(Kind::Unavailable, "no thread")));
+    assert_eq!(outcome.unwrap_err().to_string(), "no thread");
+}
+
+#[test]
+fn nothing_begins_where_all_is_ending() {
+    let (outcome, has_begun) = outcome(true, || Err(Error::new(Kind::Unavailable, "no thread")));
+    outcome.unwrap();
+    assert!(!has_begun);
+}
