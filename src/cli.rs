@@ -80,9 +80,14 @@ pub fn completions(shell: &str) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
+/// The settings that can be given on the command line.
+fn flags() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|setting| !setting.flag.is_empty())
+}
+
 /// All words. What the settings mean is not among them: a start, which has no use for it, would wait for it.
 fn command() -> Command {
-    let serve = SETTINGS.iter().filter(|setting| !setting.flag.is_empty()).fold(
+    let serve = flags().fold(
         Command::new("serve").about("Serve on the address and port given"),
         |command, setting| {
             let arg = Arg::new(setting.flag).long(setting.flag);
@@ -122,7 +127,6 @@ fn command_and_help() -> Command {
         );
         command.mut_arg(setting.flag, |arg| arg.help(help))
     };
-    let flags = || SETTINGS.iter().filter(|setting| !setting.flag.is_empty());
     command().mut_subcommands(|command| match command.get_name() {
         "serve" => flags().fold(command, tell).after_help(&variables),
         _ => command,

@@ -23,6 +23,7 @@ mod message_index;
 mod messages;
 mod migrate;
 mod open;
+mod pen;
 mod portable;
 mod providers;
 mod readers;

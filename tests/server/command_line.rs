@@ -125,7 +125,6 @@ fn a_malformed_value_is_named_with_its_variable() {
     }
 }
 
-/// Metadata addresses are no providers, in whichever spelling.
 /// The start of a newer version with a slip in its settings must not migrate what an older one could still read.
 #[test]
 fn prices_that_cannot_be_read_leave_the_database_alone() {
@@ -134,6 +133,7 @@ fn prices_that_cannot_be_read_leave_the_database_alone() {
     assert!(!launch.database().exists());
 }
 
+/// Metadata addresses are no providers, in whichever spelling.
 #[test]
 fn a_provider_at_a_metadata_address_is_refused() {
     for host in [
